@@ -1,0 +1,37 @@
+//! How much a checker may spend before it must say `unknown`.
+
+use std::time::{Duration, Instant};
+
+/// A deadline on the wall clock and a limit on memory, tested by checkers between steps.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    deadline: Option<Instant>,
+    /// Bytes that a checker's own structures may hold, all threads together.
+    pub memory_max: usize,
+    /// How many threads a checker may use.
+    pub threads_max: usize,
+}
+
+impl Budget {
+    /// A budget of `time` from now and `memory_max` bytes, on as many threads as the machine has cores.
+    pub fn new(time: Duration, memory_max: usize) -> Budget {
+        let threads_max = std::thread::available_parallelism().map_or(1, |n| n.get());
+        Budget { deadline: Instant::now().checked_add(time), memory_max, threads_max }
+    }
+
+    /// No deadline, no limit, one thread: for tests on small histories.
+    pub fn unlimited() -> Budget {
+        Budget { deadline: None, memory_max: usize::MAX, threads_max: 1 }
+    }
+
+    /// The same budget on at most `threads` threads.
+    pub fn with_threads(mut self, threads: usize) -> Budget {
+        self.threads_max = threads.max(1);
+        self
+    }
+
+    /// Whether the deadline has passed.
+    pub fn is_over(&self) -> bool {
+        self.deadline.is_some_and(|at| Instant::now() >= at)
+    }
+}

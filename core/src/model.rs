@@ -1,0 +1,57 @@
+//! A sequential specification: what an object would do if it were used by one client at a time.
+
+use crate::outcome::Outcome;
+use std::fmt::Debug;
+use std::hash::Hash;
+
+/// A sequential object (Herlihy & Wing 1990, section 2): a history is linearizable if its operations can
+/// be put in an order that respects real time and that this object, alone, could have produced.
+///
+/// The three hints at the end only make the search cheaper; their defaults are always safe, and the tests
+/// of each model refute a wrong hint by enumeration.
+pub trait Model: Sync {
+    /// What a client asks.
+    type Op: Clone + Debug + Send + Sync;
+    /// What the object answers.
+    type Ret: Clone + Debug + PartialEq + Send + Sync;
+    /// Names one of many independent objects: a history is linearizable if and only if each key's part is.
+    type Key: Clone + Debug + Ord + Send + Sync;
+    /// The object's state.
+    type State: Clone + Debug + Eq + Hash + Send + Sync;
+
+    /// The state before the first operation.
+    fn init(&self, key: &Self::Key) -> Self::State;
+
+    /// The states in which `op` can leave the object, given what its client learnt: none if that outcome
+    /// is impossible here. `Ok(ret)` admits only this answer; `Fail(Refused(saw))` is an observation that
+    /// changes nothing; `Info` admits any answer (its effect applied). Never called with `NotDone`.
+    fn step(
+        &self,
+        state: &Self::State,
+        op: &Self::Op,
+        outcome: &Outcome<Self::Ret>,
+    ) -> impl IntoIterator<Item = Self::State>;
+
+    /// The object that `op` concerns.
+    fn key(&self, op: &Self::Op) -> Self::Key;
+
+    /// The operation and its outcome in plain notation: `read 3`, `cas 1 → 2 refused`. No process, no key.
+    fn describe(&self, op: &Self::Op, outcome: &Outcome<Self::Ret>) -> String;
+
+    /// Hint: with this outcome, `op` can never change any state (a read, a refused cas; not a write that
+    /// happens to repeat the value).
+    fn inert(&self, _op: &Self::Op, _outcome: &Outcome<Self::Ret>) -> bool {
+        false
+    }
+
+    /// Hint: `op` succeeds in every state, always with the same answer, and the state after it does not
+    /// depend on the one before (a blind write).
+    fn overwrites(&self, _op: &Self::Op) -> bool {
+        false
+    }
+
+    /// Hint: bytes that this state occupies, heap included.
+    fn weight(&self, _state: &Self::State) -> usize {
+        size_of::<Self::State>()
+    }
+}

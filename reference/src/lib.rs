@@ -1,0 +1,7 @@
+//! The bundled clusters: protocol cores, log encoding, framing and client sessions, all without IO; the
+//! node that moves their bytes for real; the bugs that they can be told to have.
+//!
+//! Shares no code with the checkers that judge it.
+
+pub mod protocol;
+pub mod wire;

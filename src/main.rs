@@ -1,0 +1,2 @@
+//! The `elenchus` program.
+fn main() {}
