@@ -15,7 +15,7 @@
 //! | [`operation`] | the typed view of a history that checkers read |
 //! | [`generator`] | what to do next |
 //! | [`world`] | where it is done |
-//! | [`client`] | what a system's client offers |
+//! | [`client`], [`system`] | what a system and its clients offer |
 //! | [`workload`] | the meeting point of operations, clients and checkers |
 //! | [`fault`] | what is broken |
 //! | [`cluster`] | the running cluster as a nemesis sees it |
@@ -36,6 +36,7 @@ pub mod operation;
 pub mod outcome;
 pub mod process;
 pub mod random;
+pub mod system;
 pub mod time;
 pub mod value;
 pub mod verdict;

@@ -114,7 +114,14 @@ mod tests {
 
     #[test]
     fn streams_and_members_differ() {
-        let seeds = [Seed(1), Seed(1).stream("a"), Seed(1).stream("b"), Seed(1).nth(0), Seed(1).nth(1), Seed(2).nth(0)];
+        let seeds = [
+            Seed(1),
+            Seed(1).stream("a"),
+            Seed(1).stream("b"),
+            Seed(1).nth(0),
+            Seed(1).nth(1),
+            Seed(2).nth(0),
+        ];
         for (i, a) in seeds.iter().enumerate() {
             for b in &seeds[i + 1..] {
                 assert_ne!(a, b);

@@ -1,0 +1,80 @@
+//! A system under test: what it promises to survive, how it is started, who speaks to it.
+
+use crate::LocalFuture;
+use crate::client::Connector;
+use crate::fault::Skew;
+use crate::outcome::Cause;
+use crate::process::NodeId;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What a system needs in order to keep its promises. Faults that break an assumption run only by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assumptions {
+    /// One line each, for the report: `synced data survives a crash`.
+    pub lines: Vec<String>,
+}
+
+/// How a node's process is started. The world that starts it decides where its streams go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spawn {
+    /// Program and arguments.
+    pub argv: Vec<OsString>,
+    /// Variables added to an otherwise empty environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// The working folder.
+    pub cwd: PathBuf,
+}
+
+/// The adapter of one system. A trial asks for capabilities before anything starts.
+pub trait System {
+    /// The system's name, as `--system` takes it.
+    fn name(&self) -> &'static str;
+
+    /// What it assumes of the world.
+    fn assumptions(&self) -> Assumptions;
+
+    /// How to start this node, for the first time or again.
+    fn spawn(&self, node: &NodeId) -> Spawn;
+
+    /// Resolves once the node answers; an error says what it waits for.
+    fn ready<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>>;
+
+    /// Opens its clients.
+    fn connector(&self) -> &dyn Connector;
+
+    /// Its clock source, if it can be told to lie.
+    fn clocks(&self) -> Option<&dyn Clocks> {
+        None
+    }
+
+    /// Who leads, if it can tell.
+    fn primaries(&self) -> Option<&dyn Primaries> {
+        None
+    }
+}
+
+/// A system whose nodes read a clock that can be told to lie.
+pub trait Clocks {
+    /// Makes the node's clock lie from now on, or (with `None`) tell the truth. Returns how far ahead of
+    /// the true time the node then reads it, in nanoseconds.
+    fn skew<'a>(&'a self, node: &'a NodeId, skew: Option<Skew>) -> LocalFuture<'a, Result<i64, Cause>>;
+
+    /// How far ahead of the true time the node reads its clock now, in nanoseconds.
+    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<i64, Cause>>;
+}
+
+/// A system whose nodes know whether they lead.
+pub trait Primaries {
+    /// Whether this node believes to lead, and in which term.
+    fn leads<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<Leadership, Cause>>;
+}
+
+/// What a node believes of its own role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leadership {
+    /// Whether it believes to lead.
+    pub leads: bool,
+    /// Its term, epoch or view.
+    pub term: u64,
+}
