@@ -18,6 +18,7 @@
 //! | [`client`], [`system`] | what a system and its clients offer |
 //! | [`workload`] | the meeting point of operations, clients and checkers |
 //! | [`fault`] | what is broken |
+//! | [`fault_log`] | how faults and notes stand in a history |
 //! | [`cluster`] | the running cluster as a nemesis sees it |
 //! | [`model`], [`checker`], [`verdict`], [`budget`] | how a history is judged |
 //! | [`random`], [`time`] | the only sources of chance and of time |
@@ -28,6 +29,7 @@ pub mod client;
 pub mod cluster;
 pub mod event;
 pub mod fault;
+pub mod fault_log;
 pub mod format;
 pub mod generator;
 pub mod history;
