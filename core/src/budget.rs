@@ -24,6 +24,18 @@ impl Budget {
         Budget { deadline: None, memory_max: usize::MAX, threads_max: 1 }
     }
 
+    /// The time left until the deadline, if there is one; zero once it has passed.
+    pub fn remaining(&self) -> Option<Duration> {
+        self.deadline.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
+    /// The same budget with at most `time` from now.
+    pub fn within(mut self, time: Duration) -> Budget {
+        let sooner = Instant::now().checked_add(time);
+        self.deadline = [self.deadline, sooner].into_iter().flatten().min();
+        self
+    }
+
     /// The same budget on at most `threads` threads.
     pub fn with_threads(mut self, threads: usize) -> Budget {
         self.threads_max = threads.max(1);

@@ -7,11 +7,11 @@ use std::hash::Hash;
 /// A sequential object (Herlihy & Wing 1990, section 2): a history is linearizable if its operations can
 /// be put in an order that respects real time and that this object, alone, could have produced.
 ///
-/// The three hints at the end only make the search cheaper; their defaults are always safe, and the tests
+/// The four hints at the end only make the search cheaper; their defaults are always safe, and the tests
 /// of each model refute a wrong hint by enumeration.
 pub trait Model: Sync {
     /// What a client asks.
-    type Op: Clone + Debug + Send + Sync;
+    type Op: Clone + Debug + PartialEq + Send + Sync;
     /// What the object answers.
     type Ret: Clone + Debug + PartialEq + Send + Sync;
     /// Names one of many independent objects: a history is linearizable if and only if each key's part is.
@@ -48,6 +48,12 @@ pub trait Model: Sync {
     /// depend on the one before (a blind write).
     fn overwrites(&self, _op: &Self::Op) -> bool {
         false
+    }
+
+    /// Hint: the only state in which `op` can leave an object that it changes, however it ends (the value
+    /// of a write, the new value of a cas). `None`: there are many, or nobody knows.
+    fn target(&self, _op: &Self::Op) -> Option<Self::State> {
+        None
     }
 
     /// Hint: bytes that this state occupies, heap included.

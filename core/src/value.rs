@@ -1,9 +1,14 @@
 //! What operations carry on disk: all of EDN, so that a Jepsen history survives the journey.
 
+mod order;
+
 use std::fmt;
 
 /// Any EDN value, 24 bytes wide; a number costs no allocation.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Equality, order and hash are those of what is written: `1` and `1.0` differ, so do `0.0` and `-0.0`, and
+/// NaN equals itself. Values can therefore be keys and states.
+#[derive(Clone, Debug)]
 pub enum Value {
     /// `nil`
     Nil,
