@@ -7,5 +7,6 @@ pub mod clock;
 pub mod frame;
 pub mod hello;
 pub mod protocol;
+pub mod session;
 pub mod timers;
 pub mod wire;
