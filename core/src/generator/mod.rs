@@ -4,6 +4,76 @@
 //! invoke **now**, a time to wait for, or the end. Asking never consumes: only an answer of
 //! [`Next::Invoke`] may advance a generator. Every event of the trial is shown to it through
 //! [`Generator::update`].
+//!
+//! The combinators are Jepsen's (jepsen.generator), translated from immutable values to this contract. The
+//! difference that matters: a generator never promises an operation for later, it says until when to wait.
+//!
+//! | generators | what they do |
+//! |---|---|
+//! | [`once()`], [`repeat()`], [`from_fn`], [`from_iter`], [`log()`], [`sleep()`] | the leaves |
+//! | [`limit()`], [`process_limit()`], [`time_limit()`], [`until_ok()`] | end sooner |
+//! | [`stagger()`], [`delay()`], [`synchronize()`] | wait longer |
+//! | [`sequence()`], [`phases()`], [`cycle()`] | one after the other |
+//! | [`any()`], [`mix()`], [`weighted_mix`], [`flip_flop()`] | side by side on the same slots |
+//! | [`clients`], [`nemesis`], [`on_slots`], [`reserve()`] | on some slots only |
+//! | [`each_slot`], [`each_process`] | a copy for each |
+//! | [`independent`] | many objects, one after the other or groups of slots at once |
+//! | [`simulate`] | how all of these are tested |
+//!
+//! [`Compose`] has those with a single child as methods.
+
+mod any;
+mod compose;
+mod context;
+mod cycle;
+mod delay;
+mod each;
+mod flip_flop;
+mod function;
+pub mod independent;
+mod limit;
+mod log;
+mod mix;
+mod once;
+mod process_limit;
+mod repeat;
+mod reserve;
+mod scope;
+mod sequence;
+pub mod simulate;
+mod sleep;
+mod slots;
+mod stagger;
+mod synchronize;
+#[cfg(test)]
+mod testing;
+mod time_limit;
+mod turns;
+mod until_ok;
+
+pub use any::{Any, any};
+pub use compose::{Boxed, Compose};
+pub use context::Context;
+pub use cycle::{Cycle, cycle};
+pub use delay::{Delay, delay};
+pub use each::{EachProcess, EachSlot, each_process, each_slot};
+pub use flip_flop::{FlipFlop, flip_flop};
+pub use function::{FromFn, FromIter, from_fn, from_iter};
+pub use limit::{Limit, limit};
+pub use log::{Log, log};
+pub use mix::{Mix, mix, weighted_mix};
+pub use once::{Once, once};
+pub use process_limit::{ProcessLimit, process_limit};
+pub use repeat::{Repeat, repeat};
+pub use reserve::{Reserve, reserve};
+pub use scope::{Scope, clients, nemesis, on_slots};
+pub use sequence::{Sequence, phases, sequence};
+pub use sleep::{Sleep, sleep};
+pub use slots::SlotSet;
+pub use stagger::{Stagger, stagger};
+pub use synchronize::{Synchronize, synchronize};
+pub use time_limit::{TimeLimit, time_limit};
+pub use until_ok::{UntilOk, until_ok};
 
 use crate::fault::{Fault, FaultId, Proof};
 use crate::outcome::{Cause, Outcome};
@@ -65,65 +135,23 @@ pub enum What<O, R> {
     Healed(FaultId, Result<Proof, Cause>),
 }
 
-/// What a generator may look at: the time, and which slots are free.
-#[derive(Clone, Debug)]
-pub struct Context {
-    /// The time now.
-    pub now: Time,
-    processes: Vec<Process>,
-    free: Vec<bool>,
-    concurrency: u32,
-}
-
-impl Context {
-    /// The slot of the nemesis: it takes any number of faults and is never busy.
-    pub const NEMESIS: Slot = Slot(u32::MAX);
-
-    /// All slots free, slot `i` held by process `i`, time zero.
-    pub fn new(concurrency: u32) -> Context {
-        Context {
-            now: Time::ZERO,
-            processes: (0..concurrency).map(Process).collect(),
-            free: vec![true; concurrency as usize],
-            concurrency,
-        }
-    }
-
-    /// How many operations may be open at once.
-    pub fn concurrency(&self) -> u32 {
-        self.concurrency
-    }
-
-    /// Whether the slot is free.
-    pub fn is_free(&self, slot: Slot) -> bool {
-        self.free[slot.0 as usize]
-    }
-
-    /// The process that holds the slot now.
-    pub fn process(&self, slot: Slot) -> Process {
-        self.processes[slot.0 as usize]
-    }
-
-    /// Marks the slot busy: its operation was invoked. For runners.
-    pub fn occupy(&mut self, slot: Slot) {
-        self.free[slot.0 as usize] = false;
-    }
-
-    /// Marks the slot free: its operation ended; `retire` if it ended in doubt. For runners.
-    pub fn release(&mut self, slot: Slot, retire: bool) {
-        let i = slot.0 as usize;
-        self.free[i] = true;
-        if retire {
-            self.processes[i] = self.processes[i].successor(self.concurrency);
-        }
-    }
-}
-
 /// Decides what is done next. Pure: time, free slots, events and its own seed are all that it knows.
 pub trait Generator<O, R> {
-    /// What to do now. Only an answer of [`Next::Invoke`] may change what later answers will be.
+    /// What to do now. Only an answer of [`Next::Invoke`] may change what later answers will be, save for
+    /// the moment at which a clock starts ([`sleep()`], [`time_limit()`]) or a gate opens ([`synchronize()`]).
+    /// A [`Next::Wait`] names a time that is still to come; after [`Next::Done`] only that follows.
     fn next(&mut self, cx: &mut Context) -> Next<O>;
 
-    /// Something happened.
+    /// Something happened. The context shows how things stand after it.
     fn update(&mut self, _cx: &mut Context, _event: &Event<O, R>) {}
+}
+
+impl<O, R, G: Generator<O, R> + ?Sized> Generator<O, R> for Box<G> {
+    fn next(&mut self, cx: &mut Context) -> Next<O> {
+        (**self).next(cx)
+    }
+
+    fn update(&mut self, cx: &mut Context, event: &Event<O, R>) {
+        (**self).update(cx, event);
+    }
 }
