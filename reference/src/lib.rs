@@ -6,6 +6,8 @@
 pub mod clock;
 pub mod frame;
 pub mod hello;
+#[cfg(unix)]
+pub mod node;
 pub mod protocol;
 pub mod session;
 pub mod timers;
