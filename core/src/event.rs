@@ -22,6 +22,29 @@ pub enum Kind {
     Info,
 }
 
+impl Kind {
+    /// The word for it, in the log as everywhere: `invoke`, `ok`, `fail`, `info`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Invoke => "invoke",
+            Kind::Ok => "ok",
+            Kind::Fail => "fail",
+            Kind::Info => "info",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn named(name: &str) -> Option<Kind> {
+        Some(match name {
+            "invoke" => Kind::Invoke,
+            "ok" => Kind::Ok,
+            "fail" => Kind::Fail,
+            "info" => Kind::Info,
+            _ => return None,
+        })
+    }
+}
+
 /// One line of the log: `{"index":12,"time":5003112,"process":3,"type":"ok","f":"cas","key":7,"value":[1,2]}`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {

@@ -1,0 +1,6 @@
+//! Histories as text: what is written is read back, what is damaged is told.
+
+mod arbitrary;
+mod damaged;
+mod recorded;
+mod round_trip;
