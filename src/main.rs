@@ -1,2 +1,2 @@
-//! The `elenchus` program.
+//! x
 fn main() {}

@@ -5,8 +5,6 @@ use crate::client::Connector;
 use crate::fault::Skew;
 use crate::outcome::Cause;
 use crate::process::NodeId;
-use std::ffi::OsString;
-use std::path::PathBuf;
 
 /// What a system needs in order to keep its promises. Faults that break an assumption run only by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,15 +13,14 @@ pub struct Assumptions {
     pub lines: Vec<String>,
 }
 
-/// How a node's process is started. The world that starts it decides where its streams go.
+/// How a node's process is started. The world that starts it decides where it runs and where its streams
+/// go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spawn {
     /// Program and arguments.
-    pub argv: Vec<OsString>,
-    /// Variables added to an otherwise empty environment.
-    pub env: Vec<(OsString, OsString)>,
-    /// The working folder.
-    pub cwd: PathBuf,
+    pub argv: Vec<String>,
+    /// Variables added to the environment.
+    pub env: Vec<(String, String)>,
 }
 
 /// The adapter of one system. A trial asks for capabilities before anything starts.

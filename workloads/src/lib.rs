@@ -1,1 +1,3 @@
 //! Placeholder.
+mod final_reads;
+mod store;

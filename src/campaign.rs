@@ -1,0 +1,391 @@
+//! What the user asks for, as a file or as flags: every field may be left out.
+//!
+//! A file and the command line have the same vocabulary; flags override the file, defaults fill the rest
+//! ([`crate::plan`]). Unknown keys and bad values are errors that name file, line and key, and nothing
+//! starts.
+
+use crate::quantity::{Bytes, Concurrency, Span};
+use elenchus_nemeses::FaultName;
+use elenchus_reference::bug::Bug;
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Which values a workload writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Values {
+    /// Each value once: verdicts come fastest and say most.
+    Unique,
+    /// Five values again and again: the hard case for a checker.
+    Small,
+}
+
+/// How the nodes are kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum IsolationChoice {
+    /// Namespaces where the machine allows them, else the proxy.
+    Auto,
+    /// A network namespace a node, or an error.
+    Namespaces,
+    /// Loopback ports with a proxy on each link.
+    Proxy,
+}
+
+/// A campaign as written. [`crate::plan::Plan`] is the same with every choice made.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, clap::Args)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Campaign {
+    /// The campaign's name, and its folder in the store
+    #[arg(long)]
+    #[serde(default)]
+    pub name: Option<String>,
+
+    /// The system under test: `bundled` (a real Raft cluster) or `memory` (one linearizable map, no faults)
+    #[arg(long, value_name = "SYSTEM")]
+    #[serde(default)]
+    pub system: Option<String>,
+
+    /// What the clients do: register, set, bank
+    #[arg(long, short = 'w')]
+    #[serde(default)]
+    pub workload: Option<String>,
+
+    /// Which values the register workload writes
+    #[arg(long, value_enum)]
+    #[serde(default)]
+    pub values: Option<Values>,
+
+    /// How many nodes, or their names separated by commas
+    #[arg(long, value_name = "N|NAMES")]
+    #[serde(default)]
+    pub nodes: Option<Nodes>,
+
+    /// How many operations may be open at once; `2n` is two a node
+    #[arg(long, value_name = "N|Nn")]
+    #[serde(default)]
+    pub concurrency: Option<Concurrency>,
+
+    /// Operations a second, all clients together
+    #[arg(long, short = 'r', value_name = "HZ")]
+    #[serde(default)]
+    pub rate: Option<f64>,
+
+    /// How long clients work and faults strike
+    #[arg(long, value_name = "DURATION")]
+    #[serde(default)]
+    pub time_limit: Option<Span>,
+
+    /// When an operation without answer is in doubt
+    #[arg(long, value_name = "DURATION")]
+    #[serde(default)]
+    pub timeout: Option<Span>,
+
+    /// Which faults strike: a list of partition, kill, pause, clock; or all; or none
+    #[arg(long, value_name = "FAULTS")]
+    #[serde(default)]
+    pub nemesis: Option<Faults>,
+
+    /// How long a fault lasts, and how long until the next, in the mean
+    #[arg(long, value_name = "DURATION")]
+    #[serde(default)]
+    pub nemesis_interval: Option<Span>,
+
+    /// The number that fixes every choice of the plan
+    #[arg(long)]
+    #[serde(default)]
+    pub seed: Option<u64>,
+
+    /// How many trials, each with its own seed; the first that is not valid is the last
+    #[arg(long, value_name = "N")]
+    #[serde(default)]
+    pub test_count: Option<u32>,
+
+    /// How the nodes are kept apart
+    #[arg(long, value_enum)]
+    #[serde(default)]
+    pub isolation: Option<IsolationChoice>,
+
+    /// First of the ports that nodes use where the proxy isolates them; free ones are chosen if left out
+    #[arg(long, value_name = "PORT")]
+    #[serde(default)]
+    pub port_base: Option<u16>,
+
+    /// Mistakes that the bundled nodes are told to make (see `elenchus list`)
+    #[arg(long, value_name = "BUG", value_delimiter = ',')]
+    #[serde(default)]
+    pub bug: Vec<BugName>,
+
+    /// A healed cluster that does not answer on every node is a violation, not a doubt
+    #[arg(long)]
+    #[serde(default)]
+    pub require_recovery: bool,
+
+    /// How long the checkers may take
+    #[arg(long, value_name = "DURATION")]
+    #[serde(default)]
+    pub check_timeout: Option<Span>,
+
+    /// How much memory the checkers may use
+    #[arg(long, value_name = "BYTES")]
+    #[serde(default)]
+    pub check_memory: Option<Bytes>,
+}
+
+/// The nodes, by number or by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nodes(pub Vec<String>);
+
+/// The faults asked for. `all` is all that the system can suffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Faults {
+    /// Whatever the system can suffer within its assumptions.
+    All,
+    /// Exactly these.
+    Named(Vec<FaultName>),
+}
+
+/// A bug by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BugName(pub Bug);
+
+/// A campaign that could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CampaignError {
+    /// The file is not there, or not readable, or not text.
+    #[error("cannot read the campaign {}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file says something that it cannot mean.
+    #[error("{}: {error}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, column, key and what was expected.
+        error: Box<toml::de::Error>,
+    },
+}
+
+impl Campaign {
+    /// Reads a campaign file; returns its text too, for the store.
+    pub fn read(path: &Path) -> Result<(Campaign, String), CampaignError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| CampaignError::Read { path: path.into(), error })?;
+        let campaign = Campaign::parse(&text)
+            .map_err(|error| CampaignError::Parse { path: path.into(), error: Box::new(error) })?;
+        Ok((campaign, text))
+    }
+
+    /// Reads a campaign's text.
+    pub fn parse(text: &str) -> Result<Campaign, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// This campaign, with whatever `over` says in place of what this says.
+    pub fn overridden_by(self, over: Campaign) -> Campaign {
+        Campaign {
+            name: over.name.or(self.name),
+            system: over.system.or(self.system),
+            workload: over.workload.or(self.workload),
+            values: over.values.or(self.values),
+            nodes: over.nodes.or(self.nodes),
+            concurrency: over.concurrency.or(self.concurrency),
+            rate: over.rate.or(self.rate),
+            time_limit: over.time_limit.or(self.time_limit),
+            timeout: over.timeout.or(self.timeout),
+            nemesis: over.nemesis.or(self.nemesis),
+            nemesis_interval: over.nemesis_interval.or(self.nemesis_interval),
+            seed: over.seed.or(self.seed),
+            test_count: over.test_count.or(self.test_count),
+            isolation: over.isolation.or(self.isolation),
+            port_base: over.port_base.or(self.port_base),
+            bug: if over.bug.is_empty() { self.bug } else { over.bug },
+            require_recovery: over.require_recovery || self.require_recovery,
+            check_timeout: over.check_timeout.or(self.check_timeout),
+            check_memory: over.check_memory.or(self.check_memory),
+        }
+    }
+}
+
+impl FromStr for Nodes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Nodes, String> {
+        if let Ok(count) = text.trim().parse::<usize>() {
+            return Nodes::numbered(count);
+        }
+        Nodes::named(text.split(',').map(|name| name.trim().to_owned()).collect())
+    }
+}
+
+impl Nodes {
+    /// The most nodes that a trial can have: each has an address of its own in one small network.
+    const MAX: usize = 99;
+
+    fn numbered(count: usize) -> Result<Nodes, String> {
+        match count {
+            0 => Err("a cluster needs at least one node".into()),
+            n if n > Nodes::MAX => Err(format!("{n} nodes are too many: at most {}", Nodes::MAX)),
+            n => Ok(Nodes((1..=n).map(|i| format!("n{i}")).collect())),
+        }
+    }
+
+    fn named(names: Vec<String>) -> Result<Nodes, String> {
+        Nodes::numbered(names.len())?;
+        for (i, name) in names.iter().enumerate() {
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            if name.is_empty() || name.len() > 32 || !name.chars().all(is_plain) {
+                return Err(format!("`{name}` is no node's name: use up to 32 letters, digits, - and _"));
+            }
+            if names[..i].contains(name) {
+                return Err(format!("the node `{name}` is named twice"));
+            }
+        }
+        Ok(Nodes(names))
+    }
+}
+
+impl FromStr for Faults {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Faults, String> {
+        match text.trim() {
+            "all" => Ok(Faults::All),
+            "none" | "" => Ok(Faults::Named(Vec::new())),
+            list => Faults::named(list.split(',').map(str::trim)),
+        }
+    }
+}
+
+impl Faults {
+    fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Faults, String> {
+        let mut faults = Vec::new();
+        for name in names {
+            let fault: FaultName = name.parse().map_err(|e| format!("{e}"))?;
+            if !faults.contains(&fault) {
+                faults.push(fault);
+            }
+        }
+        Ok(Faults::Named(faults))
+    }
+}
+
+impl FromStr for BugName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<BugName, String> {
+        text.trim().parse().map(BugName).map_err(|e| format!("{e}"))
+    }
+}
+
+/// One value in a file: text, a number, or a list of texts.
+struct Loose<T>(std::marker::PhantomData<T>, &'static str);
+
+/// What [`Loose`] can become.
+trait FromLoose: Sized {
+    fn from_text(text: &str) -> Result<Self, String>;
+    fn from_list(items: Vec<String>) -> Result<Self, String>;
+}
+
+impl FromLoose for Nodes {
+    fn from_text(text: &str) -> Result<Nodes, String> {
+        text.parse()
+    }
+    fn from_list(items: Vec<String>) -> Result<Nodes, String> {
+        Nodes::named(items)
+    }
+}
+
+impl FromLoose for Faults {
+    fn from_text(text: &str) -> Result<Faults, String> {
+        text.parse()
+    }
+    fn from_list(items: Vec<String>) -> Result<Faults, String> {
+        Faults::named(items.iter().map(String::as_str))
+    }
+}
+
+impl<'de, T: FromLoose> de::Visitor<'de> for Loose<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.1)
+    }
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        T::from_text(text).map_err(E::custom)
+    }
+    fn visit_i64<E: de::Error>(self, n: i64) -> Result<T, E> {
+        T::from_text(&n.to_string()).map_err(E::custom)
+    }
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut items: A) -> Result<T, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        T::from_list(list).map_err(de::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Nodes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Nodes, D::Error> {
+        deserializer.deserialize_any(Loose(Default::default(), "a number of nodes or a list of their names"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Faults {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Faults, D::Error> {
+        deserializer.deserialize_any(Loose(Default::default(), "\"all\", \"none\" or a list of faults"))
+    }
+}
+
+impl<'de> Deserialize<'de> for BugName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<BugName, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(text: &str, line: &str, word: &str) {
+        let error = Campaign::parse(text).expect_err("it must be refused").to_string();
+        assert!(error.contains(line) && error.contains(word), "{error}");
+    }
+
+    #[test]
+    fn a_campaign_reads_as_it_is_written() {
+        let campaign = Campaign::parse(
+            "workload = \"bank\"\nnodes = 3\nconcurrency = \"2n\"\nrate = 100\ntime-limit = \"5s\"\nnemesis = [\"kill\", \"pause\"]\n",
+        )
+        .expect("it is well written");
+        assert_eq!(campaign.nodes, Some(Nodes(vec!["n1".into(), "n2".into(), "n3".into()])));
+        assert_eq!(campaign.nemesis, "kill,pause".parse().ok());
+    }
+
+    #[test]
+    fn mistakes_are_refused_with_line_and_key() {
+        refused("workload = \"bank\"\nnode = 3\n", "line 2", "node");
+        refused("\ntime-limit = \"20\"\n", "line 2", "20s");
+        refused("nemesis = [\"earthquake\"]\n", "line 1", "earthquake");
+        refused("nodes = 0\n", "line 1", "at least one node");
+        refused("nodes = [\"a\", \"a\"]\n", "line 1", "twice");
+        refused("port-base = 99999\n", "line 1", "port-base");
+        refused("bug = [\"no-such-bug\"]\n", "line 1", "no-such-bug");
+    }
+
+    #[test]
+    fn flags_override_the_file() {
+        let file = Campaign { workload: Some("set".into()), seed: Some(1), ..Campaign::default() };
+        let flags = Campaign { seed: Some(2), ..Campaign::default() };
+        let both = file.overridden_by(flags);
+        assert_eq!((both.workload.as_deref(), both.seed), (Some("set"), Some(2)));
+    }
+}

@@ -1,0 +1,171 @@
+//! The command line: what can be asked, and which stage answers.
+
+mod check;
+mod heal;
+mod list;
+mod report;
+mod test;
+
+use crate::campaign::Campaign;
+use crate::exit::Exit;
+use crate::plan::Plan;
+use crate::store::Store;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Breaks replicated systems while they work, and proves from the history whether they kept their promises.
+#[derive(Debug, Parser)]
+#[command(name = "elenchus", version, max_term_width = 100, after_help = AFTER)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER: &str = "Exit codes: 0 valid, 1 invalid (a promise was broken), 2 unknown (with the reason), \
+254 bad arguments or input, 255 the trial itself broke.\n\nStart with: elenchus test";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run trials: a cluster, clients, faults, a verdict and a report
+    Test(test::TestArgs),
+    /// Show what `test` would do, every choice made, and start nothing
+    Plan(PlanArgs),
+    /// Judge recorded histories, or the folder of a trial
+    Check(check::CheckArgs),
+    /// Build the report of a trial's folder anew
+    Report(report::ReportArgs),
+    /// Undo what a killed trial left behind
+    Heal(heal::HealArgs),
+    /// Name the systems, workloads, faults, models and bugs there are
+    List(list::ListArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Be one node of the bundled cluster
+    #[command(hide = true)]
+    Node {
+        /// What to be, as JSON
+        options: String,
+    },
+}
+
+/// A campaign and where it leaves its trials.
+#[derive(Debug, Args)]
+struct PlanArgs {
+    /// A campaign file (TOML); flags override what it says
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    campaign: Campaign,
+}
+
+/// Where trials are kept.
+#[derive(Debug, Args)]
+struct StoreArgs {
+    /// The folder that keeps the trials
+    #[arg(long, value_name = "DIR", default_value = "store")]
+    store: PathBuf,
+}
+
+impl StoreArgs {
+    fn store(&self) -> Store {
+        Store::at(&self.store)
+    }
+}
+
+/// Does what the arguments say.
+pub fn main(arguments: Vec<std::ffi::OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, not errors; both go where clap says.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Valid };
+        }
+    };
+    match cli.command {
+        Command::Test(args) => test::run(&args),
+        Command::Plan(args) => plan(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Heal(args) => heal::run(&args),
+        Command::List(args) => list::run(&args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "elenchus", &mut std::io::stdout());
+            Exit::Valid
+        }
+        Command::Node { options } => node(&options),
+    }
+}
+
+fn plan(args: &PlanArgs) -> Exit {
+    match args.plan() {
+        Ok((plan, _)) => {
+            println!("{}", serde_json::to_string_pretty(&plan).expect("a plan is plain data"));
+            Exit::Valid
+        }
+        Err(why) => usage(&why),
+    }
+}
+
+impl PlanArgs {
+    /// The plan, and the campaign's text if there is a file.
+    fn plan(&self) -> Result<(Plan, Option<String>), String> {
+        let (file, text) = match &self.file {
+            Some(path) => Campaign::read(path).map(|(c, text)| (c, Some(text))).map_err(|e| e.to_string())?,
+            None => (Campaign::default(), None),
+        };
+        let campaign = file.overridden_by(self.campaign.clone());
+        let name = self.file.as_ref().map(|path| path.display().to_string());
+        let plan = Plan::of(&campaign, fresh_seed(), name.as_deref()).map_err(|impossible| match &name {
+            // The key stands in the file or on the command line; both are named, flags win.
+            Some(file) if campaign_names(text.as_deref(), impossible.key) => match line_of(text.as_deref(), impossible.key) {
+                Some(line) => format!("{file}: line {line}: {impossible}"),
+                None => format!("{file}: {impossible}"),
+            },
+            _ => format!("--{impossible}"),
+        })?;
+        Ok((plan, text))
+    }
+}
+
+fn campaign_names(text: Option<&str>, key: &str) -> bool {
+    line_of(text, key).is_some()
+}
+
+/// The line on which a campaign's text sets `key`, counted from 1.
+fn line_of(text: Option<&str>, key: &str) -> Option<usize> {
+    let sets = |line: &str| line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='));
+    text?.lines().position(sets).map(|i| i + 1)
+}
+
+/// A seed for whoever named none: from the clock, short enough to be typed.
+fn fresh_seed() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    elenchus_core::random::Seed(now.as_nanos() as u64).nth(0).0 % 1_000_000
+}
+
+/// Says what was wrong with the arguments or the input.
+fn usage(why: &str) -> Exit {
+    eprintln!("elenchus: {why}");
+    Exit::Usage
+}
+
+/// Says what broke.
+fn broken(why: &str) -> Exit {
+    eprintln!("elenchus: {why}");
+    Exit::Broken
+}
+
+fn node(options: &str) -> Exit {
+    let options = match serde_json::from_str(options) {
+        Ok(options) => options,
+        Err(e) => return usage(&format!("a node's options: {e}")),
+    };
+    match elenchus_reference::node::run(options) {
+        Ok(()) => Exit::Valid,
+        Err(e) => broken(&e.to_string()),
+    }
+}

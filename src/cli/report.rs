@@ -1,0 +1,35 @@
+//! `elenchus report`: the report of a trial's folder, built anew.
+
+use super::{broken, usage};
+use crate::exit::Exit;
+use crate::judge;
+use crate::report;
+use crate::store::{file, is_trial};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The trial's folder, such as store/latest
+    folder: PathBuf,
+}
+
+/// Judges the folder if nobody did, and builds its report.
+pub fn run(args: &ReportArgs) -> Exit {
+    if !is_trial(&args.folder) {
+        return usage(&format!("{} is not the folder of a trial", args.folder.display()));
+    }
+    if !args.folder.join(file::VERDICTS).is_file()
+        && let Err(e) = judge::judge(&args.folder)
+    {
+        return broken(&e.to_string());
+    }
+    match report::build(&args.folder) {
+        Ok(_) => {
+            println!("{}", args.folder.join(file::REPORT).join("index.html").display());
+            Exit::Valid
+        }
+        Err(e) => broken(&format!("the report could not be built: {e}")),
+    }
+}

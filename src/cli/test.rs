@@ -1,0 +1,209 @@
+//! `elenchus test`: trials, one after the other, each from plan to report.
+
+use super::{PlanArgs, StoreArgs, broken, usage};
+use crate::exit::Exit;
+use crate::judge::{self, Verdicts};
+use crate::plan::{Plan, TrialPlan};
+use crate::store::{self, Store, file};
+use crate::trial::Stage;
+use crate::{host, registry, report, utc};
+use clap::Args;
+use elenchus_core::verdict::Validity;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// Arguments of `test`.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    #[command(flatten)]
+    plan: PlanArgs,
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Print one JSON object a trial instead of text
+    #[arg(long)]
+    json: bool,
+    /// Exit with 0 when a trial is unknown (`unknown` fails by default, `never` fails only when invalid)
+    #[arg(long, value_enum, default_value = "unknown")]
+    fail_on: FailOn,
+}
+
+/// Which verdicts fail a build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum FailOn {
+    /// Unknown and worse.
+    Unknown,
+    /// Invalid only.
+    Invalid,
+    /// None: only a broken trial fails.
+    Never,
+}
+
+/// Runs the trials.
+pub fn run(args: &TestArgs) -> Exit {
+    let (plan, text) = match args.plan.plan() {
+        Ok(planned) => planned,
+        Err(why) => return usage(&why),
+    };
+    let store = args.store.store();
+    let time = utc::basic(SystemTime::now());
+    let mut worst = Exit::Valid;
+    for trial in &plan.trials {
+        let folder = match prepare(&store, &plan, trial, text.as_deref(), &time) {
+            Ok(folder) => folder,
+            Err(e) => return broken(&format!("cannot make the trial's folder in {}: {e}", store.root().display())),
+        };
+        let exit = one(trial, &folder, &store, args);
+        worst = worst.max(exit);
+        if exit != Exit::Valid {
+            break;
+        }
+    }
+    args.fail_on.apply(worst)
+}
+
+impl FailOn {
+    fn apply(self, exit: Exit) -> Exit {
+        match (self, exit) {
+            (FailOn::Invalid | FailOn::Never, Exit::Unknown) => Exit::Valid,
+            (FailOn::Never, Exit::Invalid) => Exit::Valid,
+            _ => exit,
+        }
+    }
+}
+
+fn prepare(
+    store: &Store,
+    plan: &Plan,
+    trial: &TrialPlan,
+    text: Option<&str>,
+    time: &str,
+) -> std::io::Result<PathBuf> {
+    let member = (plan.trials.len() > 1).then_some(trial.seed.0);
+    let folder = store.create(&trial.name, time, member)?;
+    store::write_json(&folder.join(file::PLAN), trial)?;
+    if let Some(text) = text {
+        store::write_whole(&folder.join(file::CAMPAIGN), text.as_bytes())?;
+    }
+    Ok(folder)
+}
+
+/// One trial: carried out, judged, reported.
+fn one(trial: &TrialPlan, folder: &Path, store: &Store, args: &TestArgs) -> Exit {
+    if !args.json {
+        announce(trial, folder);
+    }
+    let trouble = carry_out(trial, folder).err();
+    if let Some(why) = &trouble {
+        eprintln!("elenchus: {why}");
+    }
+    if !folder.join(file::HISTORY).is_file() {
+        return Exit::Broken;
+    }
+    let verdicts = match judge::judge(folder) {
+        Ok(verdicts) => verdicts,
+        Err(e) => return broken(&e.to_string()),
+    };
+    if let Err(e) = report::build(folder) {
+        eprintln!("elenchus: the report could not be built, the verdict stands: {e}");
+    }
+    if verdicts.validity == Validity::Valid {
+        // Nobody needs the data of nodes that behaved; a folder that cannot be removed is no reason to fail.
+        let _ = std::fs::remove_dir_all(folder.join(file::DATA));
+    }
+    if let Err(e) = store.finish(folder) {
+        eprintln!("elenchus: store/latest could not be set: {e}");
+    }
+    if args.json { print_json(trial, folder, &verdicts) } else { print(trial, folder, &verdicts) }
+    match (Exit::from(verdicts.validity), trouble) {
+        (Exit::Invalid, _) => Exit::Invalid,
+        (_, Some(_)) => Exit::Broken,
+        (exit, None) => exit,
+    }
+}
+
+fn carry_out(trial: &TrialPlan, folder: &Path) -> Result<(), String> {
+    let erased = registry::trial(trial).ok_or_else(|| format!("there is no workload `{}`", trial.workload))?;
+    if trial.system == "memory" {
+        return erased.run(trial, Stage::Memory, folder).map_err(|e| e.to_string());
+    }
+    let request = host::Request {
+        choice: trial.isolation,
+        nodes: trial.nodes.clone(),
+        port_base: trial.port_base,
+        journal: folder.join(file::JOURNAL),
+    };
+    let ended = host::run_trial(request, |ground| match erased.run(trial, Stage::Ground(ground), folder) {
+        Ok(()) => 0,
+        Err(e) => {
+            eprintln!("\nelenchus: {e}");
+            1
+        }
+    });
+    match ended {
+        Ok(host::Ended::Exited(0)) => Ok(()),
+        Ok(host::Ended::Exited(_)) => Err("the trial broke".into()),
+        Ok(host::Ended::Killed(signal)) => Err(format!("the controller was killed by signal {signal}")),
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+fn announce(trial: &TrialPlan, folder: &Path) {
+    let faults: Vec<String> = trial.nemesis.iter().map(ToString::to_string).collect();
+    let faults = if faults.is_empty() { "no faults".into() } else { faults.join(" + ") };
+    println!(
+        "{} on {} × {}: {} clients, {}, {faults}, seed {}",
+        trial.workload,
+        trial.nodes.len(),
+        trial.system,
+        trial.concurrency,
+        trial.time_limit,
+        trial.seed.0
+    );
+    if !trial.bugs.is_empty() {
+        println!("the nodes make these mistakes: {}", trial.bugs.join(", "));
+    }
+    println!("{}", folder.display());
+}
+
+fn print(trial: &TrialPlan, folder: &Path, verdicts: &Verdicts) {
+    println!();
+    for verdict in &verdicts.verdicts {
+        println!("{:>8}  {:16} {}", word(verdict.validity), verdict.checker, verdict.why);
+    }
+    for anomaly in verdicts.verdicts.iter().flat_map(|v| &v.anomalies).take(3) {
+        println!("\n{}", anomaly.sentence);
+    }
+    println!("\n{}", folder.join(file::REPORT).join("index.html").display());
+    if verdicts.validity != Validity::Valid {
+        println!("again: {}", trial.again);
+    }
+    println!("{}", closing(verdicts.validity));
+}
+
+fn word(validity: Validity) -> &'static str {
+    match validity {
+        Validity::Valid => "valid",
+        Validity::Unknown => "unknown",
+        Validity::Invalid => "INVALID",
+    }
+}
+
+/// The last line says the verdict, for people and for `grep`.
+fn closing(validity: Validity) -> &'static str {
+    match validity {
+        Validity::Valid => "Everything examined was kept: valid.",
+        Validity::Unknown => "Not decided, for the reason above: unknown.",
+        Validity::Invalid => "A promise was broken: invalid.",
+    }
+}
+
+fn print_json(trial: &TrialPlan, folder: &Path, verdicts: &Verdicts) {
+    let line = serde_json::json!({
+        "folder": folder,
+        "seed": trial.seed.0,
+        "again": trial.again,
+        "validity": verdicts.validity,
+        "verdicts": verdicts.verdicts,
+    });
+    println!("{line}");
+}

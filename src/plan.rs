@@ -1,0 +1,312 @@
+//! A campaign with every choice made: what will be done, before anything is started.
+//!
+//! Pure in (campaign, seed). What the machine cannot do or the system cannot suffer is refused here, by
+//! name; only whether namespaces are allowed is found out at provisioning.
+
+use crate::campaign::{BugName, Campaign, Faults, IsolationChoice, Values};
+use crate::quantity::{Bytes, Concurrency, Span};
+use crate::registry::{self, SystemEntry};
+use elenchus_core::process::NodeId;
+use elenchus_core::random::Seed;
+use elenchus_nemeses::FaultName;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// All trials of a campaign.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Plan {
+    /// The version of this format.
+    pub version: u32,
+    /// The trials, in their order.
+    pub trials: Vec<TrialPlan>,
+}
+
+/// One trial, every choice explicit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TrialPlan {
+    /// The campaign's name.
+    pub name: String,
+    /// The system under test.
+    pub system: String,
+    /// What the clients do.
+    pub workload: String,
+    /// Which values they write.
+    pub values: Values,
+    /// The nodes.
+    pub nodes: Vec<NodeId>,
+    /// How many operations may be open at once.
+    pub concurrency: u32,
+    /// Operations a second, all clients together; 0 is as fast as it goes.
+    pub rate: f64,
+    /// How long clients work and faults strike.
+    pub time_limit: Span,
+    /// When an operation is in doubt.
+    pub timeout: Span,
+    /// How long healing and the final phase may take together.
+    pub final_limit: Span,
+    /// The faults that strike.
+    pub nemesis: Vec<FaultName>,
+    /// Whether they were asked for by name: then each of them must hit.
+    pub nemesis_named: bool,
+    /// The mean time between actions of the nemesis.
+    pub nemesis_interval: Span,
+    /// Fixes every choice above and below.
+    pub seed: Seed,
+    /// How the nodes are kept apart.
+    pub isolation: IsolationChoice,
+    /// First port of the nodes under the proxy.
+    pub port_base: Option<u16>,
+    /// The mistakes that the nodes make.
+    pub bugs: Vec<String>,
+    /// Whether a cluster that does not recover is a violation.
+    pub require_recovery: bool,
+    /// How long the checkers may take.
+    pub check_timeout: Span,
+    /// How much memory they may use.
+    pub check_memory: Bytes,
+    /// The command that runs this trial again.
+    pub again: String,
+}
+
+/// A campaign that cannot be carried out.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{key}: {what}")]
+pub struct Impossible {
+    /// The key or flag at fault.
+    pub key: &'static str,
+    /// Why, and what to do.
+    pub what: String,
+}
+
+fn impossible(key: &'static str, what: impl Into<String>) -> Impossible {
+    Impossible { key, what: what.into() }
+}
+
+impl Plan {
+    /// Makes every choice. `seed` is used where the campaign names none; `file` is how the user named the
+    /// campaign file, for the command that runs a trial again.
+    pub fn of(campaign: &Campaign, seed: u64, file: Option<&str>) -> Result<Plan, Impossible> {
+        let first = Seed(campaign.seed.unwrap_or(seed));
+        let count = campaign.test_count.unwrap_or(1);
+        if count == 0 {
+            return Err(impossible("test-count", "0 trials would examine nothing"));
+        }
+        let trials = (0..count)
+            .map(|i| {
+                // The first trial has the seed that the user named, so that `--seed` repeats any of them.
+                let seed = if i == 0 { first } else { Seed(first.nth(u64::from(i)).0 >> 12) };
+                TrialPlan::of(campaign, seed, file)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Plan { version: 1, trials })
+    }
+}
+
+impl TrialPlan {
+    fn of(campaign: &Campaign, seed: Seed, file: Option<&str>) -> Result<TrialPlan, Impossible> {
+        let system = system(campaign)?;
+        let workload = campaign.workload.clone().unwrap_or_else(|| "register".into());
+        if !registry::workload_names().contains(&workload.as_str()) {
+            let known = registry::workload_names().join(", ");
+            return Err(impossible("workload", format!("there is no workload `{workload}`; there are {known}")));
+        }
+        let nodes: Vec<NodeId> = match &campaign.nodes {
+            Some(nodes) => nodes.0.iter().map(|name| NodeId::new(name)).collect(),
+            None => NodeId::numbered(5),
+        };
+        let (nemesis, nemesis_named) = faults(campaign, system)?;
+        let time_limit = campaign.time_limit.unwrap_or(Span(Duration::from_secs(20)));
+        Ok(TrialPlan {
+            name: name(campaign, &workload)?,
+            system: system.name.into(),
+            values: campaign.values.unwrap_or(Values::Unique),
+            concurrency: concurrency(campaign, nodes.len() as u32)?,
+            rate: rate(campaign, system)?,
+            timeout: campaign.timeout.unwrap_or(Span(Duration::from_secs(3))),
+            final_limit: Span(Duration::from_secs(30)),
+            nemesis_interval: interval(campaign)?,
+            isolation: campaign.isolation.unwrap_or(IsolationChoice::Auto),
+            port_base: port_base(campaign, nodes.len())?,
+            bugs: bugs(campaign, system)?,
+            require_recovery: campaign.require_recovery,
+            check_timeout: campaign.check_timeout.unwrap_or(Span(Duration::from_secs(60))),
+            check_memory: campaign.check_memory.unwrap_or(Bytes(2 << 30)),
+            again: again(campaign, seed, file),
+            workload,
+            nodes,
+            time_limit,
+            nemesis,
+            nemesis_named,
+            seed,
+        })
+    }
+}
+
+fn system(campaign: &Campaign) -> Result<&'static SystemEntry, Impossible> {
+    let name = campaign.system.as_deref().unwrap_or("bundled");
+    registry::SYSTEMS.iter().find(|entry| entry.name == name).ok_or_else(|| {
+        let known: Vec<&str> = registry::SYSTEMS.iter().map(|entry| entry.name).collect();
+        impossible("system", format!("there is no system `{name}`; there are {}", known.join(", ")))
+    })
+}
+
+fn name(campaign: &Campaign, workload: &str) -> Result<String, Impossible> {
+    let name = campaign.name.clone().unwrap_or_else(|| workload.into());
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.starts_with('.') || name.len() > 100 || !name.chars().all(is_plain) {
+        return Err(impossible("name", format!("`{name}` names no folder: use letters, digits, - _ and .")));
+    }
+    Ok(name)
+}
+
+fn concurrency(campaign: &Campaign, nodes: u32) -> Result<u32, Impossible> {
+    let concurrency = campaign.concurrency.unwrap_or(Concurrency::PerNode(2)).of(nodes);
+    if concurrency > 10_000 {
+        return Err(impossible("concurrency", format!("{concurrency} open operations are too many: at most 10000")));
+    }
+    Ok(concurrency)
+}
+
+fn rate(campaign: &Campaign, system: &SystemEntry) -> Result<f64, Impossible> {
+    let rate = campaign.rate.unwrap_or(system.rate);
+    if rate.is_finite() && (0.0..=10_000_000.0).contains(&rate) {
+        Ok(rate)
+    } else {
+        Err(impossible("rate", format!("{rate} operations a second cannot be had; 0 is as fast as it goes")))
+    }
+}
+
+fn interval(campaign: &Campaign) -> Result<Span, Impossible> {
+    let interval = campaign.nemesis_interval.unwrap_or(Span(Duration::from_millis(2500)));
+    if interval.0 < Duration::from_millis(10) {
+        return Err(impossible("nemesis-interval", "faults need 10ms or more to come and go"));
+    }
+    Ok(interval)
+}
+
+fn faults(campaign: &Campaign, system: &SystemEntry) -> Result<(Vec<FaultName>, bool), Impossible> {
+    match campaign.nemesis.as_ref().unwrap_or(&Faults::All) {
+        Faults::All => Ok((system.faults.to_vec(), campaign.nemesis.is_some() && !system.faults.is_empty())),
+        Faults::Named(named) => match named.iter().find(|fault| !system.faults.contains(fault)) {
+            Some(fault) => Err(impossible(
+                "nemesis",
+                format!("the system `{}` cannot suffer `{fault}`; it can suffer: {}", system.name, system.suffers()),
+            )),
+            None => Ok((named.clone(), true)),
+        },
+    }
+}
+
+fn port_base(campaign: &Campaign, nodes: usize) -> Result<Option<u16>, Impossible> {
+    let Some(base) = campaign.port_base else { return Ok(None) };
+    let end = usize::from(base) + nodes;
+    if base < 1024 || end > 65_536 {
+        return Err(impossible("port-base", format!("{nodes} nodes from port {base} on do not fit 1024..=65535")));
+    }
+    for port in base..=(end - 1) as u16 {
+        // Bound and dropped at once: nothing listens there, nothing stays.
+        std::net::TcpListener::bind(("127.0.0.1", port))
+            .map_err(|e| impossible("port-base", format!("port {port} cannot be used: {e}")))?;
+    }
+    Ok(Some(base))
+}
+
+fn bugs(campaign: &Campaign, system: &SystemEntry) -> Result<Vec<String>, Impossible> {
+    if !campaign.bug.is_empty() && system.name != "bundled" {
+        return Err(impossible("bug", "only the bundled system can be told to make mistakes"));
+    }
+    Ok(campaign.bug.iter().map(|BugName(bug)| bug.to_string()).collect())
+}
+
+/// The command that runs this one trial again.
+fn again(campaign: &Campaign, seed: Seed, file: Option<&str>) -> String {
+    let mut words = vec!["elenchus".to_owned(), "test".to_owned()];
+    words.extend(file.map(quoted));
+    let mut flag = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            words.extend([format!("--{name}"), quoted(&value)]);
+        }
+    };
+    flag("name", campaign.name.clone());
+    flag("system", campaign.system.clone());
+    flag("workload", campaign.workload.clone());
+    flag("values", campaign.values.map(|v| format!("{v:?}").to_lowercase()));
+    flag("nodes", campaign.nodes.as_ref().map(|n| n.0.join(",")));
+    flag("concurrency", campaign.concurrency.map(|c| c.to_string()));
+    flag("rate", campaign.rate.map(|r| r.to_string()));
+    flag("time-limit", campaign.time_limit.map(|s| s.to_string()));
+    flag("timeout", campaign.timeout.map(|s| s.to_string()));
+    flag("nemesis", campaign.nemesis.as_ref().map(nemesis_text));
+    flag("nemesis-interval", campaign.nemesis_interval.map(|s| s.to_string()));
+    flag("isolation", campaign.isolation.map(|i| format!("{i:?}").to_lowercase()));
+    flag("port-base", campaign.port_base.map(|p| p.to_string()));
+    for BugName(bug) in &campaign.bug {
+        flag("bug", Some(bug.to_string()));
+    }
+    flag("check-timeout", campaign.check_timeout.map(|s| s.to_string()));
+    flag("check-memory", campaign.check_memory.map(|b| b.to_string()));
+    flag("seed", Some(seed.0.to_string()));
+    if campaign.require_recovery {
+        words.push("--require-recovery".into());
+    }
+    words.join(" ")
+}
+
+fn nemesis_text(faults: &Faults) -> String {
+    match faults {
+        Faults::All => "all".into(),
+        Faults::Named(named) if named.is_empty() => "none".into(),
+        Faults::Named(named) => named.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+    }
+}
+
+/// A word as a shell needs it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./,=:".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_campaign_without_a_word_is_the_main_job() {
+        let plan = Plan::of(&Campaign::default(), 7, None).expect("the default can be planned");
+        let trial = &plan.trials[0];
+        assert_eq!((trial.nodes.len(), trial.workload.as_str(), trial.system.as_str()), (5, "register", "bundled"));
+        assert_eq!(trial.nemesis.len(), 4);
+        assert_eq!(trial.time_limit.0, Duration::from_secs(20));
+        assert_eq!(trial.again, "elenchus test --seed 7");
+    }
+
+    #[test]
+    fn the_same_campaign_and_seed_give_the_same_plan_byte_for_byte() {
+        let campaign = Campaign { test_count: Some(3), ..Campaign::default() };
+        let text = |seed| serde_json::to_string(&Plan::of(&campaign, seed, None).expect("plannable")).expect("json");
+        assert_eq!(text(1), text(1));
+        assert_ne!(text(1), text(2));
+    }
+
+    #[test]
+    fn what_a_system_cannot_suffer_is_refused_by_name() {
+        let campaign = Campaign { system: Some("memory".into()), nemesis: "kill".parse().ok(), ..Campaign::default() };
+        let refused = Plan::of(&campaign, 1, None).expect_err("memory cannot be killed");
+        assert!(refused.key == "nemesis" && refused.what.contains("kill"), "{refused}");
+    }
+
+    #[test]
+    fn a_port_in_use_is_refused_before_anything_starts() {
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = taken.local_addr().expect("bound").port();
+        let campaign = Campaign { port_base: Some(port), nodes: "1".parse().ok(), ..Campaign::default() };
+        let refused = Plan::of(&campaign, 1, None).expect_err("the port is taken");
+        assert!(refused.key == "port-base" && refused.what.contains(&port.to_string()), "{refused}");
+    }
+}

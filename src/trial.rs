@@ -1,0 +1,360 @@
+//! One trial, from a provisioned stage to a history on disk.
+//!
+//! The order is Jepsen's: set up, clients and faults together, everything healed, last questions, end.
+//! Whatever happens after the first event, the history stands and can be judged: a failure in tearing down
+//! or in collecting logs never costs a verdict.
+
+use crate::live::{LiveCluster, LiveWorld};
+use crate::plan::TrialPlan;
+use crate::progress::Progress;
+use crate::runner::{Broken, End, Limits, Log, Runner};
+use crate::store::{self, TrialEnd, TrialRecord, file};
+use crate::{bundled, host, utc};
+use elenchus_core::client::Connector;
+use elenchus_core::format::jsonl::Header;
+use elenchus_core::generator::{self, Boxed, Compose, Context, Event, Generator, Next};
+use elenchus_core::system::System;
+use elenchus_core::workload::{Shape, Workload};
+use elenchus_core::world::{Note, World};
+use elenchus_nemeses::{Schedule, ScheduleOptions};
+use elenchus_systems::memory::MemoryConnector;
+use std::cell::RefCell;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+use tokio::runtime::Runtime;
+
+/// How long the cluster may take to come up.
+const SETUP_LIMIT: Duration = Duration::from_secs(30);
+
+/// Where a trial takes place, provisioned and not yet started.
+pub enum Stage {
+    /// One map in this process.
+    Memory,
+    /// Processes kept apart on this machine.
+    Ground(host::Ground),
+}
+
+/// A trial that failed as a trial. What the history holds can still be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// The cluster did not come up.
+    #[error("the cluster did not come up: {0}")]
+    Setup(String),
+    /// The runner could not go on.
+    #[error("{0}")]
+    Runner(#[from] Broken),
+    /// A file of the trial's folder could not be written.
+    #[error("{}: {error}", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// No runtime could be built.
+    #[error("no asynchronous runtime can be built: {0}")]
+    Runtime(std::io::Error),
+}
+
+/// Carries a trial out.
+pub fn run<W: Workload>(
+    workload: Rc<W>,
+    plan: &TrialPlan,
+    stage: Stage,
+    folder: &Path,
+) -> Result<(), Failed> {
+    let mut record = record(&stage);
+    keep_record(folder, &record)?;
+    let result = match stage {
+        Stage::Memory => in_memory(workload, plan, folder, &record),
+        Stage::Ground(ground) => on_ground(workload, plan, ground, folder, &mut record),
+    };
+    record.ended = Some(utc::extended(SystemTime::now()));
+    (record.end, record.why) = match &result {
+        Ok(End::Completed) => (TrialEnd::Completed, None),
+        Ok(End::Interrupted) => (TrialEnd::Interrupted, Some("the user ended the trial early".into())),
+        Err(failed) => (TrialEnd::Broken, Some(failed.to_string())),
+    };
+    keep_record(folder, &record)?;
+    result.map(|_| ())
+}
+
+fn record(stage: &Stage) -> TrialRecord {
+    let (isolation, isolation_why) = match stage {
+        Stage::Memory => ("none".to_owned(), "the system lives in this process".to_owned()),
+        Stage::Ground(ground) => (ground.isolation.chosen.to_string(), ground.isolation.why.clone()),
+    };
+    TrialRecord {
+        version: 1,
+        isolation,
+        isolation_why,
+        assumptions: Vec::new(),
+        began: utc::extended(SystemTime::now()),
+        ended: None,
+        end: TrialEnd::Running,
+        why: None,
+        program: env!("CARGO_PKG_VERSION").into(),
+    }
+}
+
+fn keep_record(folder: &Path, record: &TrialRecord) -> Result<(), Failed> {
+    let path = folder.join(file::TRIAL);
+    store::write_json(&path, record).map_err(|error| Failed::Folder { path, error })
+}
+
+fn runtime() -> Result<Runtime, Failed> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failed::Runtime)
+}
+
+fn in_memory<W: Workload>(
+    workload: Rc<W>,
+    plan: &TrialPlan,
+    folder: &Path,
+    record: &TrialRecord,
+) -> Result<End, Failed> {
+    let connector: Rc<dyn Connector> = Rc::new(MemoryConnector::default());
+    let mut world =
+        LiveWorld::new(runtime()?, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
+    world.block_on(prepare(&*workload, &*connector, plan))?;
+    drive(&*workload, plan, folder, record, &mut world)
+}
+
+fn on_ground<W: Workload>(
+    workload: Rc<W>,
+    plan: &TrialPlan,
+    mut ground: host::Ground,
+    folder: &Path,
+    record: &mut TrialRecord,
+) -> Result<End, Failed> {
+    let runtime = runtime()?;
+    let interrupts = ground.take_interrupts();
+    let system: Rc<dyn System> = Rc::new(bundled::system(plan, &ground, folder).map_err(Failed::Setup)?);
+    record.assumptions = system.assumptions().lines;
+    keep_record(folder, record)?;
+    let cluster = {
+        let _inside = runtime.enter();
+        Rc::new(LiveCluster::new(plan.nodes.clone(), system.clone(), ground, folder).map_err(Failed::Setup)?)
+    };
+    let connector: Rc<dyn Connector> = Rc::new(SystemConnector(system.clone()));
+    let mut world =
+        LiveWorld::new(runtime, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
+    let mut setup = SetupLog::create(folder)?;
+    let mut interrupts = Some(interrupts);
+    let up = {
+        let (cluster, system) = (cluster.clone(), system.clone());
+        let setup = &mut setup;
+        let asked = &mut interrupts;
+        world.block_on(async move {
+            let coming = come_up(&cluster, &*system, plan, setup);
+            let stop = asked.as_mut().expect("nobody took it yet");
+            tokio::select! {
+                up = tokio::time::timeout(SETUP_LIMIT, coming) => match up {
+                    Ok(up) => up.map(|()| true),
+                    Err(_) => Err(Failed::Setup(format!("not within {SETUP_LIMIT:?}; see its logs"))),
+                },
+                () = stop.first() => Ok(false),
+            }
+        })?
+    };
+    if !up {
+        return Ok(End::Interrupted);
+    }
+    world.block_on(prepare(&*workload, &*connector, plan))?;
+    let mut stop = interrupts.take().expect("nobody took it yet");
+    let mut world =
+        world.with_cluster(cluster.clone()).interrupted_by(async move { stop.first().await });
+    let end = drive(&*workload, plan, folder, record, &mut world);
+    for trouble in world.heal_all() {
+        setup.line(&format!("healing: {trouble}"));
+    }
+    world.block_on(async { cluster.stop_all().await });
+    end
+}
+
+/// The connector of a system, owning the system.
+struct SystemConnector(Rc<dyn System>);
+
+impl Connector for SystemConnector {
+    fn capabilities(&self) -> &[elenchus_core::client::Capability] {
+        self.0.connector().capabilities()
+    }
+    fn connect<'a>(
+        &'a self,
+        node: &'a elenchus_core::process::NodeId,
+        process: elenchus_core::process::Process,
+    ) -> elenchus_core::LocalFuture<
+        'a,
+        Result<Box<dyn elenchus_core::client::Client>, elenchus_core::outcome::Cause>,
+    > {
+        self.0.connector().connect(node, process)
+    }
+}
+
+async fn come_up(
+    cluster: &LiveCluster,
+    system: &dyn System,
+    plan: &TrialPlan,
+    setup: &mut SetupLog,
+) -> Result<(), Failed> {
+    use elenchus_core::cluster::Cluster;
+    for node in &plan.nodes {
+        cluster.start(node).await.map_err(|e| Failed::Setup(format!("{node}: {e}")))?;
+        setup.line(&format!("{node} started"));
+    }
+    for node in &plan.nodes {
+        while let Err(why) = system.ready(node).await {
+            setup.line(&format!("{node} is not ready: {why}"));
+            if let Some(status) = cluster.died(node) {
+                let log = cluster.log(node);
+                return Err(Failed::Setup(format!("{node} ended ({status}); its log is {}", log.display())));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        setup.line(&format!("{node} is ready"));
+    }
+    while cluster.leaders().await.is_empty() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    setup.line("the cluster has a leader");
+    Ok(())
+}
+
+/// Lets the workload lay its foundations, through the first node.
+async fn prepare<W: Workload>(
+    workload: &W,
+    connector: &dyn Connector,
+    plan: &TrialPlan,
+) -> Result<(), Failed> {
+    let offered = connector.capabilities();
+    if let Some(lacking) = workload.needs().iter().find(|need| !offered.contains(need)) {
+        let why = format!("the workload {} needs {lacking:?}, which its clients lack", workload.name());
+        return Err(Failed::Setup(why));
+    }
+    let who = elenchus_core::process::Process(plan.concurrency);
+    let mut tries = 5;
+    loop {
+        let prepared = async {
+            let mut client = connector.connect(&plan.nodes[0], who).await?;
+            workload.prepare(client.as_mut()).await
+        };
+        match prepared.await {
+            Ok(()) => return Ok(()),
+            Err(why) if tries == 0 => return Err(Failed::Setup(format!("{} on {}: {why}", workload.name(), plan.nodes[0]))),
+            Err(_) => {
+                tries -= 1;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+    }
+}
+
+/// Clients and faults, then healing, then the last questions.
+fn drive<W: Workload>(
+    workload: &W,
+    plan: &TrialPlan,
+    folder: &Path,
+    record: &TrialRecord,
+    world: &mut dyn World<W::Op, W::Ret>,
+) -> Result<End, Failed> {
+    let path = folder.join(file::HISTORY);
+    let log = Log::create(&path, &header(plan, record)).map_err(|error| Failed::Folder { path, error })?;
+    let shape =
+        Shape { seed: plan.seed.stream("clients"), concurrency: plan.concurrency, nodes: plan.nodes.len() as u32 };
+    let limits = Limits { operation: plan.timeout.0, fault: elenchus_core::fault::FAULT_TIMEOUT };
+    let mut progress = Progress::new(false);
+    let last = Rc::new(RefCell::new(workload.final_generator(&shape)));
+    let mut main = Both { first: main_generator(workload, plan, &shape), second: last.clone() };
+    let mut runner = Runner::new(workload, world, &mut progress, log, plan.concurrency, limits);
+    let mut end = runner.run(&mut main)?;
+    runner.heal_all()?;
+    if end == End::Completed {
+        runner.note(&Note { f: "phase", fields: vec![("phase", "final".into())] })?;
+        let mut last = Shared(last).time_limit(plan.final_limit.0);
+        end = runner.run(&mut last)?;
+    }
+    progress.finish();
+    Ok(end)
+}
+
+fn main_generator<W: Workload>(workload: &W, plan: &TrialPlan, shape: &Shape) -> Boxed<W::Op, W::Ret> {
+    let limit = plan.time_limit.0;
+    let work = Shared(Rc::new(RefCell::new(workload.generator(shape))));
+    let work: Boxed<W::Op, W::Ret> = if plan.rate > 0.0 {
+        let mean = Duration::from_secs_f64(1.0 / plan.rate);
+        work.stagger(mean, plan.seed.stream("rate")).time_limit(limit).clients().boxed()
+    } else {
+        work.time_limit(limit).clients().boxed()
+    };
+    if plan.nemesis.is_empty() {
+        return work;
+    }
+    let schedule = Schedule::new(ScheduleOptions {
+        faults: plan.nemesis.clone(),
+        interval: plan.nemesis_interval.0,
+        nodes: plan.nodes.clone(),
+        seed: plan.seed.stream("nemesis"),
+        until: limit,
+    });
+    generator::any(vec![schedule.nemesis().boxed(), work])
+}
+
+fn header(plan: &TrialPlan, record: &TrialRecord) -> Header {
+    Header {
+        name: plan.name.clone(),
+        workload: plan.workload.clone(),
+        concurrency: plan.concurrency,
+        nodes: plan.nodes.clone(),
+        seed: plan.seed.0,
+        began: record.began.clone(),
+        ..Header::default()
+    }
+}
+
+/// One generator that acts, another that only watches, for later.
+struct Both<O, R> {
+    first: Boxed<O, R>,
+    second: Rc<RefCell<Boxed<O, R>>>,
+}
+
+impl<O, R> Generator<O, R> for Both<O, R> {
+    fn next(&mut self, cx: &mut Context) -> Next<O> {
+        self.first.next(cx)
+    }
+    fn update(&mut self, cx: &mut Context, event: &Event<O, R>) {
+        self.first.update(cx, event);
+        self.second.borrow_mut().update(cx, event);
+    }
+}
+
+/// A generator that somebody else holds too.
+struct Shared<O, R>(Rc<RefCell<Boxed<O, R>>>);
+
+impl<O, R> Generator<O, R> for Shared<O, R> {
+    fn next(&mut self, cx: &mut Context) -> Next<O> {
+        self.0.borrow_mut().next(cx)
+    }
+    fn update(&mut self, cx: &mut Context, event: &Event<O, R>) {
+        self.0.borrow_mut().update(cx, event);
+    }
+}
+
+/// `setup.log`: what was done before the first operation, and after the last.
+struct SetupLog {
+    file: std::fs::File,
+    began: std::time::Instant,
+}
+
+impl SetupLog {
+    fn create(folder: &Path) -> Result<SetupLog, Failed> {
+        let path = folder.join(file::SETUP);
+        let file = std::fs::File::create(&path).map_err(|error| Failed::Folder { path, error })?;
+        Ok(SetupLog { file, began: std::time::Instant::now() })
+    }
+
+    fn line(&mut self, text: &str) {
+        // It is for people who wonder; a trial does not fail for want of it.
+        let _ = writeln!(self.file, "{:8.3}s {text}", self.began.elapsed().as_secs_f64());
+    }
+}

@@ -1,0 +1,171 @@
+//! Registers: read, write and compare-and-set, over many independent keys.
+//!
+//! A group of slots, one a node where there are enough, works on one key for a while and then goes on to
+//! the next. Many keys keep the checker fast; several nodes on one key are what can disagree.
+
+use crate::final_reads::FinalReads;
+use crate::store::{prefix, translate};
+use elenchus_checkers::linearizability::Linearizability;
+use elenchus_checkers::models::register::{self, RegisterOp, RegisterRet, RegisterVocabulary};
+use elenchus_core::LocalFuture;
+use elenchus_core::checker::Checker;
+use elenchus_core::client::{Capability, Client, Request, Response};
+use elenchus_core::generator::{Action, Context, Event, Generator, Next, What, independent};
+use elenchus_core::outcome::Outcome;
+use elenchus_core::random::{Rng, Seed};
+use elenchus_core::value::Value;
+use elenchus_core::workload::{Call, Shape, Vocabulary, Workload};
+
+/// Which values are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// Each value once a key.
+    Unique,
+    /// 0 to 4, again and again.
+    Small,
+}
+
+/// How many operations a key sees before its group goes on to the next.
+const OPERATIONS_A_KEY: u64 = 120;
+
+/// The workload.
+pub struct Register {
+    prefix: String,
+    values: Values,
+}
+
+impl Register {
+    /// Registers of the trial with this seed.
+    pub fn new(seed: Seed, values: Values) -> Register {
+        Register { prefix: prefix(seed), values }
+    }
+
+    fn request(&self, op: &RegisterOp) -> Request {
+        let key = format!("{}/r{}", self.prefix, op.key());
+        match op.clone() {
+            RegisterOp::Read { .. } => Request::Get { key },
+            RegisterOp::Write { value, .. } => Request::Put { key, value },
+            RegisterOp::Cas { from, to, .. } => Request::Cas { key, from, to },
+        }
+    }
+}
+
+impl Vocabulary for Register {
+    type Op = RegisterOp;
+    type Ret = RegisterRet;
+
+    fn encode_op(&self, op: &RegisterOp) -> Call {
+        RegisterVocabulary.encode_op(op)
+    }
+    fn encode_ret(&self, op: &RegisterOp, ret: &RegisterRet) -> Value {
+        RegisterVocabulary.encode_ret(op, ret)
+    }
+    fn decode_op(&self, f: &str, key: Option<&Value>, value: &Value) -> Result<RegisterOp, String> {
+        RegisterVocabulary.decode_op(f, key, value)
+    }
+    fn decode_ret(&self, op: &RegisterOp, value: &Value) -> Result<RegisterRet, String> {
+        RegisterVocabulary.decode_ret(op, value)
+    }
+}
+
+impl Workload for Register {
+    fn name(&self) -> &'static str {
+        "register"
+    }
+
+    fn needs(&self) -> &'static [Capability] {
+        &[Capability::Kv]
+    }
+
+    fn call<'a>(
+        &'a self,
+        client: &'a mut dyn Client,
+        op: &'a RegisterOp,
+    ) -> LocalFuture<'a, Outcome<RegisterRet>> {
+        Box::pin(async move {
+            let request = self.request(op);
+            translate(client.call(&request).await, |response| match response {
+                Response::Value(value) => Ok(RegisterRet::Saw(value)),
+                Response::Done => Ok(RegisterRet::Done),
+                other => Err(other),
+            })
+        })
+    }
+
+    fn generator(&self, shape: &Shape) -> Box<dyn Generator<RegisterOp, RegisterRet>> {
+        let (seed, values) = (shape.seed.stream("register"), self.values);
+        let group = shape.nodes.min(shape.concurrency);
+        Box::new(independent::concurrent(group, u64::MAX, move |key| {
+            Box::new(Key::new(key, seed.nth(key), values)) as Box<dyn Generator<_, _>>
+        }))
+    }
+
+    fn final_generator(&self, shape: &Shape) -> Box<dyn Generator<RegisterOp, RegisterRet>> {
+        Box::new(FinalReads::new(
+            shape.nodes,
+            [Value::Int(0)],
+            |op: &RegisterOp| op.key().clone(),
+            |key| RegisterOp::Read { key: key.clone() },
+        ))
+    }
+
+    fn checkers(&self) -> Vec<Box<dyn Checker>> {
+        vec![Box::new(Linearizability::new("linearizability", RegisterVocabulary, register::Register::default()))]
+    }
+}
+
+/// The operations on one key: reads, writes, and compare-and-sets from what was seen last.
+struct Key {
+    key: Value,
+    rng: Rng,
+    values: Values,
+    left: u64,
+    next: i64,
+    seen: Value,
+}
+
+impl Key {
+    fn new(key: u64, seed: Seed, values: Values) -> Key {
+        let key = Value::Int(i64::try_from(key).expect("keys are counted from 0"));
+        Key { key, rng: seed.rng(), values, left: OPERATIONS_A_KEY, next: 1, seen: Value::Nil }
+    }
+
+    fn value(&mut self) -> Value {
+        match self.values {
+            Values::Small => Value::Int(self.rng.below(5) as i64),
+            Values::Unique => {
+                self.next += 1;
+                Value::Int(self.next - 1)
+            }
+        }
+    }
+}
+
+impl Generator<RegisterOp, RegisterRet> for Key {
+    fn next(&mut self, cx: &mut Context) -> Next<RegisterOp> {
+        if self.left == 0 {
+            return Next::Done;
+        }
+        let Some(slot) = cx.pick() else { return Next::Wait(None) };
+        self.left -= 1;
+        let key = self.key.clone();
+        let op = match self.rng.below(4) {
+            0 | 1 => RegisterOp::Read { key },
+            2 => RegisterOp::Write { key, value: self.value() },
+            // A cas from what was last seen succeeds now and then; one from anything else hardly ever.
+            _ => RegisterOp::Cas { key, from: self.seen.clone(), to: self.value() },
+        };
+        Next::Invoke(slot, Action::Client(op))
+    }
+
+    fn update(&mut self, _cx: &mut Context, event: &Event<RegisterOp, RegisterRet>) {
+        let What::Done(op, Outcome::Ok(ret)) = &event.what else { return };
+        if op.key() != &self.key {
+            return;
+        }
+        match (op, ret) {
+            (RegisterOp::Read { .. }, RegisterRet::Saw(value)) => self.seen = value.clone(),
+            _ => self.seen = op.sets().cloned().unwrap_or(Value::Nil),
+        }
+    }
+}
