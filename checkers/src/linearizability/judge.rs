@@ -1,0 +1,155 @@
+//! One answer a key.
+//!
+//! A history is linearizable if and only if each object's part of it is (Herlihy & Wing 1990, theorem 1),
+//! so keys are judged apart, and at once on as many threads as the budget allows, the longest first. A key
+//! whose model panics or whose budget runs out is unknown; the others keep their answers.
+
+use super::Insight;
+use super::meter::{Meter, Spent};
+use super::schedule::{Schedule, Task};
+use super::search::{self, Effort, search};
+use elenchus_core::budget::Budget;
+use elenchus_core::event::Index;
+use elenchus_core::model::Model;
+use elenchus_core::operation::Operation;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// What was found of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding<K> {
+    /// The key.
+    pub key: K,
+    /// Its operations, as positions in the list judged.
+    pub operations: Vec<usize>,
+    /// The answer.
+    pub answer: Answer,
+    /// Configurations visited.
+    pub configurations: u64,
+    /// Most configurations kept after one return.
+    pub frontier_max: usize,
+}
+
+/// Whether one key's operations are linearizable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// They are.
+    Linearizable,
+    /// They are not.
+    Refuted {
+        /// The operation (a position in the list judged) at whose return no linearization was left.
+        failed: usize,
+        /// The position in the log of that return: the end of the earliest prefix that is not linearizable.
+        at: Index,
+    },
+    /// Not decided.
+    Unknown {
+        /// Everything before this position in the log is linearizable.
+        reached: Index,
+        /// Why it ended there.
+        why: String,
+    },
+}
+
+/// Judges operations, given in the order of their calls. The findings are in the order of the keys.
+pub fn judge<M: Insight>(
+    model: &M,
+    operations: &[Operation<M::Op, M::Ret>],
+    budget: &Budget,
+) -> Vec<Finding<M::Key>> {
+    let mut parts: BTreeMap<M::Key, Vec<usize>> = BTreeMap::new();
+    for (i, operation) in operations.iter().enumerate() {
+        parts.entry(model.key(&operation.op)).or_default().push(i);
+    }
+    let mut jobs: Vec<(M::Key, Vec<usize>)> = parts.into_iter().collect();
+    jobs.sort_by_key(|(_, part)| std::cmp::Reverse(part.len()));
+    let (next, memory) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let findings = Mutex::new(Vec::with_capacity(jobs.len()));
+    let work = || {
+        while let Some((key, part)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let finding = examine(model, operations, key, part, budget, &memory);
+            findings.lock().expect("no thread panics while it holds the lock").push(finding);
+        }
+    };
+    let threads = budget.threads_max.clamp(1, jobs.len().max(1));
+    if threads == 1 {
+        work();
+    } else {
+        std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
+    }
+    let mut findings = findings.into_inner().expect("no thread panics while it holds the lock");
+    findings.sort_by(|a, b| a.key.cmp(&b.key));
+    findings
+}
+
+fn examine<M: Insight>(
+    model: &M,
+    operations: &[Operation<M::Op, M::Ret>],
+    key: &M::Key,
+    part: &[usize],
+    budget: &Budget,
+    memory: &AtomicUsize,
+) -> Finding<M::Key> {
+    let own: Vec<_> = part.iter().map(|i| &operations[*i]).collect();
+    let mut effort = Effort::default();
+    let answer = catch_unwind(AssertUnwindSafe(|| {
+        let mut meter = Meter::new(budget, memory);
+        match meter.tick() {
+            Err(spent) => search::Answer::Unknown(spent, 0),
+            Ok(()) if model.shortcut(&own) == Some(true) => search::Answer::Linearizable,
+            Ok(()) => decide(model, key, &own, false, &mut meter, &mut effort),
+        }
+    }));
+    let answer = match answer {
+        Err(panic) => Answer::Unknown { reached: 0, why: panic_text(panic.as_ref()) },
+        Ok(search::Answer::Linearizable) => Answer::Linearizable,
+        Ok(search::Answer::Refuted(refuted)) => {
+            let failed = part[refuted.id as usize];
+            Answer::Refuted { failed, at: operations[failed].done }
+        }
+        Ok(search::Answer::Unknown(spent, reached)) => {
+            let reached = Index::try_from(reached.saturating_sub(1)).unwrap_or(Index::MAX);
+            Answer::Unknown { reached, why: spent.why().to_owned() }
+        }
+    };
+    let (configurations, frontier_max) = (effort.configurations, effort.frontier_max);
+    Finding { key: key.clone(), operations: part.to_vec(), answer, configurations, frontier_max }
+}
+
+/// Decides the operations of one key by search.
+pub(super) fn decide<M: Model>(
+    model: &M,
+    key: &M::Key,
+    operations: &[&Operation<M::Op, M::Ret>],
+    traced: bool,
+    meter: &mut Meter<'_>,
+    effort: &mut Effort,
+) -> search::Answer {
+    let tasks = operations.iter().enumerate().filter_map(|(i, o)| Task::new(o, i as u32)).collect();
+    decide_tasks(model, key, tasks, traced, meter, effort)
+}
+
+/// Decides tasks of one key by search.
+pub(super) fn decide_tasks<M: Model>(
+    model: &M,
+    key: &M::Key,
+    tasks: Vec<Task<'_, M>>,
+    traced: bool,
+    meter: &mut Meter<'_>,
+    effort: &mut Effort,
+) -> search::Answer {
+    let schedule: Result<Schedule<'_, M>, Spent> = Schedule::new(model, model.init(key), tasks, meter);
+    match schedule {
+        Ok(schedule) => search(model, &schedule, traced, meter, effort),
+        Err(spent) => search::Answer::Unknown(spent, 0),
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the checker panicked: {}", text.unwrap_or("without a message"))
+}

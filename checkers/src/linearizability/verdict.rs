@@ -1,0 +1,167 @@
+//! From findings to a verdict: words, figures, and whether enough was examined.
+
+use super::judge::{Answer, Finding};
+use super::witness::{Evidence, evidence};
+use super::{Case, Insight};
+use crate::exhibits;
+use crate::vacuity::Coverage;
+use elenchus_core::budget::Budget;
+use elenchus_core::operation::Operation;
+use elenchus_core::verdict::{Anomaly, Exhibit, Validity, Verdict};
+use std::time::Duration;
+
+/// The checker's name in `verdicts.json`.
+pub(super) const NAME: &str = "linearizability";
+
+/// Keys whose anomaly is worked out; the others are counted.
+const ANOMALIES_MAX: usize = 8;
+/// What the evidence on all of them may take.
+const EVIDENCE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Operations shown of a witness that could not be made small.
+const EXHIBITS_MAX: usize = 24;
+/// Neighbours shown beside a witness.
+const CONTEXT_MAX: usize = 6;
+/// Operations listed of the longest partial linearization: its end.
+const PARTIAL_MAX: usize = 64;
+
+pub(super) fn verdict<M: Insight>(
+    model: &M,
+    operations: &[Operation<M::Op, M::Ret>],
+    findings: Vec<Finding<M::Key>>,
+    budget: &Budget,
+) -> Verdict {
+    let coverage = coverage(model, operations, &findings);
+    let mut refuted: Vec<(&Finding<M::Key>, usize, u32)> = Vec::new();
+    let mut unknown: Vec<(&Finding<M::Key>, &str)> = Vec::new();
+    for finding in &findings {
+        match &finding.answer {
+            Answer::Linearizable => {}
+            Answer::Refuted { failed, at } => refuted.push((finding, *failed, *at)),
+            Answer::Unknown { why, .. } => unknown.push((finding, why)),
+        }
+    }
+    refuted.sort_by_key(|(_, _, at)| *at);
+    let mut verdict = if let Some((_, _, at)) = refuted.first() {
+        let anomalies = anomalies(model, operations, &refuted, budget);
+        invalid(anomalies, refuted.len(), *at)
+    } else if let Some((_, why)) = unknown.first() {
+        let why = format!("{} of {} keys were not decided: {why}", unknown.len(), findings.len());
+        Verdict::new(NAME, Validity::Unknown, why)
+    } else if let Some(why) = coverage.vacuous() {
+        Verdict::new(NAME, Validity::Unknown, why)
+    } else {
+        let why = format!(
+            "all {} operations on {} are linearizable",
+            operations.len(),
+            exhibits::count(findings.len(), "key")
+        );
+        Verdict::new(NAME, Validity::Valid, why)
+    };
+    if let Some(first) = unknown.iter().filter_map(|(finding, _)| reached(finding)).min() {
+        verdict = verdict.with_figure("reached", first);
+    }
+    let sum = findings.iter().map(|finding| finding.configurations).sum::<u64>();
+    let widest = findings.iter().map(|finding| finding.frontier_max).max().unwrap_or(0);
+    verdict = verdict
+        .with_figure("keys", findings.len())
+        .with_figure("keys_invalid", refuted.len())
+        .with_figure("keys_unknown", unknown.len())
+        .with_figure("configurations", sum)
+        .with_figure("frontier_max", widest);
+    coverage.add_figures(verdict)
+}
+
+fn reached<K>(finding: &Finding<K>) -> Option<u32> {
+    match finding.answer {
+        Answer::Unknown { reached, .. } => Some(reached),
+        _ => None,
+    }
+}
+
+fn coverage<M: Insight>(
+    model: &M,
+    operations: &[Operation<M::Op, M::Ret>],
+    findings: &[Finding<M::Key>],
+) -> Coverage {
+    let mut coverage = Coverage::default();
+    for finding in findings {
+        let part = || finding.operations.iter().map(|i| &operations[*i]);
+        let observes = |o: &&Operation<M::Op, M::Ret>| o.outcome.is_ok() && !model.overwrites(&o.op);
+        let last = part().filter(observes).map(|o| o.call).max();
+        for operation in part() {
+            coverage.count(&operation.outcome);
+            if operation.outcome.is_ok() && !model.inert(&operation.op, &operation.outcome) {
+                coverage.mutation(last.is_some_and(|call| operation.done < call));
+            }
+        }
+    }
+    coverage
+}
+
+fn invalid(anomalies: Vec<(Anomaly, Vec<u32>)>, keys: usize, at: u32) -> Verdict {
+    let first = anomalies.first().map_or_else(String::new, |(anomaly, _)| anomaly.sentence.clone());
+    let why = match keys {
+        1 => first,
+        _ if keys > anomalies.len() => {
+            format!("{first}; {keys} keys are not linearizable, the {} earliest are shown", anomalies.len())
+        }
+        _ => format!("{first}; {keys} keys are not linearizable"),
+    };
+    let mut verdict = Verdict::new(NAME, Validity::Invalid, why).with_figure("prefix_end", at);
+    verdict.class = anomalies.first().map(|(anomaly, _)| anomaly.class.clone());
+    if let Some((_, partial)) = anomalies.first() {
+        verdict = verdict.with_figure("partial_linearization", partial.clone());
+    }
+    verdict.anomalies = anomalies.into_iter().map(|(anomaly, _)| anomaly).collect();
+    verdict
+}
+
+/// The anomalies of the keys that failed first, each with the calls of its longest partial linearization.
+fn anomalies<M: Insight>(
+    model: &M,
+    operations: &[Operation<M::Op, M::Ret>],
+    refuted: &[(&Finding<M::Key>, usize, u32)],
+    budget: &Budget,
+) -> Vec<(Anomaly, Vec<u32>)> {
+    let budget = budget.clone().within(EVIDENCE_TIME_MAX);
+    let anomaly = |(finding, failed, _): &(&Finding<M::Key>, usize, u32)| {
+        let found = evidence(model, operations, &finding.operations, *failed, &budget);
+        let partial = &found.partial[found.partial.len().saturating_sub(PARTIAL_MAX)..];
+        let partial = partial.iter().map(|i| operations[*i].call).collect();
+        (word(model, operations, finding, found), partial)
+    };
+    refuted.iter().take(ANOMALIES_MAX).map(anomaly).collect()
+}
+
+fn word<M: Insight>(
+    model: &M,
+    operations: &[Operation<M::Op, M::Ret>],
+    finding: &Finding<M::Key>,
+    found: Evidence,
+) -> Anomaly {
+    let of = |items: &[usize]| items.iter().map(|i| &operations[*i]).collect::<Vec<_>>();
+    let key = model.key_text(&finding.key);
+    let guilty = &operations[found.guilty];
+    let case = Case { key, operations: of(&finding.operations), witness: of(&found.witness), guilty };
+    let telling = model.tell(&case);
+    let mut sentence = telling.sentence;
+    let mut shown = case.witness;
+    if !found.minimal {
+        sentence.push_str("; the budget ended before the evidence was made as small as it can be");
+        shown = exhibits::nearest(&shown, guilty, EXHIBITS_MAX);
+    }
+    let exhibit = |operation: &&Operation<M::Op, M::Ret>| {
+        let mut exhibit = Exhibit::of(operation, model.describe(&operation.op, &operation.outcome));
+        exhibit.guilty = operation.call == guilty.call;
+        exhibit
+    };
+    let others: Vec<_> =
+        case.operations.iter().filter(|o| shown.iter().all(|s| s.call != o.call)).copied().collect();
+    Anomaly {
+        class: telling.class.to_owned(),
+        key: case.key,
+        sentence,
+        operations: shown.iter().map(exhibit).collect(),
+        context: exhibits::nearest(&others, guilty, CONTEXT_MAX).iter().map(exhibit).collect(),
+    }
+}

@@ -1,0 +1,177 @@
+//! The few operations that prove that a key is not linearizable.
+//!
+//! To *release* an operation is to let it happen at any time or never, with any answer. A *witness* is a
+//! set of operations such that the history with all others released is not linearizable, and releasing any
+//! member makes it so. Releasing only ever gives freedom, so sets larger than a witness refute as well:
+//! in any fixed order of the operations the shortest prefix that refutes, together with what was found
+//! before, ends with a member, and a binary search finds it. Each member costs a logarithm of searches
+//! (the same idea as Junker's QuickXplain, 2004).
+//!
+//! Deleting instead of releasing would prove any read guilty without its write.
+
+use super::judge::decide_tasks;
+use super::meter::Meter;
+use super::schedule::Task;
+use super::search::{Answer, Effort};
+use elenchus_core::budget::Budget;
+use elenchus_core::model::Model;
+use elenchus_core::operation::Operation;
+use elenchus_core::outcome::Outcome;
+use std::sync::atomic::AtomicUsize;
+
+/// What proves that a key is not linearizable. Operations are given as positions in the list judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// The witness, in the order of calls.
+    pub witness: Vec<usize>,
+    /// Whether releasing any member makes the rest linearizable; if not, the budget ended before.
+    pub minimal: bool,
+    /// The member at whose return no order of the witness is left.
+    pub guilty: usize,
+    /// The longest linearization of what came before the return that nothing survived, in its order. May
+    /// be empty if the budget ended.
+    pub partial: Vec<usize>,
+}
+
+/// Finds the evidence on a refuted key. `part` are its operations, `failed` the one whose return nothing
+/// survived.
+pub fn evidence<M: Model>(
+    model: &M,
+    operations: &[Operation<M::Op, M::Ret>],
+    part: &[usize],
+    failed: usize,
+    budget: &Budget,
+) -> Evidence {
+    let doubt = Outcome::info("released");
+    let trial = Trial::new(model, operations, part, &doubt, budget);
+    let partial = trial.partial(operations[failed].done);
+    let (mut witness, minimal) = trial.minimise(failed);
+    let guilty = trial.guilty(&witness).unwrap_or(failed);
+    witness.sort_by_key(|i| operations[*i].call);
+    Evidence { witness, minimal, guilty, partial }
+}
+
+struct Trial<'a, M: Model> {
+    model: &'a M,
+    key: M::Key,
+    operations: &'a [Operation<M::Op, M::Ret>],
+    /// The key's operations, as positions in `operations`. One that certainly did not happen can be held
+    /// to that, or released like any other.
+    part: &'a [usize],
+    doubt: &'a Outcome<M::Ret>,
+    budget: &'a Budget,
+    memory: AtomicUsize,
+}
+
+impl<'a, M: Model> Trial<'a, M> {
+    fn new(
+        model: &'a M,
+        operations: &'a [Operation<M::Op, M::Ret>],
+        part: &'a [usize],
+        doubt: &'a Outcome<M::Ret>,
+        budget: &'a Budget,
+    ) -> Trial<'a, M> {
+        let key = model.key(&operations[part[0]].op);
+        Trial { model, key, operations, part, doubt, budget, memory: AtomicUsize::new(0) }
+    }
+
+    /// What the search says when all operations but these are released.
+    fn answer(&self, held: impl Fn(usize) -> bool) -> Answer {
+        let tasks = self.part.iter().enumerate().filter_map(|(id, i)| {
+            let (operation, id) = (&self.operations[*i], id as u32);
+            if held(*i) { Task::new(operation, id) } else { Some(Task::released(operation, id, self.doubt)) }
+        });
+        let mut meter = Meter::new(self.budget, &self.memory);
+        decide_tasks(self.model, &self.key, tasks.collect(), false, &mut meter, &mut Effort::default())
+    }
+
+    /// Whether these alone refute; `None` if the budget ended first.
+    fn refutes(&self, held: &[bool]) -> Option<bool> {
+        match self.answer(|i| held[i]) {
+            Answer::Refuted(_) => Some(true),
+            Answer::Linearizable => Some(false),
+            Answer::Unknown(..) => None,
+        }
+    }
+
+    /// A witness, and whether it is minimal.
+    fn minimise(&self, failed: usize) -> (Vec<usize>, bool) {
+        let mut rest = self.likeliest_first(failed);
+        let mut members = Vec::new();
+        loop {
+            match self.shortest(&members, &rest) {
+                Ok(0) => return (members, true),
+                Ok(length) => {
+                    members.push(rest[length - 1]);
+                    rest.truncate(length - 1);
+                }
+                Err(known) => {
+                    members.extend(&rest[..known]);
+                    return (members, false);
+                }
+            }
+        }
+    }
+
+    /// The shortest prefix of `rest` that refutes together with `members`; all of `rest` is known to. If
+    /// the budget ends first, the shortest one known.
+    fn shortest(&self, members: &[usize], rest: &[usize]) -> Result<usize, usize> {
+        let refutes = |length: usize| {
+            let mut held = vec![false; self.operations.len()];
+            members.iter().chain(&rest[..length]).for_each(|i| held[*i] = true);
+            self.refutes(&held)
+        };
+        // Witnesses are small, and short prefixes are cheap to try: double the length until one refutes.
+        let (mut low, mut high, mut length) = (0, rest.len(), 0);
+        while length < high {
+            match refutes(length) {
+                None => return Err(high),
+                Some(true) => high = length,
+                Some(false) => low = length + 1,
+            }
+            length = (2 * length).max(1);
+        }
+        while low < high {
+            let middle = low.midpoint(high);
+            match refutes(middle) {
+                None => return Err(high),
+                Some(true) => high = middle,
+                Some(false) => low = middle + 1,
+            }
+        }
+        Ok(low)
+    }
+
+    /// The operation that failed; then those that ended before it, the latest first, those that could
+    /// change something before those that could not; then all others. What comes first is what the witness
+    /// will be made of, where there is a choice.
+    fn likeliest_first(&self, failed: usize) -> Vec<usize> {
+        let end = self.operations[failed].done;
+        let mut order = self.part.to_vec();
+        order.sort_by_key(|i| {
+            let operation = &self.operations[*i];
+            let later = operation.done > end;
+            let distance = if later { operation.call } else { end - operation.done };
+            (*i != failed, later, self.model.inert(&operation.op, &operation.outcome), distance)
+        });
+        order
+    }
+
+    fn guilty(&self, witness: &[usize]) -> Option<usize> {
+        match self.answer(|i| witness.contains(&i)) {
+            Answer::Refuted(refuted) => Some(self.part[refuted.id as usize]),
+            _ => None,
+        }
+    }
+
+    /// The longest linearization of the operations called before `end`.
+    fn partial(&self, end: u32) -> Vec<usize> {
+        let called = self.part.iter().enumerate().filter(|(_, i)| self.operations[**i].call < end);
+        let tasks = called.filter_map(|(id, i)| Task::new(&self.operations[*i], id as u32)).collect();
+        let mut meter = Meter::new(self.budget, &self.memory);
+        match decide_tasks(self.model, &self.key, tasks, true, &mut meter, &mut Effort::default()) {
+            Answer::Refuted(refuted) => refuted.partial.iter().map(|id| self.part[*id as usize]).collect(),
+            _ => Vec::new(),
+        }
+    }
+}

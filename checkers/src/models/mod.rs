@@ -1,0 +1,42 @@
+//! Sequential objects and the vocabularies of their operations, shared by workloads and `elenchus check`.
+//!
+//! An operation names the object it concerns by a `key`, any [`Value`]; `nil` stands for the only object
+//! of a history without keys, and is written without a key column.
+//!
+//! | module | object | judged by |
+//! |---|---|---|
+//! | [`register`] | read, write, compare-and-set | [`crate::linearizability`] |
+//! | [`set`] | add, read all | [`crate::set_full`] |
+//! | [`bank`] | transfer, read all balances | [`crate::bank`] |
+
+pub mod bank;
+pub mod register;
+pub mod set;
+
+use elenchus_core::value::Value;
+
+/// The key column of an operation on the object `key`.
+fn key_column(key: &Value) -> Option<Value> {
+    (!key.is_nil()).then(|| key.clone())
+}
+
+/// The object that a key column names.
+fn key_of(column: Option<&Value>) -> Value {
+    column.cloned().unwrap_or(Value::Nil)
+}
+
+/// Bytes on the heap behind a value.
+fn heap(value: &Value) -> usize {
+    let items = |items: &[Value]| items.iter().map(|v| size_of::<Value>() + heap(v)).sum();
+    match value {
+        Value::BigInt(text)
+        | Value::Decimal(text)
+        | Value::Str(text)
+        | Value::Keyword(text)
+        | Value::Symbol(text) => text.len(),
+        Value::List(list) | Value::Vector(list) | Value::Set(list) => items(list),
+        Value::Map(pairs) => pairs.iter().map(|(k, v)| 2 * size_of::<Value>() + heap(k) + heap(v)).sum(),
+        Value::Tagged(tagged) => tagged.0.len() + 2 * size_of::<Value>() + heap(&tagged.1),
+        Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Char(_) => 0,
+    }
+}

@@ -1,0 +1,216 @@
+//! How an anomaly of a register is told: which value was seen, and why it could not be.
+//!
+//! A name is given only where it is certain from the whole history of the key. Everything else is called
+//! `nonlinearizable`, which is certain always.
+
+use super::{NilReads, Register, RegisterOp, RegisterRet};
+use crate::exhibits::span;
+use crate::linearizability::{Case, Insight, Telling};
+use elenchus_core::operation::Operation;
+use elenchus_core::outcome::{Failure, Outcome};
+use elenchus_core::value::Value;
+use std::collections::BTreeSet;
+
+type RegisterOperation = Operation<RegisterOp, RegisterRet>;
+
+impl Insight for Register {
+    fn key_text(&self, key: &Value) -> Option<String> {
+        (!key.is_nil()).then(|| key.to_string())
+    }
+
+    fn tell(&self, case: &Case<'_, Register>) -> Telling {
+        let told = seen(case.guilty).filter(|value| self.is_seen(value)).and_then(|value| {
+            let sources = Sources::new(self, case, value);
+            let tellers = [Sources::unwritten, Sources::future, Sources::lost_update, Sources::overwritten];
+            tellers.iter().find_map(|teller| teller(&sources))
+        });
+        told.unwrap_or_else(|| case.plainly(self))
+    }
+}
+
+impl Register {
+    fn is_seen(&self, value: &Value) -> bool {
+        !(value.is_nil() && self.nil_reads == NilReads::SawNothing)
+    }
+}
+
+/// The value that an operation saw, if it says so.
+fn seen(operation: &RegisterOperation) -> Option<&Value> {
+    match (&operation.op, &operation.outcome) {
+        (RegisterOp::Read { .. }, Outcome::Ok(RegisterRet::Saw(value))) => Some(value),
+        (RegisterOp::Cas { from, .. }, Outcome::Ok(_)) => Some(from),
+        (RegisterOp::Cas { .. }, Outcome::Fail(Failure::Refused(Some(RegisterRet::Saw(value))))) => {
+            Some(value)
+        }
+        _ => None,
+    }
+}
+
+/// The value that an operation would set, if that changes anything.
+fn would_set(operation: &RegisterOperation) -> Option<&Value> {
+    match &operation.op {
+        RegisterOp::Cas { from, to, .. } if from == to => None,
+        op => op.sets(),
+    }
+}
+
+/// Where the value that the guilty operation saw can have come from.
+struct Sources<'c, 'h> {
+    model: &'c Register,
+    case: &'c Case<'h, Register>,
+    value: &'c Value,
+    /// The register held it at first.
+    initial: bool,
+    /// The operations that set it, or may have.
+    setters: Vec<&'h RegisterOperation>,
+}
+
+impl<'c, 'h> Sources<'c, 'h> {
+    fn new(model: &'c Register, case: &'c Case<'h, Register>, value: &'c Value) -> Sources<'c, 'h> {
+        let sets =
+            |o: &&RegisterOperation| !matches!(o.outcome, Outcome::Fail(_)) && would_set(o) == Some(value);
+        let setters = case.operations.iter().copied().filter(sets).collect();
+        Sources { model, case, value, initial: model.initial == *value, setters }
+    }
+
+    /// `process 3 read 17 of key 4`
+    fn what_happened(&self) -> String {
+        let Operation { process, op, outcome, .. } = self.case.guilty;
+        let of = self.case.of_key();
+        match (op, outcome) {
+            (RegisterOp::Read { .. }, _) => format!("process {process} read {}{of}", self.value),
+            (RegisterOp::Cas { from, to, .. }, Outcome::Ok(_)) => {
+                format!("process {process} changed {from} to {to} by cas{of}")
+            }
+            _ => format!("process {process} was refused a cas{of} that saw {}", self.value),
+        }
+    }
+
+    /// `` `write 21` by process 1 ``
+    fn name(&self, operation: &RegisterOperation) -> String {
+        use elenchus_core::model::Model;
+        let what = self.model.describe(&operation.op, &operation.outcome);
+        format!("`{what}` by process {}", operation.process)
+    }
+
+    /// Nobody set the value, or only someone who said that he did not.
+    fn unwritten(&self) -> Option<Telling> {
+        if self.initial || !self.setters.is_empty() {
+            return None;
+        }
+        let failed = self.case.operations.iter().find(|operation| would_set(operation) == Some(self.value));
+        let happened = self.what_happened();
+        Some(match failed {
+            None => {
+                Telling { class: "never-written", sentence: format!("{happened}, which nobody ever wrote") }
+            }
+            Some(failed) => Telling {
+                class: "aborted-read",
+                sentence: format!(
+                    "{happened}, although {} was answered as not done and nobody else wrote {}",
+                    self.name(failed),
+                    self.value
+                ),
+            },
+        })
+    }
+
+    /// Whoever set the value began only after it was seen.
+    fn future(&self) -> Option<Telling> {
+        let guilty = self.case.guilty;
+        if self.initial || !self.setters.iter().all(|setter| guilty.precedes(setter)) {
+            return None;
+        }
+        let first = self.setters.first()?;
+        let sentence =
+            format!("{}, although {} began only after that", self.what_happened(), self.name(first));
+        Some(Telling { class: "future-read", sentence })
+    }
+
+    /// Two cas succeeded from a value that was there only once.
+    fn lost_update(&self) -> Option<Telling> {
+        let once = self.setters.len() + usize::from(self.initial) == 1;
+        if !once || !replaces(self.case.guilty, self.value) {
+            return None;
+        }
+        let other =
+            self.case.witness.iter().find(|o| o.call != self.case.guilty.call && replaces(o, self.value))?;
+        let sentence = format!(
+            "{}, although {} succeeded from the same value, which the register held only once",
+            self.what_happened(),
+            self.name(other)
+        );
+        Some(Telling { class: "lost-update", sentence })
+    }
+
+    /// The value had been overwritten before it was seen.
+    fn overwritten(&self) -> Option<Telling> {
+        let guilty = self.case.guilty;
+        let overwrites = |o: &&&RegisterOperation| {
+            o.outcome.is_ok()
+                && would_set(o).is_some_and(|value| value != self.value)
+                && o.precedes(guilty)
+                && self.setters.iter().all(|setter| setter.precedes(o))
+        };
+        let latest =
+            |of: &[&'h RegisterOperation]| of.iter().filter(overwrites).max_by_key(|o| o.call).copied();
+        let later = latest(&self.case.witness).or_else(|| latest(&self.case.operations))?;
+        let before =
+            later.ended.map_or_else(String::new, |ended| format!("{} ", span(guilty.called.since(ended))));
+        let again = match self.initial && self.setters.is_empty() {
+            true => "nothing ever wrote that".to_owned(),
+            false => format!("nothing wrote {} again", self.value),
+        };
+        let mut sentence = format!(
+            "{}, although {} was acknowledged {before}before that {} began and {again}",
+            self.what_happened(),
+            self.name(later),
+            if self.guilty_reads() { "read" } else { "cas" },
+        );
+        let class = match (self.persists(later), self.was_seen(would_set(later)?)) {
+            (false, _) => "stale-read",
+            (true, false) => {
+                sentence.push_str("; nobody ever saw what it wrote, so it was lost");
+                "lost-write"
+            }
+            (true, true) => {
+                sentence.push_str("; what it wrote was seen before, so either it was lost or an older write took effect twice");
+                "reappeared"
+            }
+        };
+        Some(Telling { class, sentence })
+    }
+
+    fn guilty_reads(&self) -> bool {
+        matches!(self.case.guilty.op, RegisterOp::Read { .. })
+    }
+
+    /// Whether the old value is what the system truly holds after `later`, and not what one node believes:
+    /// a cas succeeded from it, or three processes read it before anybody changed the register again.
+    fn persists(&self, later: &RegisterOperation) -> bool {
+        let after = || self.case.operations.iter().filter(|o| later.precedes(o));
+        if after().any(|o| replaces(o, self.value)) {
+            return true;
+        }
+        let changes =
+            |o: &&&RegisterOperation| !matches!(o.outcome, Outcome::Fail(_)) && would_set(o).is_some();
+        let others = self.case.operations.iter().filter(|o| o.call != later.call && o.done > later.call);
+        let next_change = others.filter(changes).map(|o| o.call).min().unwrap_or(u32::MAX);
+        let undisturbed = after().filter(|o| o.done < next_change);
+        let readers: BTreeSet<_> =
+            undisturbed.filter(|o| seen(o) == Some(self.value)).map(|o| o.process).collect();
+        readers.len() >= 3
+    }
+
+    fn was_seen(&self, value: &Value) -> bool {
+        self.case.operations.iter().any(|operation| seen(operation) == Some(value))
+    }
+}
+
+/// Whether it is a cas that replaced `value` by another one.
+fn replaces(operation: &RegisterOperation, value: &Value) -> bool {
+    match &operation.op {
+        RegisterOp::Cas { from, to, .. } => operation.outcome.is_ok() && from == value && to != from,
+        _ => false,
+    }
+}
