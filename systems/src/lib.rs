@@ -1,1 +1,7 @@
-//! Placeholder.
+//! Systems under test: one folder each, with its adapter (how a node is started, who leads, its clock) and
+//! its client.
+//!
+//! An adapter knows no fault and no workload, and starts no process itself: it says how.
+
+#[cfg(unix)]
+pub mod bundled;
