@@ -12,6 +12,7 @@
 //! | [`store`] | what each stage leaves for the next |
 
 pub mod exit;
+pub mod host;
 pub mod quantity;
 pub mod runner;
 pub mod store;

@@ -1,0 +1,100 @@
+//! Cut links by packet filter rules inside each node's network namespace.
+//!
+//! A link is cut at its receiver, on the way in, by the sender's address: so a cut has a direction, and the
+//! rule's own counter proves that it struck. The rules live in a table of our own.
+
+use super::kernel::Socket;
+use super::links::{Medium, Road};
+use super::netlink::{self, Rule};
+use std::collections::BTreeMap;
+use std::io;
+use std::net::Ipv4Addr;
+
+/// The packet filters of all nodes, in their order.
+#[derive(Debug)]
+pub struct Firewall {
+    nodes: Vec<Wall>,
+}
+
+/// The packet filter of one node.
+#[derive(Debug)]
+pub struct Wall {
+    address: Ipv4Addr,
+    socket: Socket,
+}
+
+impl Wall {
+    /// The filter of the current network namespace, whose node has this address. Tries all that a cut will
+    /// need, so that a kernel without it says so now.
+    pub fn build(address: Ipv4Addr) -> io::Result<Wall> {
+        let mut wall = Wall { address, socket: Socket::filter()? };
+        wall.change(vec![netlink::new_table(), netlink::new_chain()])?;
+        wall.change(vec![netlink::drop_rule(address)])?;
+        let trial = wall.rules()?;
+        let rule = trial.get(&address).ok_or_else(|| io::Error::from_raw_os_error(libc::EPROTO))?;
+        wall.change(vec![netlink::delete_rule(rule.handle)])?;
+        Ok(wall)
+    }
+
+    fn change(&mut self, changes: Vec<netlink::Message>) -> io::Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.socket.transact(netlink::transaction(changes)).map(|_| ())
+    }
+
+    fn rules(&mut self) -> io::Result<BTreeMap<Ipv4Addr, Rule>> {
+        let entries = self.socket.transact(vec![netlink::list_rules()])?;
+        Ok(entries.iter().filter_map(|e| Rule::parse(e)).map(|rule| (rule.source, rule)).collect())
+    }
+}
+
+impl Firewall {
+    /// All nodes' filters.
+    pub fn new(nodes: Vec<Wall>) -> Firewall {
+        Firewall { nodes }
+    }
+
+    /// Does something in each receiver's namespace, with the addresses of those cut off from it.
+    fn each(
+        &mut self,
+        roads: &[Road],
+        mut act: impl FnMut(&mut Wall, &[Ipv4Addr]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut sources: BTreeMap<usize, Vec<Ipv4Addr>> = BTreeMap::new();
+        for road in roads {
+            sources.entry(road.to).or_default().push(self.nodes[road.from].address);
+        }
+        sources.into_iter().try_for_each(|(to, sources)| act(&mut self.nodes[to], &sources))
+    }
+
+    fn rule(&mut self, road: Road) -> io::Result<Option<Rule>> {
+        let source = self.nodes[road.from].address;
+        Ok(self.nodes[road.to].rules()?.remove(&source))
+    }
+}
+
+impl Medium for Firewall {
+    fn cut(&mut self, roads: &[Road]) -> io::Result<()> {
+        let cut = self.each(roads, |wall, sources| {
+            wall.change(sources.iter().map(|source| netlink::drop_rule(*source)).collect())
+        });
+        if cut.is_err() {
+            // Each node's change is atomic, all of them together are not: take back those that succeeded.
+            self.mend(roads)?;
+        }
+        cut
+    }
+
+    fn mend(&mut self, roads: &[Road]) -> io::Result<()> {
+        self.each(roads, |wall, sources| {
+            let rules = wall.rules()?;
+            let gone = sources.iter().filter_map(|source| rules.get(source));
+            wall.change(gone.map(|rule| netlink::delete_rule(rule.handle)).collect())
+        })
+    }
+
+    fn held_back(&mut self, roads: &[Road]) -> io::Result<Vec<u64>> {
+        roads.iter().map(|road| Ok(self.rule(*road)?.map_or(0, |rule| rule.packets))).collect()
+    }
+}

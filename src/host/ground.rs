@@ -1,0 +1,22 @@
+//! The ground that a trial's controller stands on, whichever way it was set up.
+
+use super::addresses::Addresses;
+use super::handle::SupervisorLine;
+use super::interrupts::Interrupts;
+use super::isolation::Isolation;
+use super::links::Links;
+
+/// All that a controller needs to run nodes and to break what joins them.
+#[derive(Debug)]
+pub struct Ground {
+    /// How nodes are kept apart, and why so.
+    pub isolation: Isolation,
+    /// Where everybody is.
+    pub addresses: Addresses,
+    /// What joins the nodes.
+    pub links: Links,
+    /// The one who starts and ends the nodes; to be connected inside a tokio runtime.
+    pub supervisor: SupervisorLine,
+    /// The user's wish to stop.
+    pub interrupts: Interrupts,
+}

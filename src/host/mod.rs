@@ -1,0 +1,107 @@
+//! Local hosts: how the processes of a trial are isolated, started, signalled, cut off and cleaned away,
+//! with and without root.
+//!
+//! [`run_trial`] forks the process tree, and calls its body in the controller with the [`Ground`] it stands
+//! on. Everything that a trial makes is tied to its processes: no namespace has a name, no file lies
+//! outside the trial's folder. The whole works on Linux; elsewhere `run_trial` says that it does not.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`isolation`] | what was asked for, chosen, refused |
+//! | `trial`, `preparation` | the process tree, from the first fork to the end |
+//! | [`ground`] | what the controller gets |
+//! | `supervisor`, `spawn`, [`protocol`], [`handle`] | starting and ending nodes: who does it, and who asks for it |
+//! | [`links`], `firewall`, [`proxy`] | cutting links, two ways |
+//! | `namespaces`, `kernel`, [`netlink`] | networks, in the kernel's own language |
+//! | [`addresses`], [`interrupts`] | where everybody is; the user's wish to stop |
+//! | [`journal`], [`processes`] | what is left after a `kill -9`, and its end |
+
+pub mod addresses;
+#[cfg(target_os = "linux")]
+mod firewall;
+pub mod ground;
+pub mod handle;
+pub mod interrupts;
+pub mod isolation;
+pub mod journal;
+#[cfg(target_os = "linux")]
+mod kernel;
+pub mod links;
+#[cfg(target_os = "linux")]
+mod namespaces;
+pub mod netlink;
+#[cfg(target_os = "linux")]
+mod preparation;
+pub mod processes;
+pub mod protocol;
+pub mod proxy;
+#[cfg(target_os = "linux")]
+mod spawn;
+#[cfg(target_os = "linux")]
+mod supervisor;
+#[cfg(target_os = "linux")]
+mod trial;
+
+pub use ground::Ground;
+pub use handle::{Exits, Supervisor, SupervisorError};
+pub use interrupts::Interrupt;
+pub use isolation::{Isolation, IsolationRequest, Means};
+pub use journal::{HealError, Healed, heal, heal_store};
+pub use links::{LinkError, Links};
+pub use protocol::{Exit, Spawn, Status};
+#[cfg(target_os = "linux")]
+pub use trial::run_trial;
+
+/// How a trial's processes ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How the controller ended. `None`: the supervisor was killed, or the user's third signal ended all.
+    pub controller: Option<Status>,
+    /// How many signals the user sent.
+    pub interrupts: usize,
+    /// Processes of the trial that the kernel does not let die; otherwise none. `heal` may end them later.
+    pub left: Vec<i32>,
+}
+
+/// Why there was no trial, or nothing is known of its end.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// Trials on local hosts need Linux.
+    #[error("local hosts need Linux; `check` and `report` work everywhere")]
+    Unsupported,
+    /// These nodes cannot be.
+    #[error("{0}")]
+    Nodes(String),
+    /// Forking would leave locks behind that other threads hold.
+    #[error("a trial must begin before any thread is started; there are {0}")]
+    Threads(usize),
+    /// The kernel refused every way that was allowed.
+    #[error("no isolation: {0}; try `--isolation proxy`")]
+    Refused(String),
+    /// The machine gave an error.
+    #[error("{what}: {source}")]
+    Io {
+        /// With what.
+        what: &'static str,
+        /// Which.
+        source: std::io::Error,
+    },
+}
+
+impl HostError {
+    #[cfg(target_os = "linux")]
+    fn io<E: Into<std::io::Error>>(what: &'static str) -> impl Fn(E) -> HostError {
+        move |error| HostError::Io { what, source: error.into() }
+    }
+}
+
+/// Would run a trial, on Linux.
+#[cfg(not(target_os = "linux"))]
+pub fn run_trial(
+    _request: IsolationRequest,
+    _nodes: &[elenchus_core::process::NodeId],
+    _folder: &std::path::Path,
+    _body: impl FnOnce(Ground) -> i32,
+) -> Result<Ended, HostError> {
+    Err(HostError::Unsupported)
+}

@@ -1,0 +1,245 @@
+//! What happens inside a trial: each scenario is the body of a controller.
+
+use crate::toy;
+use elenchus::host::{Exits, Ground, Interrupt, Spawn, Status, Supervisor, SupervisorError};
+use elenchus_core::fault::{FaultId, Link};
+use elenchus_core::process::NodeId;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The scenario of this name, as a controller's body.
+pub fn play(name: &str, ground: Ground, folder: &Path) -> i32 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let folder = folder.to_owned();
+    runtime.block_on(async {
+        match name {
+            "links" => links(Stage::set(ground, folder)).await,
+            "nodes" => nodes(Stage::set(ground, folder)).await,
+            "daemon" => daemon(Stage::set(ground, folder)).await,
+            "wait" => wait(Stage::set(ground, folder)).await,
+            "interrupts" => interrupts(ground, &folder).await,
+            "nothing" => {}
+            "seven" => return 7,
+            "panic" => panic!("as the test wants it"),
+            "suicide" => drop(nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL)),
+            "deaf" => {
+                fs::write(folder.join("ready"), "").unwrap();
+                std::thread::sleep(Duration::from_secs(600));
+            }
+            "let-go" => let_go(Stage::set(ground, folder)).await,
+            other => panic!("no such scenario: {other}"),
+        }
+        0
+    })
+}
+
+struct Stage {
+    ground: Option<elenchus::host::Links>,
+    addresses: elenchus::host::addresses::Addresses,
+    supervisor: Supervisor,
+    exits: Exits,
+    nodes: Vec<NodeId>,
+    folder: PathBuf,
+}
+
+impl Stage {
+    fn set(ground: Ground, folder: PathBuf) -> Stage {
+        let (supervisor, exits) = ground.supervisor.connect().unwrap();
+        Stage {
+            ground: Some(ground.links),
+            addresses: ground.addresses,
+            supervisor,
+            exits,
+            nodes: NodeId::numbered(2),
+            folder,
+        }
+    }
+
+    fn links(&self) -> &elenchus::host::Links {
+        self.ground.as_ref().expect("the links are there until the end")
+    }
+
+    fn spawn(&self, node: &NodeId) -> Spawn {
+        let log = self.folder.join("logs").join(format!("{node}.log"));
+        Spawn {
+            argv: vec!["/proc/self/exe".into()],
+            env: vec![
+                (toy::ROLE.into(), "node".into()),
+                (toy::LISTEN.into(), self.addresses.listen(node).to_string()),
+                // By this the test finds what outlives its trial.
+                ("MARK".into(), self.folder.display().to_string()),
+            ],
+            cwd: Some(self.folder.clone()),
+            stdout: log.clone(),
+            stderr: log,
+        }
+    }
+
+    async fn start(&self, node: &NodeId) -> i32 {
+        let pid = self.supervisor.start(node, &self.spawn(node)).await.unwrap();
+        eventually("the node listens", || try_ask(self.addresses.client(node), "ping").is_some());
+        pid
+    }
+
+    async fn start_all(&self) {
+        for node in &self.nodes {
+            self.start(node).await;
+        }
+    }
+
+    fn ask(&self, node: &NodeId, line: &str) -> String {
+        try_ask(self.addresses.client(node), line).unwrap_or_else(|| panic!("{node} answers `{line}`"))
+    }
+
+    fn dial(&self, from: usize, to: usize) -> String {
+        let peer = self.addresses.peer(&self.nodes[from], &self.nodes[to]);
+        self.ask(&self.nodes[from], &format!("dial {peer}"))
+    }
+
+    fn tell(&self, from: usize, to: usize, word: &str) {
+        let peer = self.addresses.peer(&self.nodes[from], &self.nodes[to]);
+        assert_eq!(self.ask(&self.nodes[from], &format!("tell {peer} {word}")), "told");
+    }
+
+    fn has_heard(&self, node: usize, word: &str) -> bool {
+        self.ask(&self.nodes[node], "heard").split(',').any(|heard| heard == word)
+    }
+
+    fn link(&self, from: usize, to: usize) -> Link {
+        Link { from: self.nodes[from].clone(), to: self.nodes[to].clone() }
+    }
+}
+
+fn try_ask(address: SocketAddr, line: &str) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+    writeln!(stream, "{line}").ok()?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).ok()?;
+    answer.ends_with('\n').then(|| answer.trim().to_owned())
+}
+
+/// Generous: it only bounds how long a failing test hangs.
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never came about that {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+async fn links(stage: Stage) {
+    stage.start_all().await;
+    assert_eq!((stage.dial(0, 1), stage.dial(1, 0)), ("reached".into(), "reached".into()));
+    stage.tell(0, 1, "before");
+    stage.tell(1, 0, "before");
+    eventually("words arrive", || stage.has_heard(0, "before") && stage.has_heard(1, "before"));
+
+    // One way only: what n2 says arrives, what n1 says does not.
+    stage.links().cut(FaultId(1), &[stage.link(0, 1)]).unwrap();
+    stage.tell(0, 1, "held-back");
+    stage.tell(1, 0, "let-through");
+    eventually("the other way is open", || stage.has_heard(0, "let-through"));
+    assert!(!stage.has_heard(1, "held-back"));
+    assert!(stage.dial(0, 1).starts_with("cut"));
+    assert!(stage.links().mend(FaultId(1)).unwrap().count > 0);
+    eventually("what was held back arrives", || stage.has_heard(1, "held-back"));
+    assert_eq!(stage.dial(0, 1), "reached");
+
+    // Two faults on one link: the last one mends it. Clients are never cut off.
+    let both = [stage.link(0, 1), stage.link(1, 0)];
+    stage.links().cut(FaultId(2), &both).unwrap();
+    stage.links().cut(FaultId(3), &both[..1]).unwrap();
+    assert!(stage.dial(1, 0).starts_with("cut"));
+    assert!(stage.links().mend(FaultId(2)).unwrap().count > 0);
+    assert!(stage.dial(0, 1).starts_with("cut"));
+    assert!(stage.links().mend(FaultId(3)).unwrap().count > 0);
+    assert_eq!((stage.dial(0, 1), stage.dial(1, 0)), ("reached".into(), "reached".into()));
+    assert_eq!(stage.links().mend(FaultId(3)).unwrap().count, 0);
+    // A trial may end with links cut: nothing of them outlives it.
+    stage.links().cut(FaultId(4), &both).unwrap();
+}
+
+async fn nodes(mut stage: Stage) {
+    let node = stage.nodes[0].clone();
+    let first = stage.start(&node).await;
+    assert_eq!(stage.start(&node).await, first, "starting twice starts once");
+    assert_eq!(stage.ask(&node, "getenv MARK"), stage.folder.display().to_string());
+
+    stage.supervisor.pause(&node).await.unwrap();
+    stage.supervisor.pause(&node).await.unwrap();
+    assert_eq!(try_ask(stage.addresses.client(&node), "ping"), None);
+    stage.supervisor.resume(&node).await.unwrap();
+    stage.supervisor.resume(&node).await.unwrap();
+    assert_eq!(stage.ask(&node, "ping"), "pong");
+
+    // Killed, even while it stands; and started again at the same address.
+    stage.supervisor.pause(&node).await.unwrap();
+    stage.supervisor.kill(&node).await.unwrap();
+    stage.supervisor.kill(&node).await.unwrap();
+    let exit = stage.exits.recv().await.unwrap();
+    assert_eq!((exit.pid, exit.status, exit.expected), (first, Status::Killed(9), true));
+    assert!(matches!(stage.supervisor.pause(&node).await, Err(SupervisorError::Failed(_))));
+    stage.supervisor.resume(&node).await.unwrap();
+    let second = stage.start(&node).await;
+    assert_ne!(first, second);
+
+    // It ends by itself: nobody expected that.
+    assert_eq!(try_ask(stage.addresses.client(&node), "exit 3"), None);
+    let exit = stage.exits.recv().await.unwrap();
+    assert_eq!((exit.pid, exit.status, exit.expected), (second, Status::Exited(3), false));
+
+    // What cannot be started says why, and the supervisor goes on.
+    let spawn = Spawn { argv: vec!["/no/such/program".into()], ..stage.spawn(&node) };
+    let error = stage.supervisor.start(&node, &spawn).await.unwrap_err().to_string();
+    assert!(error.contains("n1") && error.contains("/no/such/program"), "{error}");
+    let spawn = Spawn { argv: vec![], ..stage.spawn(&node) };
+    assert!(stage.supervisor.start(&node, &spawn).await.is_err());
+    let stranger = NodeId::new("n9");
+    assert!(stage.supervisor.start(&stranger, &stage.spawn(&node)).await.is_err());
+    stage.start(&node).await;
+
+    // Nothing of ours is open in a node: only its three standard streams and its listener's descriptors.
+    let pid = stage.supervisor.start(&node, &stage.spawn(&node)).await.unwrap();
+    if fs::read_link("/proc/self").unwrap().to_str() == Some(&std::process::id().to_string()) {
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        let open: Vec<PathBuf> = open.filter_map(|fd| fs::read_link(fd.ok()?.path()).ok()).collect();
+        let pipes = open.iter().filter(|target| target.to_string_lossy().starts_with("pipe:"));
+        assert_eq!(pipes.count(), 0, "{open:?}");
+        assert!(open.contains(&PathBuf::from("/dev/null")), "{open:?}");
+    }
+}
+
+async fn daemon(stage: Stage) {
+    stage.start_all().await;
+    assert_eq!(stage.ask(&stage.nodes[0], "daemon"), "left one behind");
+}
+
+/// Stands until somebody kills it.
+async fn wait(stage: Stage) {
+    stage.start_all().await;
+    assert_eq!(stage.ask(&stage.nodes[0], "daemon"), "left one behind");
+    stage.supervisor.pause(&stage.nodes[1]).await.unwrap();
+    stage.links().cut(FaultId(1), &[stage.link(0, 1)]).unwrap();
+    fs::write(stage.folder.join("ready"), "").unwrap();
+    std::future::pending().await
+}
+
+/// The nodes end when nobody commands them any more; the controller goes on.
+async fn let_go(stage: Stage) {
+    stage.start_all().await;
+    let address = stage.addresses.client(&stage.nodes[0]);
+    drop((stage.supervisor, stage.exits));
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    eventually("the nodes are gone", || try_ask(address, "ping").is_none());
+}
+
+async fn interrupts(mut ground: Ground, folder: &Path) {
+    fs::write(folder.join("ready"), "").unwrap();
+    assert_eq!(ground.interrupts.next().await.unwrap(), Interrupt::Finish);
+    fs::write(folder.join("first"), "").unwrap();
+    assert_eq!(ground.interrupts.next().await.unwrap(), Interrupt::Hurry);
+}

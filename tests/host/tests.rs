@@ -1,0 +1,433 @@
+//! The tests, and the tiny harness that runs them.
+
+use crate::scenarios::{self, eventually};
+use elenchus::host::{HealError, Healed, HostError, IsolationRequest, heal, heal_store, run_trial};
+use elenchus_core::process::NodeId;
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Gid, Pid, Uid};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Output, Stdio};
+
+// ---- one trial, in a process of its own ---------------------------------------------------------------
+
+/// Runs a scenario in a trial; prints how its isolation was chosen and how it ended.
+pub fn trial(scenario: &str, isolation: &str, folder: &str) -> ExitCode {
+    let folder = Path::new(folder);
+    if scenario == "refused" {
+        refuse_networks();
+    }
+    let threads: Vec<_> = (0..usize::from(scenario == "threads"))
+        .map(|_| std::thread::spawn(|| std::thread::sleep(std::time::Duration::from_secs(1))))
+        .collect();
+    let scenario = if ["refused", "threads"].contains(&scenario) { "nothing" } else { scenario };
+    let outside = (mounts(), network());
+    let ended = run_trial(isolation.parse().unwrap(), &NodeId::numbered(2), folder, |ground| {
+        println!("isolation: {}", ground.isolation);
+        scenarios::play(scenario, ground, folder)
+    });
+    drop(threads);
+    assert_eq!(outside, (mounts(), network()), "the outer process stays where it is");
+    match ended {
+        Ok(ended) => {
+            let controller = ended.controller.map_or("lost".into(), |status| status.to_string());
+            println!("controller {controller}; {} interrupts; {:?} left", ended.interrupts, ended.left);
+        }
+        Err(error @ (HostError::Refused(_) | HostError::Threads(_))) => println!("{error}"),
+        Err(error) => panic!("{error}"),
+    }
+    ExitCode::SUCCESS
+}
+
+fn mounts() -> String {
+    fs::read_to_string("/proc/self/mountinfo").unwrap()
+}
+
+fn network() -> PathBuf {
+    fs::read_link("/proc/self/ns/net").unwrap()
+}
+
+/// From here on the kernel grants no network namespaces.
+fn refuse_networks() {
+    let (user, group) = (Uid::effective(), Gid::effective());
+    unshare(CloneFlags::CLONE_NEWUSER).unwrap();
+    fs::write("/proc/self/setgroups", "deny").unwrap();
+    fs::write("/proc/self/uid_map", format!("{user} {user} 1")).unwrap();
+    fs::write("/proc/self/gid_map", format!("{group} {group} 1")).unwrap();
+    fs::write("/proc/sys/user/max_net_namespaces", "0").unwrap();
+}
+
+// ---- the harness --------------------------------------------------------------------------------------
+
+/// Under what conditions a test runs its trials.
+#[derive(Clone)]
+struct Setting {
+    program: PathBuf,
+    folder: PathBuf,
+    isolation: IsolationRequest,
+    is_nobody: bool,
+}
+
+type Test = (&'static str, fn(&Setting));
+
+const TESTS: &[Test] = &[
+    ("a_cut_is_one_way_mends_and_counts", a_cut_is_one_way_mends_and_counts),
+    ("nodes_start_stand_go_on_and_die", nodes_start_stand_go_on_and_die),
+    ("a_daemon_dies_with_its_trial", a_daemon_dies_with_its_trial),
+    ("nodes_die_when_nobody_commands_them", nodes_die_when_nobody_commands_them),
+    ("killing_the_outer_process_leaves_nothing", killing_the_outer_process_leaves_nothing),
+    ("killing_the_supervisor_leaves_nothing", killing_the_supervisor_leaves_nothing),
+    ("killing_the_controller_leaves_nothing", killing_the_controller_leaves_nothing),
+    ("healing_ends_what_outlived_all_three", healing_ends_what_outlived_all_three),
+    ("signals_reach_the_controller_as_messages", signals_reach_the_controller_as_messages),
+    ("the_third_signal_ends_everything", the_third_signal_ends_everything),
+    ("the_end_of_the_controller_is_told", the_end_of_the_controller_is_told),
+];
+
+/// Independent of how nodes are kept apart.
+const ONCE: &[Test] = &[
+    ("refused_namespaces_fall_back_to_the_proxy", refused_namespaces_fall_back_to_the_proxy),
+    ("a_second_thread_is_refused", a_second_thread_is_refused),
+    ("journals_of_other_boots_kill_nobody", journals_of_other_boots_kill_nobody),
+];
+
+/// Runs the tests whose names contain the arguments that are no flags.
+pub fn run_all(arguments: &[String]) -> ExitCode {
+    let filters: Vec<&String> = arguments.iter().filter(|a| !a.starts_with('-')).collect();
+    let base = Folder::new(std::env::temp_dir().join(format!("elenchus-host-{}", std::process::id())));
+    // Nobody may be unable to reach the folder that this was built in.
+    let program = base.0.join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let (mut passed, mut failed, mut ignored) = (0, vec![], 0);
+    for (name, isolation, is_nobody, test) in plan() {
+        if !filters.iter().all(|filter| name.contains(*filter)) {
+            continue;
+        }
+        let setting = Setting {
+            program: program.clone(),
+            folder: base.0.join(name.replace(' ', "-")),
+            isolation,
+            is_nobody,
+        };
+        if let Some(why) = refusal(&setting, &base.0) {
+            println!("test {name} ... ignored, {why}");
+            ignored += 1;
+            continue;
+        }
+        make_open(&setting.folder);
+        let is_ok = catch_unwind(AssertUnwindSafe(|| test(&setting))).is_ok();
+        println!("test {name} ... {}", if is_ok { "ok" } else { "FAILED" });
+        if is_ok { passed += 1 } else { failed.push(name) }
+    }
+    let verdict = if failed.is_empty() { "ok" } else { "FAILED" };
+    println!("\ntest result: {verdict}. {passed} passed; {} failed; {ignored} ignored", failed.len());
+    for name in &failed {
+        println!("    {name}");
+    }
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+type Planned = (String, IsolationRequest, bool, fn(&Setting));
+
+/// Every test under every setting that this user can have.
+fn plan() -> Vec<Planned> {
+    let users: &[bool] = if Uid::effective().is_root() { &[false, true] } else { &[false] };
+    let mut plan = vec![];
+    for is_nobody in users {
+        let user = if *is_nobody { " as nobody" } else { "" };
+        for isolation in [IsolationRequest::Namespaces, IsolationRequest::Proxy] {
+            let named = |name: &str| format!("{name} ({isolation}{user})");
+            plan.extend(TESTS.iter().map(|(name, test)| (named(name), isolation, *is_nobody, *test)));
+        }
+        let named = |name: &str| format!("{name}{user}");
+        let once = ONCE.iter().map(|(name, test)| (named(name), IsolationRequest::Auto, *is_nobody, *test));
+        plan.extend(once);
+    }
+    plan
+}
+
+/// Why this machine cannot run the tests of this setting.
+fn refusal(setting: &Setting, base: &Path) -> Option<String> {
+    if setting.isolation != IsolationRequest::Namespaces {
+        return None;
+    }
+    let probe = Setting { folder: base.join(format!("probe-{}", setting.is_nobody)), ..setting.clone() };
+    let answer = probe.folder.join("answer");
+    if !answer.exists() {
+        make_open(&probe.folder);
+        fs::write(&answer, probe.run("nothing").stdout).unwrap();
+    }
+    let answer = fs::read_to_string(answer).unwrap();
+    answer.strip_prefix("no isolation: ").map(|why| why.trim().to_owned())
+}
+
+/// A folder that goes with the test run.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(path: PathBuf) -> Folder {
+        make_open(&path);
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Makes a folder that everybody may write to.
+fn make_open(path: &Path) {
+    fs::create_dir_all(path).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+}
+
+impl Setting {
+    fn command(&self, scenario: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(["trial", scenario, &self.isolation.to_string()]).arg(&self.folder);
+        command.stdin(Stdio::null());
+        if self.is_nobody {
+            command.uid(65534).gid(65534);
+        }
+        command
+    }
+
+    /// Runs a whole trial, and makes sure that nothing of it is left.
+    fn run(&self, scenario: &str) -> Output {
+        let output = self.command(scenario).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{scenario}: {}\n{stderr}", output.status);
+        self.nothing_is_left();
+        // Printed only if the test fails later on.
+        self.note(&stderr);
+        output
+    }
+
+    fn note(&self, text: &str) {
+        fs::write(self.folder.join("stderr"), text).unwrap();
+    }
+
+    #[track_caller]
+    fn succeed(&self, scenario: &str) -> String {
+        let output = self.run(scenario);
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stdout.contains("controller exited with code 0; 0 interrupts; [] left"), "{stdout}{stderr}");
+        stdout
+    }
+
+    /// Starts a trial and waits until its controller says that it is ready.
+    fn begin(&self, scenario: &str) -> Child {
+        let mut child = self.command(scenario).stdout(Stdio::piped()).spawn().unwrap();
+        eventually("the trial is ready", || {
+            assert_eq!(child.try_wait().unwrap(), None, "the trial ended before it was ready");
+            self.folder.join("ready").exists()
+        });
+        child
+    }
+
+    /// The processes of this role that the journal names.
+    fn pids(&self, role: &str) -> Vec<Pid> {
+        let journal = fs::read_to_string(self.folder.join("journal.jsonl")).unwrap();
+        let lines = journal.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let lines = lines.filter(|line| line["process"]["role"] == role);
+        lines.map(|line| Pid::from_raw(line["process"]["identity"]["pid"].as_i64().unwrap() as i32)).collect()
+    }
+
+    /// The one that is still alive.
+    fn pid(&self, role: &str) -> Pid {
+        *self.pids(role).last().unwrap_or_else(|| panic!("the journal names a {role}"))
+    }
+
+    /// All processes, zombies aside, that have the trial's folder in their arguments or environment.
+    fn left(&self) -> Vec<String> {
+        let folder = self.folder.to_str().unwrap();
+        let mut left = vec![];
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let path = entry.path();
+            let read = |name: &str| {
+                String::from_utf8_lossy(&fs::read(path.join(name)).unwrap_or_default()).into_owned()
+            };
+            let is_marked = [read("cmdline"), read("environ")].iter().any(|text| {
+                text.split('\0').any(|word| word == folder || word.strip_prefix("MARK=") == Some(folder))
+            });
+            let is_zombie = read("stat").rsplit_once(')').is_none_or(|(_, rest)| rest.starts_with(" Z"));
+            if is_marked && !is_zombie {
+                left.push(format!("{}: {}", entry.file_name().display(), read("cmdline").replace('\0', " ")));
+            }
+        }
+        left
+    }
+
+    #[track_caller]
+    fn nothing_is_left(&self) {
+        assert_eq!(self.left(), [] as [String; 0]);
+    }
+
+    fn nothing_stays(&self) {
+        eventually("nothing is left of the trial", || self.left().is_empty());
+    }
+}
+
+/// What the trial printed.
+fn finish(child: Child) -> String {
+    let output = child.wait_with_output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+// ---- the tests ----------------------------------------------------------------------------------------
+
+fn a_cut_is_one_way_mends_and_counts(setting: &Setting) {
+    let stdout = setting.succeed("links");
+    assert!(stdout.contains(&format!("isolation: {}", setting.isolation)), "{stdout}");
+}
+
+fn nodes_start_stand_go_on_and_die(setting: &Setting) {
+    setting.succeed("nodes");
+}
+
+fn a_daemon_dies_with_its_trial(setting: &Setting) {
+    setting.succeed("daemon");
+    assert_eq!(heal(&setting.folder).unwrap(), Healed::Already);
+}
+
+fn nodes_die_when_nobody_commands_them(setting: &Setting) {
+    setting.succeed("let-go");
+}
+
+fn killing_the_outer_process_leaves_nothing(setting: &Setting) {
+    let mut child = setting.begin("wait");
+    assert!(setting.left().len() >= 6, "{:?}", setting.left());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    setting.nothing_stays();
+    assert_eq!(heal(&setting.folder).unwrap(), Healed::Now { killed: vec![] });
+    assert_eq!(heal(&setting.folder).unwrap(), Healed::Already);
+}
+
+fn killing_the_supervisor_leaves_nothing(setting: &Setting) {
+    let child = setting.begin("wait");
+    kill(setting.pid("supervisor"), Signal::SIGKILL).unwrap();
+    let stdout = finish(child);
+    assert!(stdout.contains("controller lost; 0 interrupts; [] left"), "{stdout}");
+    setting.nothing_is_left();
+}
+
+fn killing_the_controller_leaves_nothing(setting: &Setting) {
+    let child = setting.begin("wait");
+    kill(setting.pid("controller"), Signal::SIGKILL).unwrap();
+    let stdout = finish(child);
+    assert!(stdout.contains("controller was killed by signal 9; 0 interrupts; [] left"), "{stdout}");
+    setting.nothing_is_left();
+}
+
+fn healing_ends_what_outlived_all_three(setting: &Setting) {
+    let mut child = setting.begin("wait");
+    let outer = Pid::from_raw(child.id() as i32);
+    // As long as the command is there, the trial is its own.
+    assert_eq!(heal(&setting.folder).unwrap(), Healed::Running { pid: outer.as_raw() });
+    let all = [outer, setting.pid("supervisor"), setting.pid("controller")];
+    all.iter().for_each(|pid| kill(*pid, Signal::SIGSTOP).unwrap());
+    all.iter().for_each(|pid| kill(*pid, Signal::SIGKILL).unwrap());
+    child.wait().unwrap();
+    // As a user would: over the whole store, whose trials lie two levels down.
+    let store = setting.folder.join("store");
+    make_open(&store.join("name"));
+    let moved = store.join("name").join("time");
+    fs::create_dir(&moved).unwrap();
+    fs::copy(setting.folder.join("journal.jsonl"), moved.join("journal.jsonl")).unwrap();
+    let healed = heal_store(&store).unwrap();
+    assert!(matches!(&healed[..], [(folder, Ok(Healed::Now { .. }))] if *folder == moved), "{healed:?}");
+    setting.nothing_is_left();
+    assert_eq!(heal(&moved).unwrap(), Healed::Already);
+}
+
+fn signals_reach_the_controller_as_messages(setting: &Setting) {
+    let child = setting.begin("interrupts");
+    let outer = Pid::from_raw(child.id() as i32);
+    kill(outer, Signal::SIGINT).unwrap();
+    eventually("the first signal arrives", || setting.folder.join("first").exists());
+    kill(outer, Signal::SIGTERM).unwrap();
+    let stdout = finish(child);
+    assert!(stdout.contains("controller exited with code 0; 2 interrupts; [] left"), "{stdout}");
+    setting.nothing_is_left();
+}
+
+fn the_third_signal_ends_everything(setting: &Setting) {
+    let child = setting.begin("deaf");
+    let outer = Pid::from_raw(child.id() as i32);
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].iter().for_each(|signal| kill(outer, *signal).unwrap());
+    let stdout = finish(child);
+    assert!(stdout.contains("controller lost; 3 interrupts; [] left"), "{stdout}");
+    setting.nothing_is_left();
+}
+
+fn the_end_of_the_controller_is_told(setting: &Setting) {
+    for (scenario, end) in [
+        ("seven", "exited with code 7"),
+        ("panic", "exited with code 255"),
+        ("suicide", "was killed by signal 9"),
+    ] {
+        let journal = setting.folder.join("journal.jsonl");
+        if journal.exists() {
+            fs::remove_file(&journal).unwrap();
+        }
+        let stdout = String::from_utf8(setting.run(scenario).stdout).unwrap();
+        assert!(stdout.contains(&format!("controller {end}; 0 interrupts; [] left")), "{stdout}");
+    }
+}
+
+fn refused_namespaces_fall_back_to_the_proxy(setting: &Setting) {
+    let stdout = setting.succeed("refused");
+    assert!(stdout.contains("isolation: proxy (namespaces were refused: clone("), "{stdout}");
+    assert!(stdout.contains("ENOSPC"), "{stdout}");
+    fs::remove_file(setting.folder.join("journal.jsonl")).unwrap();
+    let strict = Setting { isolation: IsolationRequest::Namespaces, ..setting.clone() };
+    let stdout = String::from_utf8(strict.run("refused").stdout).unwrap();
+    assert!(stdout.starts_with("no isolation: clone(") && stdout.contains("ENOSPC"), "{stdout}");
+    assert_eq!(heal(&setting.folder).unwrap(), Healed::Already);
+}
+
+fn a_second_thread_is_refused(setting: &Setting) {
+    let stdout = String::from_utf8(setting.run("threads").stdout).unwrap();
+    assert!(stdout.contains("before any thread is started"), "{stdout}");
+}
+
+fn journals_of_other_boots_kill_nobody(setting: &Setting) {
+    setting.succeed("nothing");
+    let path = setting.folder.join("journal.jsonl");
+    let journal = fs::read_to_string(&path).unwrap();
+    let mut bystander = Command::new(&setting.program).env(crate::toy::ROLE, "sleeper").spawn().unwrap();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", bystander.id())).unwrap();
+    let start = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap();
+    let trial = journal.lines().next().unwrap();
+    let pid = bystander.id() as i32;
+    let node = |start: &str| {
+        format!("{{\"process\":{{\"role\":\"node\",\"identity\":{{\"pid\":{pid},\"start\":{start}}}}}}}\n")
+    };
+    // Another boot; then this boot, but a process that had this number before.
+    let other_boot = trial.replace(boot.trim(), "00000000-0000-0000-0000-000000000000");
+    for text in [format!("{other_boot}\n{}", node(start)), format!("{trial}\n{}", node("1"))] {
+        fs::write(&path, &text).unwrap();
+        assert_eq!(heal(&setting.folder).unwrap(), Healed::Now { killed: vec![] });
+        assert_eq!(bystander.try_wait().unwrap(), None);
+        assert_eq!(heal(&setting.folder).unwrap(), Healed::Already);
+    }
+    // A torn last line is left out; a torn line elsewhere is an error that names it.
+    fs::write(&path, format!("{trial}\n{{\"process\":{{\"ro")).unwrap();
+    assert_eq!(heal(&setting.folder).unwrap(), Healed::Now { killed: vec![] });
+    assert_eq!(heal(&setting.folder).unwrap(), Healed::Already);
+    fs::write(&path, format!("{trial}\nwhat?\n{}", node(start))).unwrap();
+    assert!(matches!(heal(&setting.folder), Err(HealError::Unreadable { line: 2, .. })));
+    // The one that is meant is killed.
+    fs::write(&path, format!("{trial}\n{}", node(start))).unwrap();
+    assert_eq!(heal(&setting.folder).unwrap(), Healed::Now { killed: vec![pid] });
+    bystander.wait().unwrap();
+}

@@ -1,0 +1,105 @@
+//! A toy node: this very executable, started by the supervisor, doing what it is told over TCP.
+//!
+//! Lines it understands: `ping`, `dial ADDRESS` (a new connection there and back), `tell ADDRESS WORD` (over
+//! a connection that it keeps), `note WORD`, `heard`, `daemon` (leaves a detached grandchild behind),
+//! `getenv NAME`, `exit CODE`.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// The environment variable that makes this executable a toy.
+pub const ROLE: &str = "ELENCHUS_TOY";
+/// The environment variable that says where it listens.
+pub const LISTEN: &str = "ELENCHUS_TOY_LISTEN";
+
+static HEARD: Mutex<Vec<String>> = Mutex::new(vec![]);
+static TOLD: Mutex<BTreeMap<SocketAddr, TcpStream>> = Mutex::new(BTreeMap::new());
+
+/// Plays the role that the environment names.
+pub fn play(role: &str) -> ! {
+    match role {
+        "node" => serve(),
+        // Dies at once, so that the sleeper is nobody's child.
+        "forker" => {
+            let mut sleeper = Command::new("/proc/self/exe");
+            sleeper.env(ROLE, "sleeper").process_group(0);
+            sleeper.spawn().expect("the sleeper starts");
+            std::process::exit(0)
+        }
+        "sleeper" => loop {
+            std::thread::sleep(Duration::from_secs(60));
+        },
+        other => panic!("no such role: {other}"),
+    }
+}
+
+fn serve() -> ! {
+    let listener = TcpListener::bind(std::env::var(LISTEN).expect("an address")).expect("a free address");
+    loop {
+        let (stream, _) = listener.accept().expect("a connection");
+        std::thread::spawn(move || {
+            let mut answers = stream.try_clone().expect("a second descriptor");
+            for line in BufReader::new(stream).lines() {
+                let Ok(line) = line else { return };
+                if let Some(answer) = obey(&line)
+                    && writeln!(answers, "{answer}").is_err()
+                {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+fn obey(line: &str) -> Option<String> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let said = match words[..] {
+        ["ping"] => "pong".into(),
+        ["dial", address] => dial(address).unwrap_or_else(|error| format!("cut: {error}")),
+        ["tell", address, word] => {
+            tell(address, word).map_or_else(|error| format!("cut: {error}"), |()| "told".into())
+        }
+        ["note", word] => {
+            HEARD.lock().unwrap().push(word.into());
+            return None;
+        }
+        ["heard"] => HEARD.lock().unwrap().join(","),
+        ["daemon"] => {
+            let mut forker = Command::new("/proc/self/exe");
+            forker.env(ROLE, "forker");
+            // SAFETY: one system call between fork and exec.
+            unsafe { forker.pre_exec(|| nix::unistd::setsid().map(|_| ()).map_err(Into::into)) };
+            forker.status().expect("the forker ends");
+            "left one behind".into()
+        }
+        ["getenv", name] => std::env::var(name).unwrap_or_default(),
+        ["exit", code] => std::process::exit(code.parse().expect("a number")),
+        _ => format!("what is `{line}`?"),
+    };
+    Some(said)
+}
+
+fn dial(address: &str) -> std::io::Result<String> {
+    let limit = Duration::from_millis(400);
+    let mut stream = TcpStream::connect_timeout(&address.parse().expect("an address"), limit)?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.write_all(b"ping\n")?;
+    let mut answer = [0; 5];
+    stream.read_exact(&mut answer)?;
+    Ok("reached".into())
+}
+
+fn tell(address: &str, word: &str) -> std::io::Result<()> {
+    let address: SocketAddr = address.parse().expect("an address");
+    let mut told = TOLD.lock().unwrap();
+    if let std::collections::btree_map::Entry::Vacant(vacant) = told.entry(address) {
+        vacant.insert(TcpStream::connect_timeout(&address, Duration::from_millis(400))?);
+    }
+    let stream = told.get_mut(&address).expect("it was just connected");
+    writeln!(stream, "note {word}")
+}
