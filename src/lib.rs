@@ -14,6 +14,7 @@
 pub mod exit;
 pub mod host;
 pub mod quantity;
+pub mod report;
 pub mod runner;
 pub mod store;
 pub mod utc;
