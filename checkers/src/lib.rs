@@ -7,10 +7,35 @@
 //! | module | promise |
 //! |---|---|
 //! | [`linearizability`] | every operation takes effect at once, between call and return |
-//! | [`models`] | the objects that are judged, and how their operations stand on disk |
+//! | [`set_full`] | what was added to a set stays in it |
+//! | [`bank`] | transfers neither make nor lose money |
+//! | [`faults`], [`recovery`] | the faults asked for struck; the healed cluster answers |
+//! | [`stats`], [`availability`], [`perf`] | none: figures, and whether there was anything to judge |
+//!
+//! [`models`] holds the objects that are judged and how their operations stand on disk; [`check_all`] runs
+//! many checkers on one history.
 
+pub mod availability;
+pub mod bank;
+pub mod compose;
+pub mod faults;
 pub mod linearizability;
 pub mod models;
+pub mod perf;
+pub mod recovery;
+pub mod set_full;
+pub mod stats;
 
 mod exhibits;
+mod trial;
 mod vacuity;
+
+pub use availability::Availability;
+pub use bank::BankChecker;
+pub use compose::check_all;
+pub use faults::Faults;
+pub use linearizability::Linearizability;
+pub use perf::Perf;
+pub use recovery::Recovery;
+pub use set_full::SetFull;
+pub use stats::Stats;

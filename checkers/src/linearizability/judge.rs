@@ -8,6 +8,7 @@ use super::Insight;
 use super::meter::{Meter, Spent};
 use super::schedule::{Schedule, Task};
 use super::search::{self, Effort, search};
+use crate::compose::panic_text;
 use elenchus_core::budget::Budget;
 use elenchus_core::event::Index;
 use elenchus_core::model::Model;
@@ -145,11 +146,4 @@ pub(super) fn decide_tasks<M: Model>(
         Ok(schedule) => search(model, &schedule, traced, meter, effort),
         Err(spent) => search::Answer::Unknown(spent, 0),
     }
-}
-
-/// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("the checker panicked: {}", text.unwrap_or("without a message"))
 }
