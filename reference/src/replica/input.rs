@@ -1,0 +1,265 @@
+//! What comes in: files, ends of syncs, rings of the alarm, peers' letters, clients' requests.
+
+use serde_json::Value;
+
+use crate::kv::Kv;
+use crate::kv::request::Request;
+use crate::protocol::{Connection, Output, Peer, Replica, SyncId};
+use crate::raft::entry::{Snapshot, Term};
+use crate::raft::{Effects, Raft};
+use crate::replica::alarm::{Alarm, Due};
+use crate::replica::envelope::{Envelope, Letter, Stamp};
+use crate::replica::office::Origin;
+use crate::replica::{Life, RaftReplica, Trace, trace};
+use crate::wal::{self, Recovered, Wal};
+use crate::wire::{Answer, Command, ToNode};
+
+/// The longest request that is logged, in bytes: a message that carries it must fit a frame.
+const REQUEST_BYTES_MAX: usize = 8 << 20;
+/// How many answers a leader owes at most.
+const OWED_MAX: usize = 50_000;
+
+impl RaftReplica {
+    pub(super) fn restart(&mut self, files: &[(String, Vec<u8>)], out: &mut Vec<Output>) {
+        let recovered = match wal::recover(files) {
+            Ok(recovered) => recovered,
+            Err(damage) => return self.halt(damage.to_string(), out),
+        };
+        if files.iter().any(|(name, _)| name == wal::NEW_FILE) {
+            out.push(Output::Remove { file: wal::NEW_FILE.to_owned() });
+        }
+        let mut line = trace::line(self.config.me, "InitState", &self.raft.stand());
+        match recovered {
+            Some(recovered) => {
+                if let Some(cut) = recovered.cut {
+                    out.push(Output::Truncate { file: wal::FILE.to_owned(), length: recovered.length });
+                    line["cut"] = serde_json::json!({ "offset": cut.offset, "bytes": cut.bytes });
+                }
+                if let Err(why) = self.resume(recovered) {
+                    return self.halt(why, out);
+                }
+            }
+            None => {
+                self.boot = 1;
+                self.wal = Wal::create(self.config.seed.nth(u64::from(self.config.me.0)).0);
+            }
+        }
+        let me = u64::from(self.config.me.0);
+        let rng = self.config.seed.stream("raft").nth(me).nth(self.boot).rng();
+        let now = self.alarm.now();
+        self.alarm = Alarm::new(self.config.timeouts, rng);
+        self.alarm.observe(now);
+        self.boot_term = self.raft.term();
+        self.life = Life::Starting;
+        if self.config.trace != Trace::Off {
+            let stand = trace::line(self.config.me, "InitState", &self.raft.stand());
+            for key in ["state", "log"] {
+                line[key] = stand[key].clone();
+            }
+            line["boot"] = self.boot.into();
+            out.push(Output::Trace(line));
+        }
+        self.flush(out);
+    }
+
+    fn resume(&mut self, recovered: Recovered) -> Result<(), String> {
+        self.wal = Wal::resume(&recovered);
+        self.boot = recovered.boot + 1;
+        self.wal.boot(self.boot);
+        if let Some(snapshot) = &recovered.snapshot {
+            self.restore(snapshot)?;
+        }
+        let Recovered { hard, snapshot, entries, .. } = recovered;
+        self.raft = Raft::new(self.config.core(), hard, snapshot, entries);
+        Ok(())
+    }
+
+    /// Replaces the state machine.
+    pub(super) fn restore(&mut self, snapshot: &Snapshot) -> Result<(), String> {
+        let index = snapshot.last.index;
+        self.kv = Kv::decode(&snapshot.data, self.config.bugs).ok_or_else(|| {
+            format!("the snapshot of entry {index} cannot be understood; was it written by a newer version?")
+        })?;
+        self.applied = index;
+        Ok(())
+    }
+
+    pub(super) fn synced(&mut self, id: SyncId, fx: &mut Effects, out: &mut Vec<Output>) {
+        let Some(covers) = self.wal.synced(id, out) else { return };
+        if self.life == Life::Starting {
+            self.life = Life::Running;
+            self.alarm.patience();
+        }
+        if self.config.trace == Trace::All {
+            let mut line = trace::line(self.config.me, "Persist", &self.raft.stand());
+            line["index"] = covers.0.into();
+            out.push(Output::Trace(line));
+        }
+        for (to, message) in std::mem::take(&mut self.held) {
+            self.send(to, message, out);
+        }
+        self.raft.persisted(covers, fx);
+    }
+
+    pub(super) fn rang(&mut self, fx: &mut Effects) {
+        self.alarm.rang();
+        for due in self.alarm.take_due() {
+            match due {
+                Due::Election => self.raft.election_timeout(fx),
+                Due::Lease => self.raft.lease_timeout(),
+                Due::Heartbeat => {
+                    self.alarm.heartbeat();
+                    self.raft.heartbeat_timeout(fx);
+                }
+                Due::Quorum => {
+                    self.alarm.quorum();
+                    self.raft.quorum_timeout(fx);
+                }
+            }
+        }
+    }
+
+    pub(super) fn message(&mut self, from: Peer, bytes: &[u8], fx: &mut Effects, out: &mut Vec<Output>) {
+        // Not understood is as good as lost.
+        let Some(Envelope { stamp, letter }) = Envelope::decode(bytes) else { return };
+        match letter {
+            Letter::Raft(message) => {
+                if self.config.trace == Trace::All {
+                    let way = (from, self.config.me);
+                    let stand = self.raft.stand();
+                    let line = trace::message_line(self.config.me, "Receive", &stand, way, stamp, &message);
+                    out.push(Output::Trace(line));
+                }
+                self.raft.receive(from, message, fx);
+            }
+            Letter::Forward { term, request } => self.take_forwarded(from, stamp, term, &request, fx, out),
+            Letter::Answer { stamp, answer } => {
+                if stamp.boot == self.boot
+                    && let Some((connection, id)) = self.forwarded.take(stamp.number)
+                {
+                    self.answer(Origin::Client { connection, id }, answer, out);
+                }
+            }
+        }
+    }
+
+    /// A request that another node sent here, because it believes that this one leads `term`.
+    fn take_forwarded(
+        &mut self,
+        from: Peer,
+        stamp: Stamp,
+        term: Term,
+        request: &[u8],
+        fx: &mut Effects,
+        out: &mut Vec<Output>,
+    ) {
+        if from.0 >= self.config.peers || !self.taken.first_time(from, stamp) {
+            return;
+        }
+        let Some(decoded) = Request::decode(request) else { return };
+        let origin = Origin::Node { peer: from, stamp };
+        if self.raft.is_leader() && self.raft.term() == term {
+            return self.lead(origin, decoded, request.to_vec(), fx, out);
+        }
+        let why = format!("{} does not lead term {term}", trace::nid(self.config.me));
+        // Only for a term that this node reached since it started does it remember each copy it took.
+        let certain = term > self.boot_term || matches!(decoded, Request::Read { .. });
+        let answer = if certain { Answer::NotDone { why } } else { Answer::InDoubt { why } };
+        self.answer(origin, answer, out);
+    }
+
+    pub(super) fn request(
+        &mut self,
+        connection: Connection,
+        bytes: &[u8],
+        fx: &mut Effects,
+        out: &mut Vec<Output>,
+    ) {
+        let (id, request) = match serde_json::from_slice(bytes) {
+            Ok(ToNode::Register { id }) => (id, Request::Register),
+            Ok(ToNode::Read { id, commands }) => (id, Request::Read { commands }),
+            Ok(ToNode::Write { id, session, number, commands }) => {
+                (id, Request::Write { session, number, commands })
+            }
+            Ok(ToNode::Status { id } | ToNode::Clock { id, .. }) => {
+                // Drivers answer these. One that has no lying clock may leave them to the replica.
+                let answer = Answer::Status { status: self.status(), clock_offset_ns: 0 };
+                return self.answer(Origin::Client { connection, id }, answer, out);
+            }
+            Err(error) => return self.reject(connection, bytes, &error, out),
+        };
+        let origin = Origin::Client { connection, id };
+        let not_done = |why: &str| Answer::NotDone { why: why.to_owned() };
+        if self.life != Life::Running {
+            return self.answer(origin, not_done("the node is starting"), out);
+        }
+        if let Request::Read { commands } = &request
+            && !commands.iter().all(|command| matches!(command, Command::Get { .. }))
+        {
+            return self.answer(origin, not_done("a read may only get"), out);
+        }
+        let encoded = request.encode();
+        if encoded.len() > REQUEST_BYTES_MAX {
+            return self.answer(origin, not_done("the request is longer than 8 MiB"), out);
+        }
+        if self.raft.is_leader() {
+            return self.lead(origin, request, encoded, fx, out);
+        }
+        let Some(leader) = self.raft.leader() else {
+            return self.answer(origin, not_done("no leader is known"), out);
+        };
+        let letter = Letter::Forward { term: self.raft.term(), request: encoded };
+        let number = self.post(leader, letter, out);
+        self.forwarded.insert(number, connection, id);
+    }
+
+    /// What cannot be understood is answered if it at least says which request it is.
+    fn reject(
+        &mut self,
+        connection: Connection,
+        bytes: &[u8],
+        error: &serde_json::Error,
+        out: &mut Vec<Output>,
+    ) {
+        let Ok(Value::Object(said)) = serde_json::from_slice(bytes) else { return };
+        let Some(id) = said.values().find_map(|body| body.get("id")?.as_u64()) else { return };
+        let answer = Answer::NotDone { why: format!("the request is malformed: {error}") };
+        self.answer(Origin::Client { connection, id }, answer, out);
+    }
+
+    pub(super) fn closed(&mut self, connection: Connection) {
+        self.forwarded.closed(connection);
+        if let Some(office) = &mut self.office {
+            office.closed(connection);
+        }
+    }
+
+    /// Begins a request as the leader.
+    fn lead(
+        &mut self,
+        origin: Origin,
+        request: Request,
+        encoded: Vec<u8>,
+        fx: &mut Effects,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(office) = &mut self.office else { return };
+        if office.owed() >= OWED_MAX {
+            let why = "the leader has too many requests to answer".to_owned();
+            return self.answer(origin, Answer::NotDone { why }, out);
+        }
+        if let Request::Read { commands } = request {
+            let read = office.owe_read(origin, commands);
+            self.raft.read(read, fx);
+            return;
+        }
+        let Some(index) = self.raft.propose(encoded.into(), fx) else { return };
+        match &mut self.ahead {
+            Some(ahead) => {
+                let answer = ahead.apply(index.0, &request);
+                self.answer(origin, answer, out);
+            }
+            None => office.owe_write(index, origin),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What follows from a step: the core's wishes carried out in the order that safety needs.
+
+use crate::bug::Bug;
+use crate::kv::request::Request;
+use crate::protocol::{Output, Peer};
+use crate::raft::Effects;
+use crate::raft::entry::Index;
+use crate::raft::message::Message;
+use crate::replica::envelope::{Envelope, Letter, Stamp};
+use crate::replica::office::{Office, Origin};
+use crate::replica::{Life, RaftReplica, Trace, trace};
+use crate::wal::Image;
+use crate::wire::{Answer, ToClient};
+
+/// Between two lines that tell how far the log is committed, in nanoseconds.
+const COMMIT_LINE_NS: u64 = 1_000_000_000;
+
+impl RaftReplica {
+    /// Carries out what the core asked for: trace, log, letters, state machine, answers, disk, timer.
+    pub(super) fn settle(&mut self, fx: Effects, out: &mut Vec<Output>) {
+        if let Some(why) = fx.contradiction {
+            return self.halt(why, out);
+        }
+        if self.config.trace != Trace::Off {
+            for stand in &fx.turns {
+                out.push(Output::Trace(trace::line(self.config.me, trace::turn(stand), stand)));
+            }
+        }
+        if self.config.trace == Trace::All && fx.written.is_some() {
+            out.push(Output::Trace(trace::line(self.config.me, "Replicate", &self.raft.stand())));
+        }
+        self.change_office(out);
+        if fx.heard {
+            self.alarm.heard();
+        } else if fx.patience && self.office.is_none() {
+            self.alarm.patience();
+        }
+        if let Err(why) = self.log(&fx) {
+            return self.halt(why, out);
+        }
+        for (to, message) in fx.messages {
+            self.send_or_hold(to, message, out);
+        }
+        if let Err(why) = self.apply(out) {
+            return self.halt(why, out);
+        }
+        for (read, index) in fx.reads {
+            debug_assert!(index <= self.applied, "a leader applies whatever is committed in the same step");
+            if let Some((origin, commands)) = self.office.as_mut().and_then(|office| office.take_read(read)) {
+                let answer = self.kv.read(&commands);
+                self.answer(origin, answer, out);
+            }
+        }
+        self.compact();
+        self.flush(out);
+        self.alarm.arm(out);
+    }
+
+    /// Takes or leaves office as the core has.
+    fn change_office(&mut self, out: &mut Vec<Output>) {
+        let term = self.raft.is_leader().then(|| self.raft.term());
+        if self.office.as_ref().map(|office| office.term) == term {
+            return;
+        }
+        self.ahead = None;
+        if let Some(office) = self.office.take() {
+            self.alarm.follow();
+            for (origin, answer) in office.leave() {
+                self.answer(origin, answer, out);
+            }
+        }
+        if let Some(term) = term {
+            self.alarm.lead();
+            self.office = Some(Office::new(term));
+            if self.config.bugs.has(Bug::AckBeforeCommit) {
+                self.run_ahead();
+            }
+        }
+    }
+
+    /// The state as if the whole log were committed.
+    fn run_ahead(&mut self) {
+        let mut ahead = self.kv.clone();
+        let first = self.applied.next();
+        for (index, entry) in (first.0..).zip(self.raft.log().entries_from(first)) {
+            if let Some(request) = Request::decode(&entry.data) {
+                ahead.apply(index, &request);
+            }
+        }
+        self.ahead = Some(ahead);
+    }
+
+    /// Hands the write-ahead log what changed.
+    fn log(&mut self, fx: &Effects) -> Result<(), String> {
+        if fx.hard_state {
+            self.wal.hard_state(self.raft.hard_state());
+        }
+        if fx.installed {
+            if let Some(snapshot) = self.raft.snapshot().cloned() {
+                self.restore(&snapshot)?;
+            }
+            self.wal.renew(Index(0));
+        } else if let Some(first) = fx.written {
+            self.wal.entries(first, self.raft.log().entries_from(first));
+        }
+        Ok(())
+    }
+
+    fn send_or_hold(&mut self, to: Peer, message: Message, out: &mut Vec<Output>) {
+        if !message.waits_for_disk() {
+            self.send(to, message, out);
+        } else if self.wal.is_dirty() {
+            self.held_next.push((to, message));
+        } else if self.wal.is_syncing() {
+            self.held.push((to, message));
+        } else {
+            self.send(to, message, out);
+        }
+    }
+
+    pub(super) fn send(&mut self, to: Peer, message: Message, out: &mut Vec<Output>) {
+        if self.config.trace == Trace::All {
+            let stamp = Stamp { boot: self.boot, number: self.letters + 1 };
+            let way = (self.config.me, to);
+            let stand = self.raft.stand();
+            out.push(Output::Trace(trace::message_line(
+                self.config.me,
+                "Send",
+                &stand,
+                way,
+                stamp,
+                &message,
+            )));
+        }
+        self.post(to, Letter::Raft(message), out);
+    }
+
+    /// Sends a letter; the number of its stamp.
+    pub(super) fn post(&mut self, to: Peer, letter: Letter, out: &mut Vec<Output>) -> u64 {
+        self.letters += 1;
+        let stamp = Stamp { boot: self.boot, number: self.letters };
+        out.push(Output::Send { to, bytes: Envelope { stamp, letter }.encode() });
+        self.letters
+    }
+
+    pub(super) fn answer(&mut self, origin: Origin, answer: Answer, out: &mut Vec<Output>) {
+        match origin {
+            Origin::Client { connection, id } => {
+                let bytes = serde_json::to_vec(&ToClient { id, answer }).expect("an answer is plain data");
+                out.push(Output::Reply { connection, bytes });
+            }
+            Origin::Node { peer, stamp } => {
+                self.post(peer, Letter::Answer { stamp, answer }, out);
+            }
+        }
+    }
+
+    /// Applies what is committed, and answers whoever waits for it.
+    fn apply(&mut self, out: &mut Vec<Output>) -> Result<(), String> {
+        if self.applied >= self.raft.commit() {
+            return Ok(());
+        }
+        while self.applied < self.raft.commit() {
+            let index = self.applied.next();
+            let entry = self.raft.log().get(index).expect("the log holds whatever is not yet applied");
+            let request = if entry.data.is_empty() {
+                None
+            } else {
+                let decoded = Request::decode(&entry.data);
+                Some(decoded.ok_or_else(|| {
+                    format!("entry {index} cannot be understood; was it written by a newer version?")
+                })?)
+            };
+            self.applied = index;
+            let Some(request) = request else { continue };
+            let answer = self.kv.apply(index.0, &request);
+            if let Some(origin) = self.office.as_mut().and_then(|office| office.take_write(index)) {
+                self.answer(origin, answer, out);
+            }
+        }
+        self.tell_commit(out);
+        Ok(())
+    }
+
+    fn tell_commit(&mut self, out: &mut Vec<Output>) {
+        let now = self.alarm.now();
+        let often = self.config.trace == Trace::All;
+        let due = now.0.abs_diff(self.told.0) >= COMMIT_LINE_NS;
+        if often || (self.config.trace == Trace::Roles && due) {
+            self.told = now;
+            out.push(Output::Trace(trace::line(self.config.me, "Commit", &self.raft.stand())));
+        }
+    }
+
+    /// Takes a snapshot when one is due.
+    fn compact(&mut self) {
+        let covered = self.raft.snapshot().map_or(0, |snapshot| snapshot.last.index.0);
+        if self.applied.0 - covered < self.config.snapshot_every.max(1) {
+            return;
+        }
+        self.raft.compact(self.applied, self.kv.encode());
+        // What is being synced stays true: the log loses only what the snapshot covers.
+        self.wal.renew(self.raft.log().last_index());
+    }
+
+    pub(super) fn flush(&mut self, out: &mut Vec<Output>) {
+        let (raft, boot) = (&self.raft, self.boot);
+        let image = || {
+            let snapshot = raft.snapshot().cloned();
+            let first = snapshot.as_ref().map_or(Index(0), |snapshot| snapshot.last.index).next();
+            let entries = raft.log().entries_from(first).cloned().collect();
+            Image { boot, hard: raft.hard_state(), snapshot, entries }
+        };
+        if self.wal.flush(raft.log().last_index(), image, out) {
+            self.held = std::mem::take(&mut self.held_next);
+        }
+    }
+
+    pub(super) fn halt(&mut self, why: String, out: &mut Vec<Output>) {
+        self.life = Life::Halted;
+        out.push(Output::Halt(why));
+    }
+}
