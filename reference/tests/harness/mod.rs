@@ -1,0 +1,367 @@
+//! A cluster in memory: network, disks, clocks and clients under one seed, and the rules that must hold
+//! whatever they do.
+//!
+//! Time is simulated, so nothing here waits. Every choice is drawn from one generator: the same seed gives
+//! the same run.
+
+pub mod clients;
+pub mod disk;
+pub mod invariants;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use elenchus_core::random::{Rng, Seed};
+use elenchus_reference::bug::Bugs;
+use elenchus_reference::protocol::{Connection, Input, Output, Peer, Replica, SyncId, Tick, Timer};
+use elenchus_reference::replica::{Config, RaftReplica, Trace};
+
+use clients::Clients;
+use disk::Disk;
+use invariants::Invariants;
+
+/// A millisecond, in nanoseconds.
+pub const MS: u64 = 1_000_000;
+/// What a clock shows when the true time is 0: enough to jump back from.
+const EPOCH: i64 = 1_000_000 * MS as i64;
+
+/// What goes wrong, and how often.
+#[derive(Clone, Copy, Debug)]
+pub struct Weather {
+    /// Of 1000 letters, how many are lost.
+    pub lost: u64,
+    /// Of 1000 letters, how many come twice.
+    pub doubled: u64,
+    /// Of 1000 letters, how many are very late.
+    pub late: u64,
+    /// Between two faults, on average.
+    pub calm_ms: u64,
+}
+
+/// All that the simulation waits for.
+#[derive(Clone, Debug)]
+enum Pending {
+    Letter { from: Peer, to: Peer, bytes: Vec<u8> },
+    Request { to: Peer, life: u64, connection: Connection, bytes: Vec<u8> },
+    Reply { client: usize, bytes: Vec<u8> },
+    Synced { node: Peer, life: u64, id: SyncId },
+    Ring { node: Peer, setting: u64 },
+    Client { client: usize },
+    Fault,
+    Restart { node: Peer },
+    Heal,
+}
+
+struct Node {
+    replica: Option<RaftReplica>,
+    disk: Disk,
+    /// Ahead of the true time, in nanoseconds.
+    offset: i64,
+    /// What its timer is set to.
+    timer: Option<(Tick, u64)>,
+    /// Counts its starts; what belonged to an earlier one is dropped.
+    life: u64,
+}
+
+/// The world of one run.
+pub struct World {
+    pub now: u64,
+    rng: Rng,
+    sequence: u64,
+    pending: BTreeMap<(u64, u64), Pending>,
+    nodes: Vec<Node>,
+    /// Links that carry nothing, by sender and receiver.
+    cut: BTreeSet<(Peer, Peer)>,
+    weather: Weather,
+    stormy: bool,
+    pub clients: Clients,
+    pub invariants: Invariants,
+    config: Config,
+    pub steps: u64,
+    /// The trace, for determinism and for a look at a failed run.
+    pub trace: Vec<String>,
+}
+
+impl World {
+    pub fn new(seed: Seed, peers: u16, bugs: Bugs, weather: Weather) -> World {
+        let config = Config {
+            snapshot_every: 40,
+            trailing: 10,
+            chunk_bytes: 200,
+            bugs,
+            trace: Trace::Roles,
+            ..Config::new(Peer(0), peers, seed)
+        };
+        let node = |_| Node { replica: None, disk: Disk::default(), offset: EPOCH, timer: None, life: 0 };
+        let mut world = World {
+            now: 0,
+            rng: seed.stream("world").rng(),
+            sequence: 0,
+            pending: BTreeMap::new(),
+            nodes: (0..peers).map(node).collect(),
+            cut: BTreeSet::new(),
+            weather,
+            stormy: true,
+            clients: Clients::new(6, peers, seed),
+            invariants: Invariants::default(),
+            config,
+            steps: 0,
+            trace: Vec::new(),
+        };
+        (0..peers).for_each(|node| world.start(Peer(node)));
+        (0..world.clients.count()).for_each(|client| world.later(0, Pending::Client { client }));
+        world.later(500 * MS, Pending::Fault);
+        world
+    }
+
+    /// Runs for `ms` of bad weather, then heals everything and lets the cluster settle.
+    pub fn run(&mut self, ms: u64) {
+        self.run_until(self.now + ms * MS);
+        self.stormy = false;
+        self.heal();
+        for node in self.peers() {
+            if self.nodes[usize::from(node.0)].replica.is_none() {
+                self.start(node);
+            }
+        }
+    }
+
+    pub fn run_until(&mut self, end: u64) {
+        while let Some(entry) = self.pending.first_entry().filter(|entry| entry.key().0 <= end) {
+            let ((at, _), pending) = entry.remove_entry();
+            self.now = at;
+            self.happen(pending);
+        }
+        self.now = end;
+    }
+
+    pub fn peers(&self) -> impl Iterator<Item = Peer> + use<> {
+        (0..self.nodes.len() as u16).map(Peer)
+    }
+
+    pub fn replica(&self, node: Peer) -> Option<&RaftReplica> {
+        self.nodes[usize::from(node.0)].replica.as_ref()
+    }
+
+    pub fn leader(&self) -> Option<Peer> {
+        let leads = |node: &Peer| self.replica(*node).filter(|replica| replica.raft().is_leader());
+        self.peers()
+            .filter(|node| leads(node).is_some())
+            .max_by_key(|node| leads(node).map(|r| r.raft().term()))
+    }
+
+    /// Cuts all links between `side` and the rest.
+    pub fn partition(&mut self, side: &BTreeSet<Peer>) {
+        for from in self.peers() {
+            for to in self.peers() {
+                if side.contains(&from) != side.contains(&to) {
+                    self.cut.insert((from, to));
+                }
+            }
+        }
+    }
+
+    pub fn heal(&mut self) {
+        self.cut.clear();
+        for node in self.peers() {
+            self.set_clock(node, EPOCH);
+        }
+    }
+
+    /// Ends a node; `power` takes un-synced writes with it.
+    pub fn crash(&mut self, node: Peer, power: bool) {
+        let state = &mut self.nodes[usize::from(node.0)];
+        state.replica = None;
+        state.timer = None;
+        if power {
+            state.disk.lose_power(&mut self.rng);
+        }
+    }
+
+    pub fn start(&mut self, node: Peer) {
+        let state = &mut self.nodes[usize::from(node.0)];
+        state.life += 1;
+        state.replica = Some(RaftReplica::new(Config { me: node, ..self.config.clone() }));
+        let files = state.disk.files();
+        self.invariants.restarted(node);
+        self.step(node, Input::Restart { files });
+    }
+
+    pub fn set_clock(&mut self, node: Peer, offset: i64) {
+        let state = &mut self.nodes[usize::from(node.0)];
+        if state.offset != offset {
+            state.offset = offset;
+            if state.replica.is_some() {
+                // A driver lets the replica look at the clock that it has changed.
+                self.step(node, Input::Timer(Timer(0)));
+                self.ring_later(node);
+            }
+        }
+    }
+
+    fn later(&mut self, wait: u64, pending: Pending) {
+        self.sequence += 1;
+        self.pending.insert((self.now + wait, self.sequence), pending);
+    }
+
+    fn happen(&mut self, pending: Pending) {
+        match pending {
+            Pending::Letter { from, to, bytes } => {
+                if !self.cut.contains(&(from, to)) {
+                    self.step(to, Input::Message { from, bytes });
+                }
+            }
+            Pending::Request { to, life, connection, bytes } => {
+                if self.nodes[usize::from(to.0)].life == life {
+                    self.step(to, Input::Request { connection, bytes });
+                }
+            }
+            Pending::Reply { client, bytes } => {
+                self.clients.answered(client, &bytes, self.now);
+                self.drive(client);
+            }
+            Pending::Synced { node, life, id } => {
+                let state = &mut self.nodes[usize::from(node.0)];
+                if state.life == life && state.replica.is_some() {
+                    state.disk.synced(id);
+                    self.step(node, Input::Synced(id));
+                }
+            }
+            Pending::Ring { node, setting } => {
+                let state = &mut self.nodes[usize::from(node.0)];
+                if let Some((_, set)) = state.timer
+                    && set == setting
+                {
+                    state.timer = None;
+                    self.step(node, Input::Timer(Timer(0)));
+                }
+            }
+            Pending::Client { client } => self.drive(client),
+            Pending::Fault => self.fault(),
+            Pending::Restart { node } => {
+                if self.replica(node).is_none() {
+                    self.start(node);
+                }
+            }
+            Pending::Heal => self.heal(),
+        }
+    }
+
+    fn drive(&mut self, client: usize) {
+        let sending = self.clients.drive(client, self.now);
+        if let Some((to, bytes)) = sending.send {
+            let life = self.nodes[usize::from(to.0)].life;
+            let connection = Connection((client as u64) << 32 | life);
+            let wait = self.rng.between(MS / 20, MS);
+            self.later(wait, Pending::Request { to, life, connection, bytes });
+        }
+        self.later(sending.again.max(1), Pending::Client { client });
+    }
+
+    fn fault(&mut self) {
+        if !self.stormy {
+            return;
+        }
+        let calm = self.weather.calm_ms;
+        let wait = self.rng.between(calm / 2, calm * 2) * MS;
+        self.later(wait, Pending::Fault);
+        let node = match self.leader().filter(|_| self.rng.chance(1, 2)) {
+            Some(leader) => leader,
+            None => Peer(self.rng.below(self.nodes.len() as u64) as u16),
+        };
+        let lasts = self.rng.between(100, 4_000) * MS;
+        match self.rng.below(6) {
+            0 | 1 => {
+                let power = self.rng.chance(1, 2);
+                self.crash(node, power);
+                self.later(lasts, Pending::Restart { node });
+            }
+            2 | 3 => {
+                let mut side: BTreeSet<Peer> = self.peers().filter(|_| self.rng.chance(1, 2)).collect();
+                side.insert(node);
+                if self.rng.chance(1, 2) {
+                    side = BTreeSet::from([node]);
+                }
+                self.partition(&side);
+                self.later(lasts, Pending::Heal);
+            }
+            4 => {
+                // One way only.
+                for to in self.peers() {
+                    self.cut.insert((node, to));
+                }
+                self.later(lasts, Pending::Heal);
+            }
+            _ => {
+                let jump = self.rng.below(20_000 * MS) as i64 - 10_000 * MS as i64;
+                self.set_clock(node, EPOCH + jump);
+            }
+        }
+    }
+
+    fn step(&mut self, node: Peer, input: Input) {
+        let at = usize::from(node.0);
+        let clock = Tick((self.now as i64 + self.nodes[at].offset) as u64);
+        let Some(replica) = &mut self.nodes[at].replica else { return };
+        self.steps += 1;
+        let mut out = Vec::new();
+        replica.step(clock, input, &mut out);
+        for output in out {
+            self.carry_out(node, output);
+        }
+        if let Some(replica) = &self.nodes[at].replica {
+            self.invariants.check(node, replica);
+        }
+    }
+
+    fn carry_out(&mut self, node: Peer, output: Output) {
+        let state = &mut self.nodes[usize::from(node.0)];
+        match output {
+            Output::Send { to, bytes } => self.send(node, to, bytes),
+            Output::Reply { connection, bytes } => {
+                let wait = self.rng.between(MS / 20, MS);
+                self.later(wait, Pending::Reply { client: (connection.0 >> 32) as usize, bytes });
+            }
+            Output::SetTimer { timer: Timer(0), at } => {
+                self.sequence += 1;
+                state.timer = Some((at, self.sequence));
+                self.ring_later(node);
+            }
+            Output::Sync { id, file } => {
+                state.disk.sync(id, &file);
+                let life = state.life;
+                let slow = self.rng.chance(1, 20);
+                let wait =
+                    if slow { self.rng.between(MS, 300 * MS) } else { self.rng.between(MS / 5, 5 * MS) };
+                self.later(wait, Pending::Synced { node, life, id });
+            }
+            Output::Trace(line) => self.trace.push(format!("{} {line}", self.now / MS)),
+            Output::Halt(why) => panic!("node {} halts: {why}", node.0),
+            Output::SetTimer { timer, .. } => panic!("unknown {timer:?}"),
+            disk => state.disk.carry_out(disk),
+        }
+    }
+
+    /// Turns the node's timer into true time, as its clock now runs.
+    fn ring_later(&mut self, node: Peer) {
+        let state = &self.nodes[usize::from(node.0)];
+        if let Some((at, setting)) = state.timer {
+            let wait = (at.0 as i64 - state.offset - self.now as i64).max(0) as u64;
+            self.later(wait, Pending::Ring { node, setting });
+        }
+    }
+
+    fn send(&mut self, from: Peer, to: Peer, bytes: Vec<u8>) {
+        let bad = |rate: u64, world: &mut World| world.stormy && world.rng.chance(rate, 1_000);
+        if bad(self.weather.lost, self) {
+            return;
+        }
+        let copies = if bad(self.weather.doubled, self) { 2 } else { 1 };
+        for _ in 0..copies {
+            let mut wait = self.rng.between(MS / 10, 3 * MS);
+            if bad(self.weather.late, self) {
+                wait = self.rng.between(MS, 3_000 * MS);
+            }
+            self.later(wait, Pending::Letter { from, to, bytes: bytes.clone() });
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Random schedules over whole replicas: lossy network, crashes that forget un-synced writes, jumping clocks,
+//! clients that send again. Whatever happens, Raft's five properties hold after every step and the clients'
+//! history is linearizable with each write applied once; with a bug, it is not.
+
+mod harness;
+
+use std::collections::BTreeMap;
+
+use elenchus_core::random::Seed;
+use elenchus_reference::bug::{Bug, Bugs};
+use elenchus_reference::wire::Datum;
+
+use harness::clients::Summary;
+use harness::{MS, Weather, World};
+
+const STORM: Weather = Weather { lost: 30, doubled: 30, late: 20, calm_ms: 500 };
+
+/// A storm, a calm in which the cluster must come back, and the verdict.
+fn trial(seed: u64, peers: u16, bugs: Bugs, weather: Weather) -> (World, Result<Summary, String>) {
+    let mut world = World::new(Seed(seed), peers, bugs, weather);
+    world.run(12_000);
+    world.run_until(world.now + 6_000 * MS);
+    let finals = finals(&world);
+    let verdict = world.clients.judge(&finals);
+    (world, verdict)
+}
+
+/// The lists as the leader has them. All nodes that applied as much have the same.
+fn finals(world: &World) -> BTreeMap<u64, String> {
+    let leader = world.leader().expect("the healed cluster has a leader");
+    let replica = world.replica(leader).unwrap();
+    let list = |key: u64| match replica.kv().get(&format!("k{key}")) {
+        Some(Datum::Text(list)) => (key, list.clone()),
+        _ => (key, String::new()),
+    };
+    (0..3).map(list).collect()
+}
+
+#[test]
+fn no_storm_breaks_the_correct_replica() {
+    let (mut ok, mut leaders, mut installed, mut states) = (0, 0, 0, 0);
+    for seed in 0..100 {
+        let peers = if seed % 3 == 0 { 5 } else { 3 };
+        let (world, verdict) = trial(seed, peers, Bugs::NONE, STORM);
+        let summary = verdict.unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+        assert!(summary.ok > 20, "seed {seed}: {summary:?}");
+        ok += summary.ok;
+        leaders += world.invariants.leaders();
+        installed += world.invariants.installed;
+        states += world.invariants.states();
+        keeps_up(&world);
+    }
+    println!(
+        "{ok} operations under {leaders} leaders, {installed} snapshots installed, {states} states compared"
+    );
+    let storms = leaders > 300 && installed > 50 && states > 1_000;
+    assert!(ok > 20_000 && storms, "the storms are storms, and work is done in them");
+}
+
+/// In the calm, no node stays behind.
+fn keeps_up(world: &World) {
+    let applied = |node| world.replica(node).unwrap().applied().0;
+    let (least, most) = (world.peers().map(applied).min(), world.peers().map(applied).max());
+    assert!(most.unwrap() - least.unwrap() < 100, "{least:?} to {most:?}");
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    let (first, _) = trial(7, 5, Bugs::NONE, STORM);
+    let (second, _) = trial(7, 5, Bugs::NONE, STORM);
+    assert_eq!((first.steps, first.trace), (second.steps, second.trace));
+}
+
+/// Runs seeds until one is refused.
+fn caught(bug: Bug, weather: Weather) -> String {
+    for seed in 0..40 {
+        if let (_, Err(why)) = trial(seed, 3, Bugs::NONE.with(bug), weather) {
+            println!("seed {seed}: {why}");
+            return why;
+        }
+    }
+    panic!("{bug} was not caught")
+}
+
+#[test]
+fn stale_reads_are_caught() {
+    assert!(caught(Bug::StaleRead, STORM).contains("does not see"));
+}
+
+#[test]
+fn writes_acknowledged_before_they_are_committed_are_caught() {
+    caught(Bug::AckBeforeCommit, STORM);
+}
+
+#[test]
+fn commands_applied_twice_are_caught() {
+    let why = caught(Bug::DoubleApply, STORM);
+    assert!(
+        why.contains("took effect 2 times") || why.contains("is no prefix") || why.contains("sees"),
+        "{why}"
+    );
+}
+
+#[test]
+fn leadership_comes_back_within_three_seconds_of_a_leaders_death() {
+    let calm = Weather { lost: 0, doubled: 0, late: 0, calm_ms: 1_000_000 };
+    let mut slowest = 0;
+    for seed in 0..40 {
+        let mut world = World::new(Seed(seed), 5, Bugs::NONE, calm);
+        world.run_until(5_000 * MS);
+        let dead = world.leader().expect("five seconds are enough for the first leader");
+        let term = world.replica(dead).unwrap().raft().term();
+        world.crash(dead, seed % 2 == 0);
+        let died = world.now;
+        let newer = |world: &World| {
+            world.leader().is_some_and(|leader| world.replica(leader).unwrap().raft().term() > term)
+        };
+        while !newer(&world) {
+            assert!(world.now < died + 10_000 * MS, "seed {seed}: nobody leads");
+            world.run_until(world.now + 10 * MS);
+        }
+        slowest = slowest.max((world.now - died) / MS);
+    }
+    println!("slowest: {slowest} ms");
+    assert!(slowest <= 3_000, "{slowest} ms");
+}
+
+#[test]
+fn a_leader_stays_while_nothing_is_wrong() {
+    let calm = Weather { lost: 0, doubled: 0, late: 0, calm_ms: 1_000_000 };
+    for seed in 0..5 {
+        let mut world = World::new(Seed(seed), 5, Bugs::NONE, calm);
+        world.run_until(30_000 * MS);
+        assert_eq!(world.invariants.leaders(), 1);
+    }
+}
+
+#[test]
+fn a_clock_that_was_ahead_by_an_hour_does_no_lasting_harm() {
+    let calm = Weather { lost: 0, doubled: 0, late: 0, calm_ms: 1_000_000 };
+    for seed in 0..10 {
+        let mut world = World::new(Seed(seed), 3, Bugs::NONE, calm);
+        world.run_until(4_000 * MS);
+        let hour = 3_600_000 * MS as i64 + 1_000_000 * MS as i64;
+        world.peers().for_each(|node| world.set_clock(node, hour));
+        world.run_until(9_000 * MS);
+        world.heal();
+        world.run_until(14_000 * MS);
+        let before = world.invariants.committed();
+        world.run_until(16_000 * MS);
+        assert!(world.invariants.committed() > before + 20, "seed {seed}");
+        assert!(world.peers().all(|node| world.replica(node).unwrap().raft().leader().is_some()));
+    }
+}
