@@ -11,7 +11,7 @@
 //! | [`outcome`] | how an operation ended: ok, fail, info |
 //! | [`event`] | one line of the log |
 //! | [`history`] | a sealed log: paired, checked, columnar |
-//! | [`format`] | JSONL and EDN, in and out |
+//! | [`mod@format`] | histories as JSONL and EDN, in and out |
 //! | [`operation`] | the typed view of a history that checkers read |
 //! | [`generator`] | what to do next |
 //! | [`world`] | where it is done |

@@ -19,13 +19,16 @@ pub fn read(bytes: &[u8]) -> Result<Recording, ReadError> {
     let content = without_mark(bytes);
     let offset = bytes.len() - content.len();
     let mut builder = HistoryBuilder::new();
-    let (mut start, mut skipped) = (0, 0);
+    let (mut start, mut skipped, mut doubtful) = (0, 0, Vec::new());
     while start < content.len() {
         let end = line_end(content, start);
         let line = &content[start..end];
         match read_line(line, &mut builder) {
             Ok(true) => {}
-            Ok(false) => skipped += usize::from(!line.trim_ascii().is_empty()),
+            Ok(false) => {
+                skipped += usize::from(!line.trim_ascii().is_empty());
+                doubtful.extend(names_type(line).then_some(start));
+            }
             Err(trouble) => return Err(ReadError::at(bytes, offset + start + trouble.at, trouble.what)),
         }
         start = end + 1;
@@ -34,11 +37,17 @@ pub fn read(bytes: &[u8]) -> Result<Recording, ReadError> {
         let what = "expected operations: no line tells of one, so this is no history in a known format";
         return Err(ReadError::at(bytes, 0, what));
     }
-    let complaints = match skipped {
-        0 => Vec::new(),
-        1 => vec!["1 line of the log tells of no operation and was skipped".into()],
-        _ => vec![format!("{skipped} lines of the log tell of no operation and were skipped")],
-    };
+    let mut complaints = Vec::new();
+    if skipped > 0 {
+        complaints.push(format!("lines of the log that tell of no operation and were skipped: {skipped}"));
+    }
+    if let Some(&first) = doubtful.first() {
+        let line = ReadError::at(bytes, offset + first, "").line;
+        complaints.push(format!(
+            "skipped lines with a type but no process before it, which may be operations: {}, the first is line {line}",
+            doubtful.len()
+        ));
+    }
     Ok(Recording { header: None, history: builder.seal(), torn: None, complaints })
 }
 
@@ -99,6 +108,11 @@ fn operation(line: &[u8]) -> Option<(Process, Kind, usize)> {
         at += 1;
     }
     None
+}
+
+/// Whether a word of the line is a type, as in a line that tells of an operation.
+fn names_type(line: &[u8]) -> bool {
+    line.split(|byte| byte.is_ascii_whitespace()).any(|word| kind(word).is_some())
 }
 
 fn process(word: &[u8]) -> Option<Process> {

@@ -137,11 +137,12 @@ pub fn read(bytes: &[u8]) -> Result<Recording, ReadError> {
     let mut lines =
         Lines { reader: Reader::new(content), builder: HistoryBuilder::new(), header: None, fresh: true };
     let mut torn = None;
+    let content_end = content.trim_ascii_end().len();
     let mut start = 0;
-    while start < content.len() {
+    while start < content_end {
         let end = line_end(content, start);
         let line = &content[start..end];
-        let last = content[end..].trim_ascii().is_empty();
+        let last = end >= content_end;
         match lines.line(line) {
             Ok(()) => {}
             Err(trouble) if last && is_torn(line, &trouble) => torn = Some(tell_torn(bytes, line)),
@@ -149,9 +150,6 @@ pub fn read(bytes: &[u8]) -> Result<Recording, ReadError> {
                 let at = bytes.len() - content.len() + start + trouble.at;
                 return Err(ReadError::at(bytes, at, trouble.what));
             }
-        }
-        if last {
-            break;
         }
         start = end + 1;
     }

@@ -299,12 +299,17 @@ const LOG: &str = "INFO  jepsen.core - starting\n\
 #[test]
 fn a_jepsen_log_is_read_line_by_line() {
     let recording = read(LOG.as_bytes(), None).unwrap();
-    assert_eq!(recording.complaints, ["1 line of the log tells of no operation and was skipped"]);
+    assert_eq!(recording.complaints, ["lines of the log that tell of no operation and were skipped: 1"]);
     let history = recording.history;
     assert_eq!(history.len(), 5);
     assert_eq!((history.partner(0), history.partner(1)), (Some(3), Some(4)));
     assert_eq!(history.event(3).error.unwrap().to_string(), ":timed-out");
     assert!(history.event(2).process.is_nemesis());
+    let doubtful = read(format!("{LOG}worker-2\t:invoke\t:read\tnil\n").as_bytes(), None).unwrap();
+    assert_eq!(
+        doubtful.complaints[1],
+        "skipped lines with a type but no process before it, which may be operations: 1, the first is line 7"
+    );
     let printed = "1\t:invoke\t:read\tnil\n1\t:info\t:read\tnil\tindeterminate: timeout (5 s)\n";
     let history = read(printed.as_bytes(), None).unwrap().history;
     assert_eq!(history.event(1).error.unwrap().as_text(), Some("indeterminate: timeout (5 s)"));
