@@ -7,6 +7,7 @@
 //!
 //! | module | its part |
 //! |---|---|
+//! | [`protocols`] | which replica it runs |
 //! | [`driver`] | the task that owns the replica |
 //! | [`disk`] | the data folder, the thread that writes and syncs |
 //! | [`outbox`] | frames on their way to a socket |
@@ -25,6 +26,7 @@ pub mod driver;
 pub mod inbound;
 pub mod outbound;
 pub mod outbox;
+pub mod protocols;
 
 use crate::protocol::{Peer, Replica};
 use diary::Diary;
@@ -32,6 +34,7 @@ use disk::{Disk, DiskError, Folder};
 use driver::{Driver, Sources};
 use inbound::Reception;
 use outbox::Outbox;
+use protocols::Protocol;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::net::SocketAddr;
@@ -44,7 +47,7 @@ use tokio::sync::{mpsc, oneshot};
 /// How many reads of sockets may wait for the replica before sockets are left unread.
 const INBOX: usize = 1024;
 
-/// What a node needs to know to run whatever replica.
+/// What a node needs to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NodeOptions {
@@ -64,6 +67,8 @@ pub struct NodeOptions {
     pub seed: u64,
     /// The number that all nodes and clients of this cluster say when they call.
     pub cluster: u64,
+    /// What it runs.
+    pub protocol: Protocol,
 }
 
 /// Why a node ended.
@@ -99,13 +104,26 @@ pub enum NodeError {
     Halted(String),
 }
 
-/// Runs `replica` as the node of these options until it cannot go on, or until `stop` is sent or dropped: then
-/// it ends between two turns, as abruptly for its peers and clients as if it had been killed.
+/// Runs the node of these options until it cannot go on, and says why on standard error.
+pub fn run(options: &NodeOptions) -> Result<(), NodeError> {
+    let (_never, stop) = oneshot::channel();
+    run_until(options, stop)
+}
+
+/// Runs the node of these options until it cannot go on, or until `stop` is sent or dropped.
+pub fn run_until(options: &NodeOptions, stop: oneshot::Receiver<()>) -> Result<(), NodeError> {
+    let make = |peers| options.protocol.replica(options.me, peers, options.seed);
+    run_replica(options, make, stop)
+}
+
+/// Runs a replica, made for so many nodes, as the node of these options until it cannot go on, or until `stop` is sent or dropped: then
+/// it ends between two turns, as abruptly for its peers and clients as if it had been killed. Of the options'
+/// protocol it takes no notice: this is for other replicas.
 ///
 /// What it has to say goes to standard error, the final error included.
 pub fn run_replica(
     options: &NodeOptions,
-    replica: Box<dyn Replica>,
+    replica: impl FnOnce(u16) -> Result<Box<dyn Replica>, NodeError>,
     stop: oneshot::Receiver<()>,
 ) -> Result<(), NodeError> {
     let diary = Diary::begin(&options.name);
@@ -119,11 +137,12 @@ pub fn run_replica(
 
 async fn serve(
     options: &NodeOptions,
-    replica: Box<dyn Replica>,
+    replica: impl FnOnce(u16) -> Result<Box<dyn Replica>, NodeError>,
     stop: oneshot::Receiver<()>,
     diary: Diary,
 ) -> Result<(), NodeError> {
     let peers = check(options)?;
+    let replica = replica(peers)?;
     let folder = Folder::open(&options.data)?;
     let files = folder.read()?;
     let listener = TcpListener::bind(options.listen)

@@ -3,7 +3,7 @@
 //!
 //! A healed partition must be over for Raft as well, within a second or so. TCP alone would take much
 //! longer: what it could not deliver it sends again after ever longer pauses, up to minutes. So a connection
-//! on which nothing is acknowledged for [`UNACKNOWLEDGED_MAX`] is given up (TCP_USER_TIMEOUT, RFC 5482), and
+//! on which nothing is acknowledged for long is given up (TCP_USER_TIMEOUT, RFC 5482), and
 //! attempts to connect are short and frequent.
 
 use super::diary::Diary;

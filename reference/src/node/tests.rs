@@ -1,5 +1,6 @@
 //! Tests of the node with a replica that does little, so that each promise of the driver is seen by itself.
 
+use super::protocols::RaftOptions;
 use super::*;
 use crate::frame::{self, Decoder};
 use crate::hello::Hello;
@@ -144,8 +145,8 @@ impl Running {
         let (stop, stopped) = oneshot::channel();
         let (address, options) = (options.listen, options.clone());
         let run = move || {
-            let scribe = Scribe::new(options.me, options.peers.len() as u16);
-            run_replica(&options, Box::new(scribe), stopped)
+            let scribe = |peers| Ok(Box::new(Scribe::new(options.me, peers)) as Box<dyn Replica>);
+            run_replica(&options, scribe, stopped)
         };
         Running { stop: Some(stop), thread: Some(std::thread::spawn(run)), address }
     }
@@ -260,6 +261,7 @@ fn options(scratch: &Scratch, count: usize) -> Vec<NodeOptions> {
         trace: None,
         seed: 1,
         cluster: CLUSTER,
+        protocol: Protocol::Raft(RaftOptions::default()),
     };
     (0..count).map(options).collect()
 }
@@ -426,6 +428,23 @@ fn options_that_contradict_themselves_are_refused() {
     let mut options = options(&scratch, 1).remove(0);
     options.me = Peer(1);
     assert!(matches!(Running::start(&options).end(), NodeError::Options(_)));
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused() {
+    let scratch = Scratch::new();
+    let sound = RaftOptions::default();
+    let unsound = [
+        RaftOptions { heartbeat_ms: 0, ..sound.clone() },
+        RaftOptions { heartbeat_ms: sound.election_min_ms, ..sound.clone() },
+        RaftOptions { election_max_ms: sound.election_min_ms - 1, ..sound.clone() },
+        RaftOptions { trace: "everything".into(), ..sound },
+    ];
+    for settings in unsound {
+        let mut options = options(&scratch, 1).remove(0);
+        options.protocol = Protocol::Raft(settings.clone());
+        assert!(matches!(run(&options), Err(NodeError::Options(_))), "{settings:?}");
+    }
 }
 
 #[test]
