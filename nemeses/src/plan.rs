@@ -1,0 +1,480 @@
+//! What strikes when: drawn from a seed, whole, before the trial begins.
+//!
+//! The plan does not depend on what the trial does, so the same seed gives the same plan, byte for byte, in
+//! every world. Each kind of fault draws from a stream of its own, so that leaving one out leaves the others
+//! alone as far as time allows.
+//!
+//! The rules:
+//! - every kind strikes before any strikes twice, and never two of a kind at a time;
+//! - kinds overlap; but when those in force together would leave no majority that sees itself, the newcomer is
+//!   short, or, where it cannot be short (a partition), late: a trial in which nothing can succeed tests little;
+//! - partitions last long enough for an election to happen behind them;
+//! - the leaders are struck often, since what a new leader makes of the old one's work is where protocols fail.
+
+use crate::name::FaultName;
+use crate::target::{Reach, minority};
+use crate::{clock, kill, partition, pause};
+use elenchus_core::fault::{Cut, Fault, Shape};
+use elenchus_core::process::NodeId;
+use elenchus_core::random::{Rng, Seed};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What a schedule is drawn from.
+#[derive(Clone, Debug)]
+pub struct ScheduleOptions {
+    /// Which kinds of faults; none is allowed.
+    pub faults: Vec<FaultName>,
+    /// The mean time from one fault to the next, and about how long each lasts. Where the trial is too short for
+    /// every kind to strike, it is less.
+    pub interval: Duration,
+    /// After how long everything is healed for good.
+    pub until: Duration,
+    /// The nodes.
+    pub nodes: Vec<NodeId>,
+    /// Whether the system can tell who leads.
+    pub primaries: bool,
+    /// The seed of all choices.
+    pub seed: Seed,
+}
+
+/// One fault of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Strike {
+    /// When it is injected, in milliseconds from the start of the schedule.
+    pub at_ms: u64,
+    /// How long it is in force, in milliseconds.
+    pub lasts_ms: u64,
+    /// What it is.
+    pub fault: Fault,
+}
+
+impl Strike {
+    fn end_ms(&self) -> u64 {
+        self.at_ms + self.lasts_ms
+    }
+}
+
+/// The strikes, in the order of their times.
+pub fn draw(options: &ScheduleOptions) -> Vec<Strike> {
+    let possible = |fault: &FaultName| options.nodes.len() >= fault.nodes_min();
+    let mut faults: Vec<FaultName> = options.faults.iter().copied().filter(possible).collect();
+    faults.sort_unstable();
+    faults.dedup();
+    if faults.is_empty() { Vec::new() } else { Planner::new(options, faults).plan() }
+}
+
+/// A partition lasts at least so long: an election timeout of up to 2 s, and time to work under a new leader.
+const PARTITION_MS_MIN: u64 = 3_000;
+/// A leader that stands still for so long loses its office.
+const PAUSE_MS_MIN: u64 = 2_500;
+/// A node that is dead for so long is missed.
+const KILL_MS_MIN: u64 = 1_500;
+/// A drift shows after so long.
+const CLOCK_MS_MIN: u64 = 1_000;
+/// What leaves no majority lasts at most so long, and at least half as long.
+const BRIEF_MS: u64 = 800;
+/// From the healing of one fault to the next of its kind.
+const GAP_MS: u64 = 500;
+
+struct Planner<'o> {
+    options: &'o ScheduleOptions,
+    faults: Vec<FaultName>,
+    interval_ms: u64,
+    until_ms: u64,
+    when: Rng,
+    streams: BTreeMap<FaultName, Rng>,
+    /// Whose turn it still is in this round, and the round, from 0.
+    bag: Vec<FaultName>,
+    rounds: u64,
+    /// Which kinds strike the leaders in this round, whatever else they might.
+    at_primaries: Vec<FaultName>,
+    strikes: Vec<(FaultName, usize, Strike)>,
+}
+
+impl<'o> Planner<'o> {
+    fn new(options: &'o ScheduleOptions, faults: Vec<FaultName>) -> Planner<'o> {
+        let seed = options.seed.stream("nemesis");
+        let until_ms = u64::try_from(options.until.as_millis()).unwrap_or(u64::MAX);
+        let asked_ms = u64::try_from(options.interval.as_millis()).unwrap_or(u64::MAX);
+        let interval_ms = asked_ms.min(until_ms / (faults.len() as u64 + 2)).max(1);
+        let streams = faults.iter().map(|&fault| (fault, seed.stream(fault.as_str()).rng())).collect();
+        Planner {
+            options,
+            faults,
+            interval_ms,
+            until_ms,
+            when: seed.stream("when").rng(),
+            streams,
+            bag: Vec::new(),
+            rounds: 0,
+            at_primaries: Vec::new(),
+            strikes: Vec::new(),
+        }
+    }
+
+    fn plan(mut self) -> Vec<Strike> {
+        let mut now = self.when.between(self.interval_ms / 4, self.interval_ms * 3 / 4);
+        // What would be healed before it is felt need not begin.
+        while now + self.interval_ms / 2 < self.until_ms {
+            if self.bag.is_empty() {
+                self.refill();
+            }
+            match (0..self.bag.len()).find(|&at| self.may_begin(self.bag[at], now)) {
+                Some(at) => {
+                    let fault = self.bag.remove(at);
+                    self.strike(fault, now);
+                    now += self.when.between(self.interval_ms / 2, self.interval_ms * 3 / 2).max(1);
+                }
+                // Everyone left in the bag waits for something that is in force: look again when it ends.
+                None => now = self.next_end(now),
+            }
+        }
+        self.strikes.into_iter().map(|(_, _, strike)| strike).collect()
+    }
+
+    /// A new round: every kind once, in random order, and two of those that can depose a leader aim at it
+    /// (in later rounds one).
+    fn refill(&mut self) {
+        self.bag = self.faults.clone();
+        self.when.shuffle(&mut self.bag);
+        self.at_primaries = self.bag.iter().copied().filter(|fault| *fault != FaultName::Clock).collect();
+        self.when.shuffle(&mut self.at_primaries);
+        self.at_primaries.truncate(if self.rounds == 0 { 2 } else { 1 });
+        if !self.options.primaries {
+            self.at_primaries.clear();
+        }
+        self.rounds += 1;
+    }
+
+    fn may_begin(&self, fault: FaultName, now: u64) -> bool {
+        let of_its_kind = self.strikes.iter().rev().find(|(kind, _, _)| *kind == fault);
+        let free = of_its_kind.is_none_or(|(_, _, strike)| strike.end_ms() + GAP_MS <= now);
+        let load = self.load(now);
+        // A partition cannot be short, and a late one would be cut short by the end.
+        let fits = load == 0 || load < self.minority();
+        let in_time = of_its_kind.is_none() || now.saturating_add(PARTITION_MS_MIN) <= self.until_ms;
+        free && (fault != FaultName::Partition || (fits && in_time))
+    }
+
+    /// The next moment after `now` at which a strike has ended and its kind may strike again.
+    fn next_end(&self, now: u64) -> u64 {
+        let ends = self.strikes.iter().flat_map(|(_, _, strike)| [strike.end_ms(), strike.end_ms() + GAP_MS]);
+        ends.filter(|&end| end > now).min().unwrap_or(self.until_ms)
+    }
+
+    /// How many nodes a majority has to do without at `now`.
+    fn load(&self, now: u64) -> usize {
+        self.strikes.iter().filter(|(_, _, strike)| strike.end_ms() > now).map(|(_, load, _)| load).sum()
+    }
+
+    fn minority(&self) -> usize {
+        minority(self.options.nodes.len())
+    }
+
+    fn strike(&mut self, kind: FaultName, now: u64) {
+        let aimed = self.at_primaries.contains(&kind);
+        let room = self.minority().saturating_sub(self.load(now));
+        let nodes = &self.options.nodes;
+        let primaries = self.options.primaries;
+        let rng = self.streams.get_mut(&kind).expect("every kind in the bag has a stream");
+        let mut reach = || if aimed { Reach::Primaries } else { pick_reach(rng, primaries) };
+        let (fault, load, ms_min) = match kind {
+            FaultName::Partition => {
+                let shape =
+                    if aimed { Shape::Primaries } else { pick_shape(rng, nodes.len(), room, primaries) };
+                let (fault, load) = fitted(partition::draw(rng, nodes, shape), nodes.len(), room);
+                (fault, load, PARTITION_MS_MIN)
+            }
+            FaultName::Kill => {
+                let reach = reach();
+                (kill::draw(rng, nodes, reach), reach.size(nodes.len()), KILL_MS_MIN)
+            }
+            FaultName::Pause => {
+                let reach = reach();
+                (pause::draw(rng, nodes, reach), reach.size(nodes.len()), PAUSE_MS_MIN)
+            }
+            FaultName::Clock => {
+                let reach = reach();
+                (clock::draw(rng, nodes, reach), 0, CLOCK_MS_MIN)
+            }
+        };
+        let low = (self.interval_ms * 3 / 4).max(ms_min);
+        let long = rng.between(low, (low * 5 / 3).max(self.interval_ms * 3 / 2));
+        let brief = rng.between(BRIEF_MS / 2, BRIEF_MS);
+        let lasts_ms = if load > room && kind != FaultName::Partition { brief } else { long };
+        let lasts_ms = lasts_ms.min(self.until_ms.saturating_sub(now));
+        self.strikes.push((kind, load, Strike { at_ms: now, lasts_ms, fault }));
+    }
+}
+
+fn pick_reach(rng: &mut Rng, primaries: bool) -> Reach {
+    let all = [
+        (3, Reach::One),
+        (3, Reach::Minority),
+        (1, Reach::Majority),
+        (1, Reach::All),
+        (if primaries { 4 } else { 0 }, Reach::Primaries),
+    ];
+    weighted(rng, &all)
+}
+
+/// The same partition with its load; the leaders go alone rather than with more companions than there is room.
+fn fitted(mut fault: Fault, nodes: usize, room: usize) -> (Fault, usize) {
+    let load = match &mut fault {
+        Fault::Partition { cut: Cut::Primaries { companions }, .. } => {
+            companions.truncate(room.saturating_sub(1));
+            companions.len() + 1
+        }
+        Fault::Partition { shape, .. } => partition::load(*shape, nodes),
+        _ => 0,
+    };
+    (fault, load)
+}
+
+/// A shape that these nodes can be cut into and for which there is room, if there is one.
+fn pick_shape(rng: &mut Rng, nodes: usize, room: usize, primaries: bool) -> Shape {
+    let weight = |shape: Shape| match shape {
+        Shape::Primaries if primaries => 3,
+        Shape::Primaries => 0,
+        Shape::One => 1,
+        _ => 2,
+    };
+    let of = |fits: &dyn Fn(Shape) -> bool| -> Vec<(u64, Shape)> {
+        partition::shapes(nodes)
+            .iter()
+            .filter(|&&shape| fits(shape))
+            .map(|&shape| (weight(shape), shape))
+            .collect()
+    };
+    let alone = |shape| if shape == Shape::Primaries { 1 } else { partition::load(shape, nodes) };
+    let fitting = of(&|shape| alone(shape) <= room);
+    if fitting.iter().any(|(weight, _)| *weight > 0) {
+        weighted(rng, &fitting)
+    } else {
+        weighted(rng, &of(&|_| true))
+    }
+}
+
+fn weighted<T: Copy>(rng: &mut Rng, choices: &[(u64, T)]) -> T {
+    let mut drawn = rng.below(choices.iter().map(|(weight, _)| weight).sum());
+    for (weight, choice) in choices {
+        match drawn.checked_sub(*weight) {
+            Some(rest) => drawn = rest,
+            None => return *choice,
+        }
+    }
+    unreachable!("the draw is below the sum of the weights")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use elenchus_core::fault::Target;
+
+    fn options(seed: u64) -> ScheduleOptions {
+        ScheduleOptions {
+            faults: FaultName::ALL.to_vec(),
+            interval: Duration::from_secs(2),
+            until: Duration::from_secs(20),
+            nodes: NodeId::numbered(5),
+            primaries: true,
+            seed: Seed(seed),
+        }
+    }
+
+    fn of_kind<'s>(plan: &'s [Strike], name: &'s str) -> impl Iterator<Item = &'s Strike> {
+        plan.iter().filter(move |strike| strike.fault.name() == name)
+    }
+
+    fn aims_at_leaders(fault: &Fault) -> bool {
+        match fault {
+            Fault::Partition { cut, .. } => matches!(cut, Cut::Primaries { .. }),
+            Fault::Kill { nodes } | Fault::Pause { nodes } | Fault::Clock { nodes, .. } => {
+                *nodes == Target::Primaries
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_plan_byte_for_byte() {
+        let text = |seed| serde_json::to_string(&draw(&options(seed))).expect("a plan is JSON");
+        assert_eq!(text(7), text(7));
+        assert_ne!(text(7), text(8));
+        let first: serde_json::Value = serde_json::from_str(&text(7)).expect("JSON");
+        assert!(first[0]["at_ms"].is_u64() && first[0]["lasts_ms"].is_u64() && first[0]["fault"].is_object());
+    }
+
+    #[test]
+    fn every_kind_strikes_before_any_strikes_twice() {
+        for seed in 0..500 {
+            let plan = draw(&options(seed));
+            let mut first: Vec<_> = plan.iter().take(4).map(|strike| strike.fault.name()).collect();
+            first.sort_unstable();
+            assert_eq!(first, ["clock", "kill", "partition", "pause"], "seed {seed}");
+            assert!(
+                plan[3].at_ms < 17_000,
+                "seed {seed}: the last kind first strikes at {} ms",
+                plan[3].at_ms
+            );
+        }
+    }
+
+    #[test]
+    fn every_kind_strikes_in_short_trials_too() {
+        for (seed, until) in (0..100).flat_map(|seed| [5, 8, 12, 60].map(|until| (seed, until))) {
+            for interval in [Duration::from_millis(200), Duration::from_secs(2), Duration::from_secs(30)] {
+                let plan =
+                    draw(&ScheduleOptions { until: Duration::from_secs(until), interval, ..options(seed) });
+                let kinds: std::collections::BTreeSet<_> =
+                    plan.iter().map(|strike| strike.fault.name()).collect();
+                assert!(kinds.len() == 4 || until < 12, "seed {seed}, {until} s, {interval:?}: {kinds:?}");
+                assert!(kinds.len() >= 2);
+            }
+        }
+    }
+
+    #[test]
+    fn two_of_a_kind_are_never_in_force_together_and_none_after_the_end() {
+        for seed in 0..500 {
+            let plan = draw(&options(seed));
+            assert!(plan.is_sorted_by_key(|strike| strike.at_ms));
+            for name in FaultName::ALL.map(FaultName::as_str) {
+                let strikes: Vec<_> = of_kind(&plan, name).collect();
+                assert!(
+                    strikes.windows(2).all(|two| two[0].end_ms() + GAP_MS <= two[1].at_ms),
+                    "seed {seed}: {name}"
+                );
+            }
+            assert!(plan.iter().all(|strike| strike.end_ms() <= 20_000 && strike.lasts_ms > 0));
+        }
+    }
+
+    #[test]
+    fn kinds_do_overlap() {
+        let overlaps = |plan: &[Strike]| plan.windows(2).any(|two| two[1].at_ms < two[0].end_ms());
+        assert!((0..100).all(|seed| overlaps(&draw(&options(seed)))));
+    }
+
+    #[test]
+    fn partitions_last_long_enough_for_an_election_behind_them() {
+        for seed in 0..500 {
+            let plan = draw(&options(seed));
+            let lengths: Vec<u64> = of_kind(&plan, "partition").map(|strike| strike.lasts_ms).collect();
+            assert!(lengths.iter().all(|ms| *ms >= PARTITION_MS_MIN), "seed {seed}: {lengths:?}");
+            assert!((3_000..=20_000).contains(&lengths.iter().sum::<u64>()));
+        }
+    }
+
+    #[test]
+    fn the_leaders_are_struck_often() {
+        let mut strikes = 0;
+        for seed in 0..500 {
+            let plan = draw(&options(seed));
+            let count =
+                plan.iter().filter(|s| aims_at_leaders(&s.fault) && s.fault.name() != "clock").count();
+            assert!(count >= 2, "seed {seed}: {count}");
+            strikes += count;
+        }
+        assert!(strikes >= 1500, "{strikes} in 500 trials");
+    }
+
+    #[test]
+    fn leaders_are_left_alone_when_nobody_can_tell_who_they_are() {
+        for seed in 0..100 {
+            let plan = draw(&ScheduleOptions { primaries: false, ..options(seed) });
+            assert!(!plan.iter().any(|strike| aims_at_leaders(&strike.fault)));
+        }
+    }
+
+    /// How many nodes a majority has to do without, as the plan counts.
+    fn load(fault: &Fault) -> usize {
+        match fault {
+            Fault::Partition { cut: Cut::Primaries { companions }, .. } => companions.len() + 1,
+            Fault::Partition { shape, .. } => partition::load(*shape, 5),
+            Fault::Kill { nodes: Target::Nodes(nodes) } | Fault::Pause { nodes: Target::Nodes(nodes) } => {
+                nodes.len()
+            }
+            Fault::Kill { .. } | Fault::Pause { .. } => 1,
+            Fault::Clock { .. } => 0,
+        }
+    }
+
+    #[test]
+    fn a_majority_is_only_ever_without_itself_for_moments() {
+        for seed in 0..500 {
+            let plan = draw(&options(seed));
+            let in_force = |ms: u64| plan.iter().filter(move |s| s.at_ms <= ms && ms < s.end_ms());
+            let (mut lost, mut longest, mut run, mut working) = (0, 0, 0, 0);
+            for ms in (0..20_000).step_by(10) {
+                let down = in_force(ms).map(|strike| load(&strike.fault)).sum::<usize>() > 2;
+                run = if down { run + 10 } else { 0 };
+                longest = longest.max(run);
+                lost += u64::from(down) * 10;
+                working += u64::from(!down && in_force(ms).any(|s| s.fault.name() == "partition")) * 10;
+            }
+            assert!(longest <= 2 * BRIEF_MS, "seed {seed}: {longest} ms without a majority");
+            assert!(lost <= 5_000, "seed {seed}: {lost} ms without a majority in all");
+            assert!(working >= 2_000, "seed {seed}: {working} ms to work in while partitioned");
+        }
+    }
+
+    #[test]
+    fn every_shape_and_reach_comes_up_and_no_node_is_spared() {
+        let (mut shapes, mut reaches, mut struck) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        for seed in 0..300 {
+            for strike in draw(&options(seed)) {
+                match &strike.fault {
+                    Fault::Partition { shape, .. } => *shapes.entry(format!("{shape:?}")).or_insert(0) += 1,
+                    Fault::Kill { nodes: Target::Nodes(nodes) }
+                    | Fault::Pause { nodes: Target::Nodes(nodes) }
+                    | Fault::Clock { nodes: Target::Nodes(nodes), .. } => {
+                        *reaches.entry(nodes.len()).or_insert(0) += 1;
+                        nodes.iter().for_each(|node| *struck.entry(node.clone()).or_insert(0) += 1);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        assert!(shapes.len() == 6 && shapes.values().all(|&n| n > 20), "{shapes:?}");
+        assert!(reaches.keys().eq(&[1, 2, 3, 5]) && reaches.values().all(|&n| n > 50), "{reaches:?}");
+        let (least, most) = (struck.values().min().expect("five"), struck.values().max().expect("five"));
+        assert!(struck.len() == 5 && most - least < most / 5, "{struck:?}");
+    }
+
+    #[test]
+    fn small_clusters_get_what_they_can_suffer() {
+        for (nodes, seed) in
+            [1, 2, 3, 4, 7].into_iter().flat_map(|nodes| (0..50).map(move |seed| (nodes, seed)))
+        {
+            let plan = draw(&ScheduleOptions { nodes: NodeId::numbered(nodes), ..options(seed) });
+            assert_eq!(of_kind(&plan, "partition").count() > 0, nodes > 1, "{nodes} nodes, seed {seed}");
+            assert!(["kill", "pause", "clock"].iter().all(|name| of_kind(&plan, name).count() > 0));
+        }
+    }
+
+    #[test]
+    fn nothing_asked_or_no_time_is_nothing_planned() {
+        assert_eq!(draw(&ScheduleOptions { faults: vec![], ..options(1) }), []);
+        assert_eq!(draw(&ScheduleOptions { until: Duration::ZERO, ..options(1) }), []);
+        let at_once = draw(&ScheduleOptions { interval: Duration::ZERO, ..options(1) });
+        assert!(at_once.len() < 100, "no interval at all is still bounded by how long faults last");
+        assert_eq!(
+            draw(&ScheduleOptions {
+                nodes: NodeId::numbered(1),
+                faults: vec![FaultName::Partition],
+                ..options(1)
+            }),
+            []
+        );
+    }
+
+    #[test]
+    fn one_kind_alone_strikes_again_and_again() {
+        for fault in FaultName::ALL {
+            let plan = draw(&ScheduleOptions { faults: vec![fault], ..options(4) });
+            assert!(plan.len() >= 3, "{fault}: {}", plan.len());
+        }
+    }
+}
