@@ -154,9 +154,7 @@ impl<'a> Reader<'a> {
             Some(b'n') => self.word("null", Value::Nil),
             Some(b't') => self.word("true", Value::Bool(true)),
             Some(b'f') => self.word("false", Value::Bool(false)),
-            Some(b'[' | b'{') if depth >= DEPTH_MAX => {
-                Err(Trouble::meaning(self.at, format!("nested more than {DEPTH_MAX} deep")))
-            }
+            Some(b'[' | b'{') if depth > DEPTH_MAX => Err(Trouble::too_deep(self.at)),
             Some(b'[') => self.array(depth),
             Some(b'{') => self.object(depth),
             _ => self.expected("a value"),
@@ -276,9 +274,13 @@ impl<'a> Reader<'a> {
     }
 
     fn array(&mut self, depth: usize) -> Result<Value, Box<Trouble>> {
+        let start = self.at;
         self.at += 1;
         let mark = self.items.len();
         if !self.takes(b']') {
+            if depth == DEPTH_MAX {
+                return Err(Trouble::too_deep(start));
+            }
             loop {
                 let item = self.value(depth + 1)?;
                 self.items.push(item);
@@ -303,6 +305,10 @@ impl<'a> Reader<'a> {
             self.entries.push((Value::Str(key.into()), value));
         }
         let entries = self.entries.drain(mark..);
+        // What stands as EDN is as deep as the object around it; other entries are one deeper.
+        if depth == DEPTH_MAX && entries.as_slice().iter().any(|(key, _)| is_plain_key(key)) {
+            return Err(Trouble::too_deep(start));
+        }
         if entries.as_slice().iter().all(|(key, _)| is_plain_key(key)) {
             return Ok(Value::Map(entries.collect()));
         }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// Deeper nesting than this is refused: readers, writers and destructors of values are recursive.
+/// A value inside of more collections than this is refused: readers, writers and destructors of values are
+/// recursive. All formats count alike, so that what one can say the others can.
 pub(crate) const DEPTH_MAX: usize = 512;
 
 /// A file that cannot be read as a history.
@@ -49,6 +50,10 @@ impl Trouble {
 
     pub fn meaning(at: usize, what: impl Into<String>) -> Box<Trouble> {
         Box::new(Trouble { at, what: what.into(), syntax: false })
+    }
+
+    pub fn too_deep(at: usize) -> Box<Trouble> {
+        Trouble::meaning(at, format!("nested more than {DEPTH_MAX} deep"))
     }
 
     /// `expected x, found y`, where y is what stands at `at`.

@@ -164,7 +164,12 @@ fn errors_of_edn_say_where_and_what_was_expected() {
     refuses(&inside("{:value \\foo}"), 2, 10, "expected a character, found `\\foo`");
     refuses(&inside("{:value ^a b}"), 2, 10, "expected a value, found `^`");
     refuses(&inside("{:value ##Nope}"), 2, 10, "expected `##NaN`, `##Inf` or `##-Inf`, found `##Nope`");
-    refuses(&inside("{:value #elenchus/keyword 1}"), 2, 10, "expected a string after #elenchus/keyword");
+    refuses(
+        &inside("{:value #elenchus/keyword 1}"),
+        2,
+        28,
+        "expected a string or a vector after #elenchus/keyword, found `1`",
+    );
     refuses("[{:process 1}", 1, 2, "expected an event, this one has no :type");
     refuses("[\n", 1, 1, "expected `]` to end this `[`, found the end");
     refuses("[] 1", 1, 4, "expected the end after the vector of all events, found `1`");

@@ -53,6 +53,42 @@ fn every_value_survives_edn_and_json() {
 }
 
 #[test]
+fn all_formats_nest_equally_deep() {
+    let wrap: [fn(Value) -> Value; 6] = [
+        |inner| Value::vector([inner]),
+        |inner| Value::List([inner].into()),
+        |inner| Value::Map([(Value::str("a"), inner)].into()),
+        |inner| Value::Map([(inner, Value::Nil)].into()),
+        |inner| Value::Tagged(Box::new(("a".into(), inner))),
+        |inner| Value::Tagged(Box::new(("no tag".into(), inner))),
+    ];
+    let cores =
+        [Value::Int(1), Value::vector([]), Value::keyword("a"), Value::keyword("a b"), Value::Map([].into())];
+    let mut rng = Seed(6).stream("deep").rng();
+    for depth in 510..=514 {
+        for core in &cores {
+            for one in wrap {
+                for mixed in [false, true] {
+                    let nest = |inner, _| if mixed { rng.pick(&wrap)(inner) } else { one(inner) };
+                    let history = History::seal([event_with((0..depth).fold(core.clone(), nest))]).unwrap();
+                    let jsonl = jsonl::read(&jsonl_of(None, &history)).map(|read| read.history);
+                    let edn = edn::read(&edn_of(&history)).map(|read| read.history);
+                    if depth <= 512 {
+                        assert_eq!((jsonl.as_ref(), edn.as_ref()), (Ok(&history), Ok(&history)));
+                    } else {
+                        let whats = [jsonl, edn].map(|read| read.unwrap_err().what);
+                        assert!(
+                            whats.iter().all(|what| what.ends_with("nested more than 512 deep")),
+                            "{whats:?}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn every_history_survives_both_formats() {
     let mut rng = Seed(2).stream("histories").rng();
     for i in 0..2_000 {

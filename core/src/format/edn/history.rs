@@ -167,7 +167,7 @@ fn read_field<'a>(
     let key = if reader.peek() == Some(b':') {
         Cow::Borrowed(reader.keyword()?)
     } else {
-        let key = reader.value(1)?;
+        let key = reader.value(0)?;
         // A string that says `process` is no field: a name that is none of a keyword is escaped already.
         Cow::Owned(name_of(&key).into_owned())
     };
@@ -178,7 +178,7 @@ fn read_field<'a>(
     let at = reader.at;
     let value = match (key.as_ref(), reader.peek()) {
         ("type" | "f", Some(b':')) => Err(reader.keyword()?),
-        _ => Ok(reader.value(1)?),
+        _ => Ok(reader.value(0)?),
     };
     let set = match (key.as_ref(), value) {
         ("type", Err(name)) => kind(name).and_then(|kind| once(&mut fields.kind, ":type", kind)),

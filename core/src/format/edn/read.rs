@@ -53,7 +53,7 @@ impl<'a> Reader<'a> {
     /// The next value, inside of `depth` collections.
     pub fn value(&mut self, depth: usize) -> Result<Value, Box<Trouble>> {
         if depth > DEPTH_MAX {
-            return Err(Trouble::meaning(self.at, format!("nested more than {DEPTH_MAX} deep")));
+            return Err(Trouble::too_deep(self.at));
         }
         self.skip(depth)?;
         match self.peek() {
@@ -284,13 +284,24 @@ impl<'a> Reader<'a> {
             Some(b':') => self.namespaced_map(depth),
             _ => {
                 let tag = self.tag()?;
-                let value = self.value(depth + 1)?;
-                match tag.strip_prefix(OURS) {
-                    Some(kind) => ours(kind, value).map_err(|what| Trouble::meaning(start, what)),
-                    None => Ok(Value::Tagged(Box::new((tag.into(), value)))),
+                if let Some(kind) = tag.strip_prefix(OURS) {
+                    return self.ours(start, kind, depth);
                 }
+                let value = self.value(depth + 1)?;
+                Ok(Value::Tagged(Box::new((tag.into(), value))))
             }
         }
+    }
+
+    /// What stands under one of our own tags. It is no deeper than the tag, which is no part of the value;
+    /// a string or a vector must follow, lest tags without end recurse without bound.
+    fn ours(&mut self, start: usize, kind: &str, depth: usize) -> Result<Value, Box<Trouble>> {
+        self.skip(depth)?;
+        let content = match self.peek() {
+            Some(b'"' | b'[') => self.value(depth)?,
+            _ => return self.expected(&format!("a string or a vector after #{OURS}{kind}")),
+        };
+        ours(kind, content).map_err(|what| Trouble::meaning(start, what))
     }
 
     /// The tag whose name begins here.
