@@ -77,6 +77,8 @@ const CLOCK_MS_MIN: u64 = 1_000;
 const BRIEF_MS: u64 = 800;
 /// From the healing of one fault to the next of its kind.
 const GAP_MS: u64 = 500;
+/// A plan is no longer than this, whatever is asked: at the usual interval, two days.
+const STRIKES_MAX: usize = 100_000;
 
 struct Planner<'o> {
     options: &'o ScheduleOptions,
@@ -90,7 +92,9 @@ struct Planner<'o> {
     rounds: u64,
     /// Which kinds strike the leaders in this round, whatever else they might.
     at_primaries: Vec<FaultName>,
-    strikes: Vec<(FaultName, usize, Strike)>,
+    plan: Vec<Strike>,
+    /// The last strike of each kind: when it ends, and how many nodes a majority has to do without till then.
+    last: BTreeMap<FaultName, (u64, usize)>,
 }
 
 impl<'o> Planner<'o> {
@@ -110,14 +114,15 @@ impl<'o> Planner<'o> {
             bag: Vec::new(),
             rounds: 0,
             at_primaries: Vec::new(),
-            strikes: Vec::new(),
+            plan: Vec::new(),
+            last: BTreeMap::new(),
         }
     }
 
     fn plan(mut self) -> Vec<Strike> {
         let mut now = self.when.between(self.interval_ms / 4, self.interval_ms * 3 / 4);
         // What would be healed before it is felt need not begin.
-        while now + self.interval_ms / 2 < self.until_ms {
+        while now < self.until_ms.saturating_sub(self.interval_ms / 2) && self.plan.len() < STRIKES_MAX {
             if self.bag.is_empty() {
                 self.refill();
             }
@@ -131,7 +136,7 @@ impl<'o> Planner<'o> {
                 None => now = self.next_end(now),
             }
         }
-        self.strikes.into_iter().map(|(_, _, strike)| strike).collect()
+        self.plan
     }
 
     /// A new round: every kind once, in random order, and two of those that can depose a leader aim at it
@@ -149,24 +154,24 @@ impl<'o> Planner<'o> {
     }
 
     fn may_begin(&self, fault: FaultName, now: u64) -> bool {
-        let of_its_kind = self.strikes.iter().rev().find(|(kind, _, _)| *kind == fault);
-        let free = of_its_kind.is_none_or(|(_, _, strike)| strike.end_ms() + GAP_MS <= now);
+        let last = self.last.get(&fault);
+        let free = last.is_none_or(|(end, _)| end + GAP_MS <= now);
         let load = self.load(now);
         // A partition cannot be short, and a late one would be cut short by the end.
         let fits = load == 0 || load < self.minority();
-        let in_time = of_its_kind.is_none() || now.saturating_add(PARTITION_MS_MIN) <= self.until_ms;
+        let in_time = last.is_none() || now.saturating_add(PARTITION_MS_MIN) <= self.until_ms;
         free && (fault != FaultName::Partition || (fits && in_time))
     }
 
-    /// The next moment after `now` at which a strike has ended and its kind may strike again.
+    /// The next moment after `now` at which a strike has ended or its kind may strike again.
     fn next_end(&self, now: u64) -> u64 {
-        let ends = self.strikes.iter().flat_map(|(_, _, strike)| [strike.end_ms(), strike.end_ms() + GAP_MS]);
+        let ends = self.last.values().flat_map(|(end, _)| [*end, end + GAP_MS]);
         ends.filter(|&end| end > now).min().unwrap_or(self.until_ms)
     }
 
     /// How many nodes a majority has to do without at `now`.
     fn load(&self, now: u64) -> usize {
-        self.strikes.iter().filter(|(_, _, strike)| strike.end_ms() > now).map(|(_, load, _)| load).sum()
+        self.last.values().filter(|(end, _)| *end > now).map(|(_, load)| load).sum()
     }
 
     fn minority(&self) -> usize {
@@ -205,7 +210,9 @@ impl<'o> Planner<'o> {
         let brief = rng.between(BRIEF_MS / 2, BRIEF_MS);
         let lasts_ms = if load > room && kind != FaultName::Partition { brief } else { long };
         let lasts_ms = lasts_ms.min(self.until_ms.saturating_sub(now));
-        self.strikes.push((kind, load, Strike { at_ms: now, lasts_ms, fault }));
+        let strike = Strike { at_ms: now, lasts_ms, fault };
+        self.last.insert(kind, (strike.end_ms(), load));
+        self.plan.push(strike);
     }
 }
 
@@ -468,6 +475,12 @@ mod tests {
             }),
             []
         );
+    }
+
+    #[test]
+    fn a_plan_for_ever_is_bounded() {
+        let plan = draw(&ScheduleOptions { until: Duration::MAX, ..options(1) });
+        assert_eq!(plan.len(), STRIKES_MAX);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Schedule {
     waiting: VecDeque<Planned>,
     active: Vec<Active>,
     next_id: u32,
+    /// Nothing is due before this, unless an event says otherwise: most asks need not look.
+    rest: Option<Time>,
 }
 
 #[derive(Clone, Debug)]
@@ -64,7 +66,7 @@ impl Schedule {
     /// These strikes, in the order of their times, and everything healed after `until`.
     pub fn of(plan: Vec<Strike>, until: Duration) -> Schedule {
         let waiting = plan.iter().map(|strike| Planned { strike: strike.clone(), tries: 0 }).collect();
-        Schedule { plan, until, start: None, waiting, active: Vec::new(), next_id: 0 }
+        Schedule { plan, until, start: None, waiting, active: Vec::new(), next_id: 0, rest: None }
     }
 
     /// A plan of nothing.
@@ -151,6 +153,9 @@ fn due(planned: &Planned) -> Duration {
 
 impl<O, R> Generator<O, R> for Schedule {
     fn next(&mut self, cx: &mut Context) -> Next<O> {
+        if let Some(rest) = self.rest.filter(|&rest| cx.now < rest) {
+            return Next::Wait(Some(rest));
+        }
         let start = *self.start.get_or_insert(cx.now);
         let elapsed = cx.now.since(start);
         let over = elapsed >= self.until;
@@ -168,10 +173,12 @@ impl<O, R> Generator<O, R> for Schedule {
             return Next::Done;
         }
         let end = start + self.until;
-        Next::Wait(Some(self.next_time(start).map_or(end, |time| time.min(end))))
+        self.rest = Some(self.next_time(start).map_or(end, |time| time.min(end)));
+        Next::Wait(self.rest)
     }
 
     fn update(&mut self, cx: &mut Context, event: &Event<O, R>) {
+        self.rest = self.rest.filter(|_| event.slot != Context::NEMESIS);
         match &event.what {
             What::Injected(id, result) => self.injected(*id, cx.now, result.is_ok()),
             What::Healed(id, result) => self.healed(*id, cx.now, result.is_ok()),
