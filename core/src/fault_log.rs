@@ -14,11 +14,11 @@ use crate::event::{Event, Index, Kind};
 use crate::fault::{Fault, FaultId, Proof};
 use crate::history::{EventRef, History};
 use crate::outcome::Cause;
+use crate::plain::{from_value, to_value};
 use crate::process::Process;
 use crate::time::Time;
 use crate::value::Value;
 use crate::world::Note;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -238,8 +238,7 @@ pub fn notes(history: &History) -> Vec<Noted> {
     notes_of(history.events())
 }
 
-/// The same as [`spans`], for events that are not sealed (yet).
-pub fn spans_of<'h>(events: impl Iterator<Item = EventRef<'h>>) -> Vec<Span> {
+fn spans_of<'h>(events: impl Iterator<Item = EventRef<'h>>) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     let mut latest: BTreeMap<FaultId, usize> = BTreeMap::new();
     let mut in_force: Vec<usize> = Vec::new();
@@ -277,8 +276,7 @@ pub fn spans_of<'h>(events: impl Iterator<Item = EventRef<'h>>) -> Vec<Span> {
     spans
 }
 
-/// The same as [`notes`], for events that are not sealed (yet).
-pub fn notes_of<'h>(events: impl Iterator<Item = EventRef<'h>>) -> Vec<Noted> {
+fn notes_of<'h>(events: impl Iterator<Item = EventRef<'h>>) -> Vec<Noted> {
     let noted = |event: EventRef<'h>| Noted {
         index: event.index,
         time: event.time,
@@ -304,65 +302,6 @@ fn field<'v>(value: &'v Value, key: &str) -> Option<&'v Value> {
 
 fn text_of(value: &Value) -> String {
     value.as_text().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// A value as it is written to JSON, with text as strings and objects as maps with string keys.
-///
-/// # Panics
-/// Never for the types of this crate: they all have a JSON form.
-pub fn to_value<T: Serialize>(value: &T) -> Value {
-    from_json(serde_json::to_value(value).expect("faults and proofs have a JSON form"))
-}
-
-/// Reads back what [`to_value`] made; keywords and symbols count as text, so that EDN may lie between.
-pub fn from_value<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
-    serde_json::from_value(to_json(value)?).map_err(|error| error.to_string())
-}
-
-/// A JSON value as a [`Value`].
-pub fn from_json(json: serde_json::Value) -> Value {
-    match json {
-        serde_json::Value::Null => Value::Nil,
-        serde_json::Value::Bool(truth) => Value::Bool(truth),
-        serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-            (Some(n), _) => Value::Int(n),
-            (None, Some(x)) if number.is_f64() => Value::Float(x),
-            _ => Value::BigInt(number.to_string().into()),
-        },
-        serde_json::Value::String(text) => Value::Str(text.into()),
-        serde_json::Value::Array(items) => Value::vector(items.into_iter().map(from_json)),
-        serde_json::Value::Object(fields) => {
-            let entry = |(key, value): (String, _)| (Value::Str(key.into()), from_json(value));
-            Value::Map(fields.into_iter().map(entry).collect())
-        }
-    }
-}
-
-/// A [`Value`] as JSON, where it has a plain form: numbers that JSON can hold, maps with text as keys.
-pub fn to_json(value: &Value) -> Result<serde_json::Value, String> {
-    Ok(match value {
-        Value::Nil => serde_json::Value::Null,
-        Value::Bool(truth) => (*truth).into(),
-        Value::Int(n) => (*n).into(),
-        Value::BigInt(text) => text.parse::<u64>().map_err(|_| format!("{text} is too large"))?.into(),
-        Value::Float(x) => {
-            serde_json::Number::from_f64(*x).ok_or_else(|| format!("{x} is no number"))?.into()
-        }
-        Value::Char(c) => c.to_string().into(),
-        Value::Str(text) | Value::Keyword(text) | Value::Symbol(text) => text.as_ref().into(),
-        Value::List(items) | Value::Vector(items) | Value::Set(items) => {
-            serde_json::Value::Array(items.iter().map(to_json).collect::<Result<_, _>>()?)
-        }
-        Value::Map(fields) => {
-            let mut object = serde_json::Map::new();
-            for (key, value) in fields {
-                let key = key.as_text().ok_or_else(|| format!("key {key} is no text"))?;
-                object.insert(key.to_owned(), to_json(value)?);
-            }
-            serde_json::Value::Object(object)
-        }
-        Value::Decimal(_) | Value::Tagged(_) => return Err(format!("{value} has no plain JSON form")),
-    })
 }
 
 #[cfg(test)]
@@ -391,18 +330,8 @@ mod tests {
         entries.into_iter().enumerate().map(at).collect()
     }
 
-    fn refs(events: &[Event]) -> impl Iterator<Item = EventRef<'_>> {
-        events.iter().enumerate().map(|(index, event)| EventRef {
-            index: index as Index,
-            time: event.time,
-            process: event.process,
-            kind: event.kind,
-            f: &event.f,
-            key: event.key.as_ref(),
-            value: &event.value,
-            error: event.error.as_ref(),
-            extra: &event.extra,
-        })
+    fn sealed(events: &[Event]) -> History {
+        History::seal(events.iter().cloned()).expect("a history")
     }
 
     fn client(process: u32, kind: Kind) -> Event {
@@ -426,10 +355,10 @@ mod tests {
         ]);
         assert_eq!(
             events[0].value,
-            from_json(serde_json::json!({"fault": 3, "phase": "inject", "target":
+            to_value(&serde_json::json!({"fault": 3, "phase": "inject", "target":
                 {"partition": {"shape": "one-way", "cut": {"links": [{"from": "n1", "to": "n2"}]}}}}))
         );
-        let spans = spans_of(refs(&events));
+        let spans = spans(&sealed(&events));
         let [span] = spans.as_slice() else { panic!("one fault, not {spans:?}") };
         assert_eq!((span.id, span.fault.as_str(), &span.target), (id, "partition", &Some(cut())));
         assert_eq!((span.inject, span.injected), (Some((0, Time(1_000_000))), Some((1, Time(2_000_000)))));
@@ -468,14 +397,14 @@ mod tests {
             nemesis(encode_injected(FaultId(1), "kill", &Err("no leader".into()))),
             nemesis(encode_healed(FaultId(1), "kill", &Err("n1 does not start".into()))),
         ]);
-        let spans = spans_of(refs(&events));
+        let spans = spans(&sealed(&events));
         assert_eq!(spans[0].errors, ["injected: no leader", "healed: n1 does not start"]);
         assert!(!spans[0].hit() && !spans[0].hit_while_open());
     }
 
     #[test]
     fn a_fault_that_struck_while_nothing_was_open_tested_nothing() {
-        let struck = |events: Vec<Event>| spans_of(refs(&log(events)))[0].hit_while_open();
+        let struck = |events: Vec<Event>| spans(&sealed(&log(events)))[0].hit_while_open();
         let injected = || nemesis(encode_injected(FaultId(0), "kill", &Ok(proof(true))));
         let healed = || nemesis(encode_healed(FaultId(0), "kill", &Ok(proof(true))));
         let (call, done) = (|| client(0, Kind::Invoke), || client(0, Kind::Ok));
@@ -503,7 +432,7 @@ mod tests {
             nemesis(encode_injected(FaultId(0), "partition", &Ok(proof(false)))),
             nemesis(encode_healed(FaultId(0), "partition", &Ok(proof(false)))),
         ]);
-        let spans = spans_of(refs(&events));
+        let spans = spans(&sealed(&events));
         assert_eq!(
             spans.iter().map(|s| (s.id.0, s.hit(), s.until().is_some())).collect::<Vec<_>>(),
             [(0, false, true), (1, true, false)]
@@ -515,29 +444,29 @@ mod tests {
     fn notes_are_no_faults() {
         let note = Note { f: "leader", fields: vec![("node", "n3".into()), ("term", "7".into())] };
         let events = log(vec![nemesis(encode_note(&note)), nemesis(encode_inject(FaultId(0), &cut()))]);
-        let [noted] = notes_of(refs(&events)).try_into().expect("one note");
+        let [noted] = notes(&sealed(&events)).try_into().expect("one note");
         assert_eq!(
             (noted.f.as_str(), noted.field("node"), noted.field("term")),
             ("leader", Some("n3"), Some("7"))
         );
         assert_eq!(noted.field("role"), None);
-        assert_eq!(spans_of(refs(&events)).len(), 1);
+        assert_eq!(spans(&sealed(&events)).len(), 1);
     }
 
     #[test]
     fn what_cannot_be_read_is_said_and_never_a_proof() {
-        let bad = |json| Entry { f: "kill", value: from_json(json), error: None };
+        let bad = |json| Entry { f: "kill", value: to_value(&json), error: None };
         let events = log(vec![
             nemesis(bad(serde_json::json!({"fault": 0, "phase": "injected", "proof": {"hit": true}}))),
             nemesis(bad(serde_json::json!({"fault": 0, "phase": "exploded"}))),
             nemesis(bad(serde_json::json!({"fault": -1, "phase": "inject"}))),
             nemesis(bad(serde_json::json!(["jepsen", "says", "anything"]))),
         ]);
-        let spans = spans_of(refs(&events));
+        let spans = spans(&sealed(&events));
         assert_eq!(spans.len(), 1);
         assert!(!spans[0].hit());
         assert_eq!(spans[0].errors.len(), 2, "{:?}", spans[0].errors);
-        assert_eq!(notes_of(refs(&events)).len(), 2);
+        assert_eq!(notes(&sealed(&events)).len(), 2);
     }
 
     #[test]
@@ -550,10 +479,25 @@ mod tests {
     }
 
     #[test]
-    fn json_comes_back_as_it_went() {
-        let json = serde_json::json!({"a": [1, -2, 1.5, null, true, "x"], "b": {"c": u64::MAX}});
-        assert_eq!(to_json(&from_json(json.clone())), Ok(json));
-        assert!(to_json(&Value::Map([(Value::Int(1), Value::Nil)].into())).is_err());
-        assert!(to_json(&Value::Float(f64::NAN)).is_err());
+    fn every_format_keeps_faults_and_notes() {
+        use crate::format::{Format, edn, jsonl, read};
+        let note = Note { f: "leader", fields: vec![("node", "n3".into())] };
+        let history = sealed(&log(vec![
+            nemesis(encode_note(&note)),
+            nemesis(encode_inject(FaultId(7), &cut())),
+            client(0, Kind::Invoke),
+            nemesis(encode_injected(FaultId(7), "partition", &Err("late".into()))),
+            nemesis(encode_heal(FaultId(7), "partition")),
+            nemesis(encode_healed(FaultId(7), "partition", &Ok(proof(true)))),
+        ]));
+        let (mut json, mut edn) = (Vec::new(), Vec::new());
+        jsonl::write_header(&mut json, &jsonl::Header::default());
+        history.events().for_each(|event| jsonl::write_event(&mut json, &event));
+        edn::write_history(&mut edn, &history);
+        for (bytes, format) in [(json, Format::Jsonl), (edn, Format::Edn)] {
+            let again = read(&bytes, Some(format)).expect("what was written").history;
+            assert_eq!((spans(&again), notes(&again)), (spans(&history), notes(&history)), "{format:?}");
+            assert!(spans(&again)[0].hit_while_open());
+        }
     }
 }

@@ -21,6 +21,7 @@
 //! | [`fault_log`] | how faults and notes stand in a history |
 //! | [`cluster`] | the running cluster as a nemesis sees it |
 //! | [`model`], [`checker`], [`verdict`], [`budget`] | how a history is judged |
+//! | [`plain`] | types with a JSON form, as values |
 //! | [`random`], [`time`] | the only sources of chance and of time |
 
 pub mod budget;
@@ -36,6 +37,7 @@ pub mod history;
 pub mod model;
 pub mod operation;
 pub mod outcome;
+pub mod plain;
 pub mod process;
 pub mod random;
 pub mod system;
