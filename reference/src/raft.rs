@@ -339,3 +339,6 @@ impl Raft {
         self.log.last()
     }
 }
+
+#[cfg(test)]
+mod tests;
