@@ -37,6 +37,7 @@ pub use witness::{Evidence, evidence};
 
 use elenchus_core::budget::Budget;
 use elenchus_core::checker::Checker;
+use elenchus_core::event::Index;
 use elenchus_core::history::{History, Malformed};
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
@@ -84,6 +85,8 @@ pub struct Telling {
     pub class: &'static str,
     /// A sentence that names the operations.
     pub sentence: String,
+    /// Where the operations that it names were called: they are shown, whether they prove it or not.
+    pub named: Vec<Index>,
 }
 
 impl<M: Model> Case<'_, M> {
@@ -101,7 +104,7 @@ impl<M: Model> Case<'_, M> {
             ),
             0 => format!("no order of all operations explains `{guilty}`{of} by process {process}"),
         };
-        Telling { class: "nonlinearizable", sentence }
+        Telling { class: "nonlinearizable", sentence, named: vec![self.guilty.call] }
     }
 
     /// ` of key 4`, or nothing where there is only one object.

@@ -155,13 +155,17 @@ fn word<M: Insight>(
         exhibit.guilty = operation.call == guilty.call;
         exhibit
     };
-    let others: Vec<_> =
-        case.operations.iter().filter(|o| shown.iter().all(|s| s.call != o.call)).copied().collect();
+    let hidden = |o: &&Operation<M::Op, M::Ret>| shown.iter().all(|other| other.call != o.call);
+    let others: Vec<_> = case.operations.iter().copied().filter(hidden).collect();
+    let mut context = exhibits::nearest(&others, guilty, CONTEXT_MAX);
+    context.extend(others.iter().filter(|o| telling.named.contains(&o.call)));
+    context.sort_by_key(|operation| operation.call);
+    context.dedup_by_key(|operation| operation.call);
     Anomaly {
         class: telling.class.to_owned(),
         key: case.key,
         sentence,
         operations: shown.iter().map(exhibit).collect(),
-        context: exhibits::nearest(&others, guilty, CONTEXT_MAX).iter().map(exhibit).collect(),
+        context: context.iter().map(exhibit).collect(),
     }
 }

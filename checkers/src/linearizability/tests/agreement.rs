@@ -4,6 +4,7 @@ use super::notation::RegisterOperation;
 use super::oracle::is_linearizable;
 use super::search_says;
 use crate::models::register::{Register, RegisterOp, RegisterRet};
+use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
 use elenchus_core::outcome::{Failure, Outcome};
 use elenchus_core::process::Process;
@@ -17,7 +18,13 @@ fn value(n: u64) -> Value {
 
 /// A history of `count` operations by `processes` over the values nil and 1 to `values`, with about
 /// `doubt` in ten in doubt. Nothing simulates a register: most of the longer ones are not linearizable.
-fn random(rng: &mut Rng, count: usize, processes: usize, values: u64, doubt: u64) -> Vec<RegisterOperation> {
+pub(super) fn random(
+    rng: &mut Rng,
+    count: usize,
+    processes: usize,
+    values: u64,
+    doubt: u64,
+) -> Vec<RegisterOperation> {
     let (mut operations, mut open): (Vec<RegisterOperation>, Vec<usize>) = (Vec::new(), Vec::new());
     let mut at = 0;
     while operations.len() < count || !open.is_empty() {
@@ -58,6 +65,59 @@ fn random_operation(rng: &mut Rng, values: u64, call: u32) -> RegisterOperation 
         called: Time::ZERO,
         ended: None,
     }
+}
+
+/// A history of a true register: each operation takes effect at one moment between its call and its
+/// return, those in doubt perhaps, and perhaps later.
+pub(super) fn simulated(
+    rng: &mut Rng,
+    count: usize,
+    processes: usize,
+    values: u64,
+    doubt: u64,
+) -> Vec<RegisterOperation> {
+    let (model, mut state) = (Register::default(), Value::Nil);
+    let mut operations: Vec<RegisterOperation> = Vec::new();
+    let (mut called, mut effective): (Vec<usize>, Vec<usize>) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    while operations.len() < count || !called.is_empty() || !effective.is_empty() {
+        at += 1;
+        let may_call = operations.len() < count && called.len() + effective.len() < processes;
+        match rng.below(3) {
+            0 if may_call => {
+                called.push(operations.len());
+                operations.push(random_operation(rng, values, at));
+            }
+            1 if !called.is_empty() => {
+                let i = called.swap_remove(rng.below(called.len() as u64) as usize);
+                let refused = Outcome::Fail(Failure::Refused(None));
+                let outcome = match &operations[i].op {
+                    RegisterOp::Read { .. } => Outcome::Ok(RegisterRet::Saw(state.clone())),
+                    RegisterOp::Cas { from, .. } if *from != state => refused,
+                    _ => Outcome::Ok(RegisterRet::Done),
+                };
+                if rng.chance(doubt, 20) {
+                    // It never took effect, and nobody knows.
+                    operations[i].outcome = Outcome::info("timeout");
+                    continue;
+                }
+                let after: Vec<Value> = model.step(&state, &operations[i].op, &outcome).into_iter().collect();
+                state = after[0].clone();
+                operations[i].outcome = outcome;
+                effective.push(i);
+            }
+            2 if !effective.is_empty() => {
+                let i = effective.swap_remove(rng.below(effective.len() as u64) as usize);
+                operations[i].done = at;
+                if rng.chance(doubt, 20) {
+                    operations[i].outcome = Outcome::info("timeout");
+                    operations[i].done = RegisterOperation::OPEN;
+                }
+            }
+            _ => {}
+        }
+    }
+    operations
 }
 
 /// How many histories were tried, and how many were linearizable.

@@ -1,9 +1,12 @@
 //! Tests of the search and of its evidence.
 
 mod agreement;
+mod evidence;
+mod exhaustive;
 mod notation;
 mod oracle;
 mod refuted_claims;
+mod verdicts;
 
 use super::judge::decide;
 use super::meter::Meter;

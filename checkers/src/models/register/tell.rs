@@ -93,6 +93,11 @@ impl<'c, 'h> Sources<'c, 'h> {
         format!("`{what}` by process {}", operation.process)
     }
 
+    fn telling(&self, class: &'static str, sentence: String, named: Option<&RegisterOperation>) -> Telling {
+        let named = [Some(self.case.guilty), named].into_iter().flatten().map(|o| o.call).collect();
+        Telling { class, sentence, named }
+    }
+
     /// Nobody set the value, or only someone who said that he did not.
     fn unwritten(&self) -> Option<Telling> {
         if self.initial || !self.setters.is_empty() {
@@ -101,17 +106,12 @@ impl<'c, 'h> Sources<'c, 'h> {
         let failed = self.case.operations.iter().find(|operation| would_set(operation) == Some(self.value));
         let happened = self.what_happened();
         Some(match failed {
-            None => {
-                Telling { class: "never-written", sentence: format!("{happened}, which nobody ever wrote") }
+            None => self.telling("never-written", format!("{happened}, which nobody ever wrote"), None),
+            Some(failed) => {
+                let (name, value) = (self.name(failed), self.value);
+                let why = format!("although {name} was answered as not done and nobody else wrote {value}");
+                self.telling("aborted-read", format!("{happened}, {why}"), Some(failed))
             }
-            Some(failed) => Telling {
-                class: "aborted-read",
-                sentence: format!(
-                    "{happened}, although {} was answered as not done and nobody else wrote {}",
-                    self.name(failed),
-                    self.value
-                ),
-            },
         })
     }
 
@@ -124,7 +124,7 @@ impl<'c, 'h> Sources<'c, 'h> {
         let first = self.setters.first()?;
         let sentence =
             format!("{}, although {} began only after that", self.what_happened(), self.name(first));
-        Some(Telling { class: "future-read", sentence })
+        Some(self.telling("future-read", sentence, Some(first)))
     }
 
     /// Two cas succeeded from a value that was there only once.
@@ -140,7 +140,7 @@ impl<'c, 'h> Sources<'c, 'h> {
             self.what_happened(),
             self.name(other)
         );
-        Some(Telling { class: "lost-update", sentence })
+        Some(self.telling("lost-update", sentence, Some(other)))
     }
 
     /// The value had been overwritten before it was seen.
@@ -178,7 +178,7 @@ impl<'c, 'h> Sources<'c, 'h> {
                 "reappeared"
             }
         };
-        Some(Telling { class, sentence })
+        Some(self.telling(class, sentence, Some(later)))
     }
 
     fn guilty_reads(&self) -> bool {

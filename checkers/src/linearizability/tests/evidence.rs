@@ -1,0 +1,191 @@
+//! What is shown of a refuted history proves it, and nothing of it is superfluous.
+
+use super::agreement::random;
+use super::notation::{RegisterOperation, parse};
+use super::oracle::is_linearizable;
+use crate::linearizability::{Answer, Evidence, check_operations, evidence, judge};
+use crate::models::register::Register;
+use elenchus_core::budget::Budget;
+use elenchus_core::model::Model;
+use elenchus_core::outcome::Outcome;
+use elenchus_core::random::Seed;
+use elenchus_core::value::Value;
+use elenchus_core::verdict::{Validity, Verdict};
+
+fn evidence_on(operations: &[RegisterOperation]) -> Option<Evidence> {
+    let (model, budget) = (Register::default(), Budget::unlimited());
+    let finding = judge(&model, operations, &budget).remove(0);
+    let Answer::Refuted { failed, .. } = finding.answer else { return None };
+    Some(evidence(&model, operations, &finding.operations, failed, &budget))
+}
+
+/// The history with all operations but these free to happen at any time or never.
+fn release_all_but(operations: &[RegisterOperation], held: &[usize]) -> Vec<RegisterOperation> {
+    let mut released = operations.to_vec();
+    for (_, operation) in released.iter_mut().enumerate().filter(|(i, _)| !held.contains(i)) {
+        operation.outcome = Outcome::info("released");
+        operation.call = 0;
+        operation.done = RegisterOperation::OPEN;
+    }
+    released.sort_by_key(|operation| operation.call);
+    released
+}
+
+#[test]
+fn a_witness_refutes_alone_and_no_less_does() {
+    let (model, mut rng) = (Register::default(), Seed(11).rng());
+    let mut refuted = 0;
+    while refuted < 3_000 {
+        let (count, processes, values) =
+            (rng.between(2, 7) as usize, rng.between(1, 4) as usize, rng.between(1, 3));
+        let doubt = rng.below(4);
+        // Positions begin at 1, so that what is released can be called before everything.
+        let operations = random(&mut rng, count, processes, values, doubt);
+        let Some(found) = evidence_on(&operations) else { continue };
+        refuted += 1;
+        assert!(found.minimal && found.witness.contains(&found.guilty));
+        assert!(
+            !is_linearizable(&model, &release_all_but(&operations, &found.witness)),
+            "{operations:#?} {found:?}"
+        );
+        for member in &found.witness {
+            let less: Vec<usize> = found.witness.iter().copied().filter(|other| other != member).collect();
+            assert!(
+                is_linearizable(&model, &release_all_but(&operations, &less)),
+                "{operations:#?} {found:?}"
+            );
+        }
+        assert_partial_is_legal(&operations, &found);
+    }
+}
+
+/// The partial linearization respects real time, and the register could have produced it.
+#[track_caller]
+fn assert_partial_is_legal(operations: &[RegisterOperation], found: &Evidence) {
+    let mut state = Value::Nil;
+    for operation in found.partial.iter().map(|i| &operations[*i]) {
+        let model = Register::default();
+        let after: Vec<Value> = model.step(&state, &operation.op, &operation.outcome).into_iter().collect();
+        state = after.first().expect("every step of a partial linearization is legal").clone();
+    }
+    for (i, before) in found.partial.iter().enumerate() {
+        for after in &found.partial[i + 1..] {
+            assert!(!operations[*after].precedes(&operations[*before]));
+        }
+    }
+}
+
+fn verdict(history: &str) -> Verdict {
+    check_operations(&Register::default(), &parse(history), &Budget::unlimited())
+}
+
+/// The class, the sentence and the operations shown, the guilty one marked.
+#[track_caller]
+fn told(history: &str, class: &str, sentence: &str, shown: &[&str]) {
+    let verdict = verdict(history);
+    assert_eq!(
+        (verdict.validity, verdict.class.as_deref()),
+        (Validity::Invalid, Some(class)),
+        "{}",
+        verdict.why
+    );
+    let anomaly = &verdict.anomalies[0];
+    assert!(anomaly.sentence.contains(sentence), "{}", anomaly.sentence);
+    let mark = |guilty| if guilty { "! " } else { "" };
+    let operations: Vec<String> =
+        anomaly.operations.iter().map(|e| format!("{}{}", mark(e.guilty), e.text)).collect();
+    assert_eq!(operations, shown, "{}", anomaly.sentence);
+}
+
+#[test]
+fn a_stale_read_is_told_with_the_write_that_it_missed() {
+    told(
+        "|-w1-| |-w2-|        |-w5-|\n               |-r1-|         |-r5-|",
+        "stale-read",
+        "process 1 read 1, although `write 2` by process 0 was acknowledged",
+        &["write 1", "write 2", "! read 1"],
+    );
+}
+
+#[test]
+fn a_stale_read_of_the_initial_value_names_no_writer() {
+    told(
+        "|-w2-|\n        |-r_-|  |-r2-|",
+        "stale-read",
+        "nothing ever wrote that",
+        &["write 2", "! read nil"],
+    );
+}
+
+#[test]
+fn a_value_from_nowhere_is_told_alone() {
+    told(
+        "|-w2-|\n        |-r7-|",
+        "never-written",
+        "process 1 read 7, which nobody ever wrote",
+        &["! read 7"],
+    );
+}
+
+#[test]
+fn a_value_of_a_write_that_was_answered_as_not_done_is_told_with_it() {
+    told("|-w7x-|\n        |-r7-|", "aborted-read", "not done", &["write 7 failed", "! read 7"]);
+    let history = "|-w1-| |-c2,7!1-|\n              |-r1-| |-r7-|";
+    // The cas could not have set 7 even if it were free to happen, so it does not belong to the proof.
+    told(history, "aborted-read", "not done", &["! read 7"]);
+    assert!(verdict(history).anomalies[0].context.iter().any(|e| e.text == "cas 2 → 7 refused, saw 1"));
+}
+
+#[test]
+fn a_value_read_before_its_write_began_is_told_as_such() {
+    told("        |-w7-|\n|-r7-|       |-r7-|", "future-read", "only after that", &["! read 7", "write 7"]);
+}
+
+#[test]
+fn two_cas_from_one_value_are_a_lost_update() {
+    told(
+        "|-w1-|  |-c1,2-|  |-r3-|\n      |----c1,3---|",
+        "lost-update",
+        "succeeded from the same value",
+        &["! cas 1 → 3", "cas 1 → 2"],
+    );
+}
+
+#[test]
+fn an_acknowledged_write_that_nobody_saw_before_the_old_value_was_used_again_is_lost() {
+    told(
+        "|-w1-| |-w2-| |-r1-| |-c1,3-| |-r3-|",
+        "lost-write",
+        "so it was lost",
+        &["write 1", "write 2", "! read 1"],
+    );
+}
+
+#[test]
+fn an_old_value_used_again_after_the_new_one_was_seen_has_reappeared() {
+    told(
+        "|-w1-| |-w2-| |-r2-| |-r1-| |-c1,3-| |-r3-|",
+        "reappeared",
+        "took effect twice",
+        &["write 1", "write 2", "! read 1"],
+    );
+}
+
+#[test]
+fn what_has_no_simple_story_is_told_plainly() {
+    let history = "|--w1--|    |-r1-| |-r1-|\n|--w2--|    |-r1-| |-r2-| |-r1-|";
+    let verdict = verdict(history);
+    assert_eq!((verdict.validity, verdict.class.as_deref()), (Validity::Invalid, Some("nonlinearizable")));
+    assert!(verdict.why.contains("no order of these"), "{}", verdict.why);
+}
+
+#[test]
+fn the_earliest_prefix_that_fails_is_named() {
+    let history = "|-w1-| |-w2-| |-r1-| |-r1-| |-r1-|";
+    let operations = parse(history);
+    assert_eq!(verdict(history).figures["prefix_end"], operations[2].done);
+    assert_eq!(
+        verdict(history).figures["partial_linearization"],
+        serde_json::json!([operations[0].call, operations[1].call])
+    );
+}
