@@ -1,7 +1,7 @@
 //! How many durable writes a second a cluster of five real processes on loopback serves to 20 clients.
 //!
-//! `cargo bench -p elenchus-systems --bench durable_writes [-- SECONDS [FOLDER]]`. The folder decides what an
-//! fsync costs. The figure that must be kept is 2,000 a second on two cores.
+//! `cargo bench -p elenchus-systems --bench durable_writes [-- SECONDS [FOLDER [TRACE]]]`. The folder
+//! decides what an fsync costs; the trace is `off`, `roles` or `all`. The figure that must be kept is 2,000 a second on two cores.
 
 use elenchus_core::client::{Client, Request};
 use elenchus_core::process::{NodeId, Process};
@@ -32,7 +32,11 @@ fn main() -> ExitCode {
     let seconds = arguments.first().map_or(5, |text| text.parse().expect("SECONDS is a number"));
     let folder = arguments.get(1).map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = folder.join(format!("elenchus-durable-writes-{}", std::process::id()));
-    measure(&folder, Duration::from_secs(seconds));
+    let raft = match arguments.get(2) {
+        Some(trace) => RaftOptions { trace: trace.clone(), ..RaftOptions::default() },
+        None => RaftOptions::default(),
+    };
+    measure(&folder, Duration::from_secs(seconds), raft);
     std::fs::remove_dir_all(&folder).expect("the folder can be removed");
     ExitCode::SUCCESS
 }
@@ -49,8 +53,8 @@ impl Drop for Cluster {
     }
 }
 
-fn measure(folder: &Path, duration: Duration) {
-    let options = options(folder);
+fn measure(folder: &Path, duration: Duration, raft: RaftOptions) {
+    let options = options(folder, raft);
     let names: Vec<NodeId> = options.iter().map(|options| NodeId::new(&options.name)).collect();
     let program = std::env::current_exe().expect("this program has a path");
     let command = vec![program.to_str().expect("a path in UTF-8").to_owned(), "node".to_owned()];
@@ -109,7 +113,7 @@ async fn put(client: &mut dyn Client, slot: usize, n: i64) -> bool {
     client.call(&request).await.is_ok()
 }
 
-fn options(folder: &Path) -> Vec<NodeOptions> {
+fn options(folder: &Path, raft: RaftOptions) -> Vec<NodeOptions> {
     let held: Vec<TcpListener> =
         (0..NODES).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
     let peers: Vec<SocketAddr> = held.iter().map(|port| port.local_addr().expect("an address")).collect();
@@ -122,7 +126,7 @@ fn options(folder: &Path) -> Vec<NodeOptions> {
         trace: Some(folder.join(format!("n{}.trace.jsonl", me + 1))),
         seed: 1,
         cluster: std::process::id().into(),
-        protocol: Protocol::Raft(RaftOptions::default()),
+        protocol: Protocol::Raft(raft.clone()),
     };
     std::fs::create_dir_all(folder).expect("the folder can be made");
     (0..NODES).map(options).collect()

@@ -6,7 +6,7 @@
 //! | [`client`] | gives a [`elenchus_reference::session::ClientSession`] a socket and the time |
 //! | [`translate`] | the requests of workloads in the nodes' words |
 //! | [`admin`] | asks and sets what needs no quorum: roles, clocks |
-//! | [`line`] | frames over one socket |
+//! | [`mod@line`] | frames over one socket |
 
 pub mod admin;
 pub mod client;
