@@ -18,12 +18,13 @@ function drawScatter(canvas, data, ops, colours) {
   };
   const many = ops.count > 20000;
   const size = many ? 2 : 3;
-  // What is rare is drawn last, so that what is common cannot hide it.
-  for (const outcome of [0, 1, 2]) {
-    ctx.fillStyle = colours.outcome[outcome];
-    ctx.globalAlpha = outcome > 0 ? 0.85 : many ? 0.35 : 0.6;
+  // Ok and fail lie in the order of time, so that neither hides the other; what is in doubt is rare and on top.
+  for (const doubt of [false, true]) {
+    ctx.globalAlpha = doubt ? 0.9 : many ? 0.35 : 0.6;
     for (let i = 0; i < ops.count; i++) {
-      if (ops.outcome[i] !== outcome || !ops.ended[i] || !wanted.has(ops.f[i])) continue;
+      const outcome = ops.outcome[i];
+      if ((outcome >= 2) !== doubt || !ops.ended[i] || !wanted.has(ops.f[i])) continue;
+      ctx.fillStyle = colours.outcome[outcome];
       ctx.fillRect(x(i) - size / 2, y(i) - size / 2, size, size);
     }
   }
@@ -44,7 +45,8 @@ function drawScatter(canvas, data, ops, colours) {
 function readings(data, time) {
   const series = data.series;
   const step = Math.min(series.ended.length - 1, Math.floor(time / series.step));
-  const perSecond = 1e9 / series.step;
+  const length = step + 1 === series.ended.length ? data.end - step * series.step : series.step;
+  const perSecond = 1e9 / Math.max(1, length);
   const parts = ["at " + clock(time, Math.max(data.end / 200, 1)) + ":"];
   parts.push(series.ended[step].map((n, outcome) => OUTCOMES[outcome] + " " + grouped(n * perSecond) + "/s").join(", "));
   const latency = series.latency[step];

@@ -34,8 +34,8 @@ impl fmt::Display for Escaped<'_> {
 
 /// Whether a character is a control, or changes how its neighbours are ordered on screen.
 fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    let reorders = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || reorders || c == '\u{feff}'
 }
 
 /// Text without controls, cut to `chars_max` characters with an ellipsis; for labels and hover texts.
@@ -60,7 +60,8 @@ pub fn json_for_script(json: &str) -> String {
     let mut out = String::with_capacity(json.len() + json.len() / 64);
     for c in json.chars() {
         match c {
-            '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
+            // All of these lie in the basic plane, where one escape is one character.
+            c if is_unseen(c) || matches!(c, '<' | '>' | '&' | '\u{2028}' | '\u{2029}') => {
                 write!(out, "\\u{:04x}", u32::from(c)).expect("writing to a string cannot fail");
             }
             c => out.push(c),

@@ -37,7 +37,8 @@ impl FaultRow {
         if matches!(&span.target, Some(fault) if is_resolved_late(fault)) && !struck.is_empty() {
             target.push_str(&format!(": {}", join(struck)));
         }
-        let mut proof: Vec<String> = span.proof().map(|proof| proof.text.clone()).into_iter().collect();
+        let mut proof: Vec<String> = span.proof_injected.iter().map(|proof| proof.text.clone()).collect();
+        proof.extend(span.proof_healed.iter().map(|proof| format!("healed: {}", proof.text)));
         proof.extend(span.errors.iter().cloned());
         FaultRow {
             fault: span.fault.clone(),

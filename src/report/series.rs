@@ -6,8 +6,11 @@ use crate::report::scale::round_up;
 /// The trial cut into equal steps, and what happened in each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
-    /// The length of a step in nanoseconds.
+    /// The length of a step in nanoseconds. The last one is longer: it reaches to the end of the trial, so
+    /// that no step is so short that its rate means nothing.
     pub step: u64,
+    /// The end of the last step.
+    pub end: u64,
     /// Operations that ended in each step, by outcome: ok, fail, info.
     pub ended: Vec<[u64; 3]>,
     /// Latency of the operations that were invoked in each step and ended ok, in nanoseconds: the
@@ -29,9 +32,14 @@ impl Series {
     /// The curves of these operations in a trial that ended at `end` nanoseconds.
     pub fn of(operations: &[Op], end: u64) -> Series {
         let step = (round_up(end as f64 / STEPS_MAX) as u64).max(1_000);
-        let steps = (end / step + 1) as usize;
-        let mut series =
-            Series { step, ended: vec![[0; 3]; steps], latency: vec![None; steps], open: vec![0; steps] };
+        let steps = (end / step).max(1) as usize;
+        let mut series = Series {
+            step,
+            end,
+            ended: vec![[0; 3]; steps],
+            latency: vec![None; steps],
+            open: vec![0; steps],
+        };
         let at = |time: u64| ((time / step) as usize).min(steps - 1);
         let mut took: Vec<Vec<u64>> = vec![Vec::new(); steps];
         for op in operations {
@@ -76,13 +84,24 @@ impl Series {
 
     /// Operations a second in each step, for one outcome: 0 ok, 1 fail, 2 info.
     pub fn rate(&self, outcome: usize) -> impl Iterator<Item = f64> {
-        let per_second = 1e9 / self.step as f64;
-        self.ended.iter().map(move |counts| counts[outcome] as f64 * per_second)
+        let seconds = move |step| {
+            let (from, until) = self.bounds(step);
+            (until - from) as f64 / 1e9
+        };
+        self.ended.iter().enumerate().map(move |(step, counts)| counts[outcome] as f64 / seconds(step))
+    }
+
+    /// Begin and end of a step, in nanoseconds.
+    pub fn bounds(&self, step: usize) -> (u64, u64) {
+        let from = step as u64 * self.step;
+        let until = if step + 1 == self.ended.len() { self.end } else { from + self.step };
+        (from, until.max(from + 1))
     }
 
     /// The middle of a step, in nanoseconds.
     pub fn middle(&self, step: usize) -> u64 {
-        step as u64 * self.step + self.step / 2
+        let (from, until) = self.bounds(step);
+        from + (until - from) / 2
     }
 }
 
@@ -134,5 +153,16 @@ mod tests {
     fn an_empty_trial_has_one_empty_step() {
         let series = Series::of(&[], 0);
         assert_eq!((series.ended.len(), series.open[0], series.latency[0]), (1, 0, None));
+        assert_eq!(series.rate(0).collect::<Vec<_>>(), [0.0]);
+    }
+
+    #[test]
+    fn the_last_step_reaches_to_the_end_and_its_rate_is_per_second_too() {
+        let ms = 1_000_000;
+        let operations: Vec<Op> = (0..1_250).map(|i| op(i * ms, Some(i * ms), Outcome::Ok)).collect();
+        let series = Series::of(&operations, 1_250 * ms);
+        assert_eq!(series.step, 20 * ms);
+        assert_eq!((series.ended.len(), series.bounds(61)), (62, (1_220 * ms, 1_250 * ms)));
+        assert!(series.rate(0).all(|rate| (rate - 1_000.0).abs() < 1e-6));
     }
 }

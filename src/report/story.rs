@@ -244,9 +244,9 @@ fn statistics(
     nodes: &[String],
 ) -> Vec<(&'static str, Vec<Row>)> {
     let all = &operations.all;
-    let total = rows(all, &["all".to_owned()], |_| Some(0));
+    let total = rows(all, &["operations".to_owned()], |_| Some(0));
     let by_function = rows(all, &operations.functions, |op| Some(op.f as usize));
-    let mut statistics = vec![("all operations", total), ("function", by_function)];
+    let mut statistics = vec![("all", total), ("function", by_function)];
     if let Some(slots) = concurrency.filter(|&slots| slots > 0 && !nodes.is_empty()) {
         let by_node = rows(all, nodes, |op| Some((op.process % slots) as usize % nodes.len()));
         statistics.push(("node", by_node));

@@ -1,7 +1,7 @@
 // The explorable timeline: one lane per slot on a canvas.
 //
 // A frame costs what is in sight: each lane is entered by bisection, and operations narrower than a pixel
-// are gathered, one mark a pixel, the worst outcome winning.
+// are gathered, one mark a pixel: in doubt if any is, else fail or ok, whichever is more.
 
 class Timeline {
   constructor(data, ops) {
@@ -128,8 +128,7 @@ class Timeline {
     const perNano = (this.width - this.left) / (until - from);
     const inset = this.lane > 8 ? 2 : this.lane > 4 ? 1 : 0;
     const y = lane * this.lane + inset, height = Math.max(1, this.lane - 2 * inset);
-    // One mark a pixel: 0 nothing, else outcome + 1; a worse outcome overrides.
-    const pixels = this.pixels && this.pixels.length === Math.ceil(this.width) ? this.pixels.fill(0) : (this.pixels = new Uint8Array(Math.ceil(this.width)));
+    const gathered = this.gather();
     const last = index.start[lane + 1];
     for (let k = bisect(index.latest, index.start[lane], last, from); k < last; k++) {
       const i = index.order[k];
@@ -140,18 +139,28 @@ class Timeline {
       const width = (ops.end[i] - ops.call[i]) * perNano;
       if (width < 1.5) {
         const pixel = Math.max(this.left, Math.floor(x0)) | 0;
-        if (pixel < pixels.length) pixels[pixel] = Math.max(pixels[pixel], ops.outcome[i] + 1);
+        if (pixel < this.width) gathered[ops.outcome[i]][pixel]++;
       } else {
         this.paintBar(ctx, colours, i, Math.max(this.left - 4, x0), Math.min(this.width + 4, x0 + width), y, height);
       }
     }
-    for (let x = 0; x < pixels.length;) {
-      const mark = pixels[x];
+    const [ok, fail, info, open] = gathered;
+    const mark = (x) => open[x] ? 3 : info[x] ? 2 : fail[x] ? (ok[x] > fail[x] ? 0 : 1) : ok[x] ? 0 : -1;
+    for (let x = this.left; x < this.width;) {
+      const outcome = mark(x);
       let run = x + 1;
-      while (run < pixels.length && pixels[run] === mark) run++;
-      if (mark) { ctx.fillStyle = colours.outcome[mark - 1]; ctx.fillRect(x, y, run - x, height); }
+      while (run < this.width && mark(run) === outcome) run++;
+      if (outcome >= 0) { ctx.fillStyle = colours.outcome[outcome]; ctx.fillRect(x, y, run - x, height); }
       x = run;
     }
+  }
+
+  // Counts per pixel and outcome, empty.
+  gather() {
+    const width = Math.ceil(this.width) + 1;
+    if (!this.gathered || this.gathered[0].length !== width) this.gathered = OUTCOMES.map(() => new Uint32Array(width));
+    for (const counts of this.gathered) counts.fill(0);
+    return this.gathered;
   }
 
   paintBar(ctx, colours, i, x0, x1, y, height) {

@@ -111,6 +111,20 @@ impl Trial {
         trial
     }
 
+    /// The same, stopped by the user after a third: operations are open, faults in force.
+    pub fn interrupted(name: &str) -> Trial {
+        let mut trial = Trial::eventful(name, 3_000, 10);
+        let stop = Time(LENGTH * 3 / 12);
+        trial.events.retain(|event| event.time < stop);
+        trial.trial =
+            Some(serde_json::json!({ "end": "interrupted", "why": "Ctrl-C", "isolation": "proxy" }));
+        for verdict in &mut trial.verdicts {
+            verdict.validity = Validity::Unknown;
+            verdict.why = "The trial was interrupted.".into();
+        }
+        trial
+    }
+
     /// Makes some read return the value before the latest one, and shows the operations that prove it.
     fn make_stale(&mut self) -> Anomaly {
         let operations = self.operations();

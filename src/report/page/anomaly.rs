@@ -1,5 +1,6 @@
 //! The anomaly: a sentence, the operations that prove it on a timeline, and the same as a table.
 
+use super::parts::{close_table, fault_class, fault_entries, open_table};
 use super::put;
 use crate::report::escape::esc;
 use crate::report::scale::{counted, counted_as, duration, seconds};
@@ -59,16 +60,14 @@ fn card(out: &mut String, number: usize, told: &ToldAnomaly) {
 }
 
 fn figure(out: &mut String, number: usize, scene: &Scene) {
-    put!(
-        out,
-        "<figure class=\"scene\">\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Timeline of the anomaly\">\n"
-    );
+    put!(out, "<figure class=\"scene\">\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" ");
+    put!(out, "aria-label=\"Timeline of the anomaly\">\n");
     svg(out, number, scene);
     put!(
         out,
-        "</div>\n<figcaption>One lane per process, one bar from each call to its end; a dashed bar with an arrow \
-         is in doubt and may take effect at any later time. Order from left to right is the order of the log, \
-         distances are not to scale."
+        "</div>\n<figcaption>One lane per process, one bar from each call to its end; a dashed bar with an \
+         arrow is in doubt and may take effect at any later time. Order from left to right is the order of the \
+         log, distances are not to scale."
     );
     if scene.began.is_some() {
         put!(out, " What ends left of the dashed red line was over before the guilty operation began.");
@@ -95,74 +94,66 @@ fn legend(out: &mut String, scene: &Scene) {
         }
     }
     put!(out, "<ul class=\"legend\" aria-label=\"Faults in force\">");
-    for kind in kinds {
-        put!(
-            out,
-            "<li><svg viewBox=\"0 0 18 12\" aria-hidden=\"true\"><rect width=\"18\" height=\"12\" class=\"{}\"/></svg>{} in force</li>",
-            super::charts::fault_class(kind),
-            esc(kind)
-        );
-    }
+    fault_entries(out, &kinds);
     put!(out, "</ul>\n");
 }
 
 fn svg(out: &mut String, number: usize, scene: &Scene) {
+    put!(out, "<svg id=\"scene-{number}\" width=\"{0:.0}\" height=\"{1:.0}\" ", scene.width, scene.height);
+    put!(out, "viewBox=\"0 0 {:.0} {:.0}\" role=\"img\" ", scene.width, scene.height);
     put!(
         out,
-        "<svg id=\"scene-{number}\" width=\"{w:.0}\" height=\"{h:.0}\" viewBox=\"0 0 {w:.0} {h:.0}\" role=\"img\" \
-         aria-labelledby=\"scene-title-{number}\">\n<title id=\"scene-title-{number}\">{} by {}; the table below lists them</title>\n",
+        "aria-labelledby=\"scene-title-{number}\">\n<title id=\"scene-title-{number}\">{} by {}; \
+         the table below lists them</title>\n",
         counted(scene.bars.len() as u64, "operation"),
         counted_as(scene.lanes.len() as u64, "process", "processes"),
-        w = scene.width,
-        h = scene.height,
     );
-    let floor = scene.floor();
-    for band in &scene.bands {
-        put!(
-            out,
-            "<rect class=\"band {}\" x=\"{:.1}\" y=\"4\" width=\"{:.1}\" height=\"{:.1}\"><title>{} in force</title></rect>\n",
-            super::charts::fault_class(&band.fault),
-            band.from,
-            band.until - band.from,
-            floor - 4.0,
-            esc(&band.fault)
-        );
-    }
-    for tick in &scene.ticks {
-        put!(
-            out,
-            "<line class=\"stem\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"22\" y2=\"{:.1}\"/><text class=\"tick\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>\n",
-            floor + 6.0,
-            floor + 20.0,
-            esc(&tick.text),
-            x = tick.x
-        );
-    }
-    for lane in &scene.lanes {
-        let middle = lane.y + BAR_HEIGHT / 2.0;
-        put!(
-            out,
-            "<line class=\"lane-line\" x1=\"{:.1}\" x2=\"{:.1}\" y1=\"{middle:.1}\" y2=\"{middle:.1}\"/>\
-             <text class=\"lane-name\" x=\"4\" y=\"{:.1}\">{}</text>\n",
-            scene.left,
-            scene.width - 8.0,
-            middle + 4.0,
-            esc(&lane.name)
-        );
-    }
-    if let Some(x) = scene.began {
-        put!(
-            out,
-            "<line class=\"began\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"18\" y2=\"{:.1}\"/><text class=\"began-name\" x=\"{:.1}\" y=\"14\" text-anchor=\"{}\">guilty call</text>\n",
-            floor + 6.0,
-            x,
-            if x > scene.width - 90.0 { "end" } else { "start" }
-        );
-    }
+    backdrop(out, scene);
     for bar in &scene.bars {
         draw_bar(out, scene, bar);
     }
     put!(out, "</svg>\n");
+}
+
+/// What stands behind the bars: shades, times, lanes, and where the guilty operation began.
+fn backdrop(out: &mut String, scene: &Scene) {
+    let floor = scene.floor();
+    for band in &scene.bands {
+        let (class, width) = (fault_class(&band.fault), band.until - band.from);
+        put!(out, "<rect class=\"band {class}\" x=\"{:.1}\" y=\"4\" width=\"{width:.1}\" ", band.from);
+        put!(out, "height=\"{:.1}\"><title>{} in force</title></rect>\n", floor - 4.0, esc(&band.fault));
+    }
+    for tick in &scene.ticks {
+        upright(out, "stem", tick.x, 22.0, floor + 6.0);
+        put!(
+            out,
+            "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
+            tick.x,
+            floor + 20.0,
+            esc(&tick.text)
+        );
+    }
+    for lane in &scene.lanes {
+        let middle = lane.y + BAR_HEIGHT / 2.0;
+        let (left, right) = (scene.left, scene.width - 8.0);
+        put!(
+            out,
+            "<line class=\"lane-line\" x1=\"{left:.1}\" x2=\"{right:.1}\" y1=\"{middle:.1}\" y2=\"{middle:.1}\"/>"
+        );
+        put!(out, "<text class=\"lane-name\" x=\"4\" y=\"{:.1}\">{}</text>\n", middle + 4.0, esc(&lane.name));
+    }
+    if let Some(x) = scene.began {
+        upright(out, "began", x, 18.0, floor + 6.0);
+        let anchor = if x > scene.width - 90.0 { "end" } else { "start" };
+        put!(
+            out,
+            "<text class=\"began-name\" x=\"{x:.1}\" y=\"14\" text-anchor=\"{anchor}\">guilty call</text>\n"
+        );
+    }
+}
+
+fn upright(out: &mut String, class: &str, x: f64, top: f64, bottom: f64) {
+    put!(out, "<line class=\"{class}\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top:.1}\" y2=\"{bottom:.1}\"/>");
 }
 
 fn draw_bar(out: &mut String, scene: &Scene, bar: &Bar) {
@@ -198,12 +189,9 @@ fn draw_bar(out: &mut String, scene: &Scene, bar: &Bar) {
 
 /// The operations as a table: the same evidence for those who do not see the picture.
 fn exhibits(out: &mut String, exhibits: &[Exhibit], caption: &str) {
-    put!(
-        out,
-        "<div class=\"scroll\"><table class=\"exhibits\">\n<caption>{caption}</caption>\n<thead><tr><th scope=\"col\">process</th>\
-         <th scope=\"col\">operation</th><th scope=\"col\" class=\"n\">called</th><th scope=\"col\" class=\"n\">took</th>\
-         <th scope=\"col\" class=\"n\">events</th></tr></thead>\n<tbody>\n"
-    );
+    let columns =
+        [("process", false), ("operation", false), ("called", true), ("took", true), ("events", true)];
+    open_table(out, "", caption, &columns);
     for exhibit in exhibits.iter().take(EXHIBITS_MAX) {
         let took = match (exhibit.done, exhibit.ended) {
             (Some(_), Some(ended)) => duration(ended.0.saturating_sub(exhibit.called.0)),
@@ -213,18 +201,13 @@ fn exhibits(out: &mut String, exhibits: &[Exhibit], caption: &str) {
             Some(done) => format!("{} – {done}", exhibit.call),
             None => format!("{} –", exhibit.call),
         };
-        put!(
-            out,
-            "<tr{}><th scope=\"row\">{}</th><td class=\"mono wide\">{}{}</td><td class=\"n\">{}</td><td class=\"n\">{took}</td>\
-             <td class=\"n\">{events}</td></tr>\n",
-            if exhibit.guilty { " class=\"guilty\"" } else { "" },
-            exhibit.process,
-            esc(&exhibit.text),
-            if exhibit.guilty { " <b>(guilty)</b>" } else { "" },
-            seconds(exhibit.called.0),
-        );
+        let (class, word) = if exhibit.guilty { (" class=\"guilty\"", " <b>(guilty)</b>") } else { ("", "") };
+        put!(out, "<tr{class}><th scope=\"row\">{}</th>", exhibit.process);
+        put!(out, "<td class=\"mono wide\">{}{word}</td>", esc(&exhibit.text));
+        put!(out, "<td class=\"n\">{}</td>", seconds(exhibit.called.0));
+        put!(out, "<td class=\"n\">{took}</td><td class=\"n\">{events}</td></tr>\n");
     }
-    put!(out, "</tbody>\n</table></div>\n");
+    close_table(out);
     if exhibits.len() > EXHIBITS_MAX {
         put!(out, "<p class=\"soft\">The first {EXHIBITS_MAX} of {}.</p>\n", exhibits.len());
     }

@@ -4,10 +4,11 @@
 //! reads the same axes as a wide screen. The single latencies are drawn by the script on a canvas over
 //! the same frame.
 
+use super::parts::{fault_class, fault_entries, legend_entry};
 use super::put;
 use crate::report::escape::esc;
 use crate::report::operations::Op;
-use crate::report::scale::{Decades, Linear, count, counted, duration, plain, seconds};
+use crate::report::scale::{Decades, Linear, count, counted, duration, plain};
 use crate::report::series::QUANTILE_NAMES;
 use crate::report::story::Story;
 
@@ -20,17 +21,6 @@ pub fn render(out: &mut String, story: &Story) {
     rates(out, story);
     open(out, story);
     put!(out, "</section>\n");
-}
-
-/// The class that colours a kind of fault.
-pub fn fault_class(kind: &str) -> &'static str {
-    match kind {
-        "partition" => "partition",
-        "kill" => "kill",
-        "pause" => "pause",
-        "clock" => "clock",
-        _ => "other",
-    }
 }
 
 /// At most this many functions have a panel of their own; the others share one.
@@ -63,23 +53,13 @@ pub fn latency_axis(story: &Story) -> Decades {
 fn shades_legend(out: &mut String, story: &Story) {
     put!(out, "<ul class=\"legend\" id=\"legend\" aria-label=\"Shades\">");
     let kinds = story.fault_kinds();
-    for kind in &kinds {
-        put!(
-            out,
-            "<li><svg viewBox=\"0 0 18 12\" aria-hidden=\"true\"><rect width=\"18\" height=\"12\" class=\"{}\"/></svg>{} in force</li>",
-            fault_class(kind),
-            esc(kind)
-        );
-    }
+    fault_entries(out, &kinds);
     if kinds.is_empty() {
         put!(out, "<li>no faults in this history</li>");
     }
     if !story.leaders.is_empty() {
-        put!(
-            out,
-            "<li><svg viewBox=\"0 0 18 12\" aria-hidden=\"true\"><path d=\"M9 0V12\" stroke=\"currentColor\" \
-             stroke-dasharray=\"3 3\"/></svg>a leader seen (node · term)</li>"
-        );
+        let mark = "<path d=\"M9 0V12\" stroke=\"currentColor\" stroke-dasharray=\"3 3\"/>";
+        legend_entry(out, mark, "a leader seen (node · term)");
     }
     put!(out, "</ul>\n");
 }
@@ -92,7 +72,7 @@ fn legend(out: &mut String, entries: &[(&str, &str)], dots: bool) {
         } else {
             format!("<path d=\"M0 6H18\" stroke-width=\"2.4\" class=\"s-{class}\"/>")
         };
-        put!(out, "<li><svg viewBox=\"0 0 18 12\" aria-hidden=\"true\">{mark}</svg>{name}</li>");
+        legend_entry(out, &mark, name);
     }
     put!(out, "</ul>\n");
 }
@@ -106,6 +86,9 @@ fn scatter(out: &mut String, story: &Story) {
     }
     legend(out, &entries, true);
     let panels = panels(story);
+    if panels.is_empty() {
+        put!(out, "<p class=\"soft\">There is no operation to draw.</p>\n");
+    }
     for (panel, (name, functions)) in panels.iter().enumerate() {
         let functions: Vec<String> = functions.iter().map(u16::to_string).collect();
         let low = if story.operations.functions.len() > 1 { " low" } else { "" };
@@ -113,7 +96,8 @@ fn scatter(out: &mut String, story: &Story) {
         frame(out, story, panel == 0, |out| decade_grid(out, axis));
         put!(
             out,
-            "<canvas class=\"scatter\" data-f=\"{}\" data-low=\"{}\" data-high=\"{}\" role=\"img\" aria-label=\"Latency of {} over time; quantiles follow\"></canvas>",
+            "<canvas class=\"scatter\" data-f=\"{}\" data-low=\"{}\" data-high=\"{}\" role=\"img\" \
+             aria-label=\"Latency of {} over time; quantiles follow\"></canvas>",
             functions.join(" "),
             axis.low,
             axis.high,
@@ -131,8 +115,8 @@ fn scatter(out: &mut String, story: &Story) {
     put!(
         out,
         "<figcaption>From call to completion, logarithmic, by the time of the call. {}</figcaption>\n\
-         <noscript><p class=\"noscript\">The script that draws single operations is off; <a href=\"latency-raw.png\">latency-raw.png</a> \
-         beside this file shows them.</p></noscript>\n</figure>\n",
+         <noscript><p class=\"noscript\">The script that draws single operations is off; \
+         <a href=\"latency-raw.png\">latency-raw.png</a> beside this file shows them.</p></noscript>\n</figure>\n",
         if story.drawn.len() < story.operations.all.len() {
             format!(
                 "Drawn: {} of {}.",
@@ -168,7 +152,8 @@ fn quantiles(out: &mut String, story: &Story) {
     time_labels(out, story);
     put!(
         out,
-        "</div><div class=\"ticks\"></div>\n<figcaption>Over windows of {}, logarithmic, by the time of the call.</figcaption>\n</figure>\n",
+        "</div><div class=\"ticks\"></div>\n<figcaption>Over windows of {}, logarithmic, by the time of the call.\
+         </figcaption>\n</figure>\n",
         duration(series.step)
     );
 }
@@ -195,7 +180,8 @@ fn rates(out: &mut String, story: &Story) {
     time_labels(out, story);
     put!(
         out,
-        "</div><div class=\"ticks\"></div>\n<figcaption>Counted when they end, over windows of {}.</figcaption>\n</figure>\n",
+        "</div><div class=\"ticks\"></div>\n<figcaption>Counted when they end, over windows of {}.\
+         </figcaption>\n</figure>\n",
         duration(series.step)
     );
 }
@@ -206,13 +192,14 @@ fn open(out: &mut String, story: &Story) {
     let axis = Linear::holding(f64::from(most), 4.0, 4);
     put!(
         out,
-        "<figure class=\"chart\" id=\"open\">\n<h3>Operations waiting for an answer</h3>\n<div class=\"plot low\" data-plot>"
+        "<figure class=\"chart\" id=\"open\">\n<h3>Operations waiting for an answer</h3>\n\
+         <div class=\"plot low\" data-plot>"
     );
     frame(out, story, true, |out| {
         linear_grid(out, axis);
         let mut path = String::from("M0 100");
         for (step, &open) in series.open.iter().enumerate() {
-            let until = place(story, (step as u64 + 1) * series.step);
+            let until = place(story, series.bounds(step).1);
             put!(&mut path, "V{:.2}H{:.2}", 100.0 - 100.0 * axis.place(f64::from(open)), 1000.0 * until);
         }
         put!(out, "<path class=\"area\" d=\"{path}V100Z\"/>");
@@ -221,7 +208,8 @@ fn open(out: &mut String, story: &Story) {
     time_labels(out, story);
     put!(
         out,
-        "</div><div class=\"ticks\"></div>\n<figcaption>The most at once in each window of {}.</figcaption>\n</figure>\n",
+        "</div><div class=\"ticks\"></div>\n<figcaption>The most at once in each window of {}.\
+         </figcaption>\n</figure>\n",
         duration(series.step)
     );
 }
@@ -259,17 +247,18 @@ fn leader_names(out: &mut String, story: &Story) {
             false => format!("{} · {}", leader.node, leader.term),
         };
         // On a wide screen a name takes about a twelfth of a plot, on a phone a quarter.
-        if x < free.0 || x > 0.95 {
+        if x < free.0 {
             continue;
         }
         let second = if x < free.1 { " second" } else { "" };
+        let end = if x > 0.82 { " end" } else { "" };
         free.0 = x + 0.075;
         if second.is_empty() {
             free.1 = x + 0.25;
         }
         put!(
             out,
-            "<span class=\"lead{second}\" style=\"left:{:.2}%\">{}</span>",
+            "<span class=\"lead{second}{end}\" style=\"left:{:.2}%\">{}</span>",
             100.0 * x,
             esc(&crate::report::escape::shorten(&text, 18))
         );
@@ -336,8 +325,9 @@ fn time_labels(out: &mut String, story: &Story) {
     for (i, at) in axis.ticks().enumerate() {
         put!(
             out,
-            "<span class=\"x{}\" style=\"left:{:.2}%\">{}</span>",
+            "<span class=\"x{}{}\" style=\"left:{:.2}%\">{}</span>",
             if i % 2 == 1 { " second" } else { "" },
+            if axis.place(at) > 0.97 { " end" } else { "" },
             100.0 * axis.place(at),
             time_label(at, axis.step)
         );
@@ -354,7 +344,8 @@ pub fn time_label(at: f64, step: f64) -> String {
     if at == 0.0 {
         return "0".to_owned();
     }
-    if step >= 1.0 { format!("{at:.0} s") } else { seconds((at * 1e9).round() as u64) }
+    let decimals = (-step.log10() - 1e-9).ceil().clamp(0.0, 9.0) as usize;
+    format!("{at:.decimals$} s")
 }
 
 fn place(story: &Story, nanos: u64) -> f64 {

@@ -6,7 +6,7 @@
 //! Numbers are LEB128; the stream is base64. About twelve bytes an operation, before its text.
 
 use super::put;
-use crate::report::escape::{base64, json_for_script};
+use crate::report::escape::{base64, json_for_script, shorten};
 use crate::report::story::Story;
 use serde_json::json;
 
@@ -17,9 +17,19 @@ pub fn render(out: &mut String, story: &Story) {
         .faults
         .iter()
         .filter(|fault| fault.until > fault.from)
-        .map(|fault| json!([fault.fault, fault.from, fault.until, fault.target, fault.hit]))
+        .map(|fault| {
+            let (kind, target) =
+                (shorten(&fault.fault, NAME_CHARS_MAX), shorten(&fault.target, NAME_CHARS_MAX));
+            json!([kind, fault.from, fault.until, target, fault.hit])
+        })
         .collect();
-    let leaders: Vec<_> = story.leaders.iter().map(|l| json!([l.time, l.node, l.term])).collect();
+    let leaders: Vec<_> = story
+        .leaders
+        .iter()
+        .map(|l| json!([l.time, shorten(&l.node, NAME_CHARS_MAX), shorten(&l.term, NAME_CHARS_MAX)]))
+        .collect();
+    let functions: Vec<String> =
+        story.operations.functions.iter().map(|name| shorten(name, NAME_CHARS_MAX)).collect();
     let lanes: Vec<String> = (0..story.operations.lanes).map(|lane| story.lane_name(lane)).collect();
     let anomalies: Vec<Vec<u32>> = story
         .anomalies
@@ -31,7 +41,7 @@ pub fn render(out: &mut String, story: &Story) {
         "end": story.end,
         "total": story.operations.all.len(),
         "count": story.drawn.len(),
-        "functions": story.operations.functions,
+        "functions": functions,
         "keys": keys,
         "lanes": lanes,
         "concurrency": story.concurrency,
@@ -49,6 +59,9 @@ pub fn render(out: &mut String, story: &Story) {
     );
     put!(out, "<script type=\"text/plain\" id=\"stream\">{}</script>\n", base64(&stream));
 }
+
+/// Names are cut to this length, and what cannot be seen in them is replaced.
+const NAME_CHARS_MAX: usize = 80;
 
 /// The stream, and the names of the keys that occur in it.
 fn encode(story: &Story) -> (Vec<u8>, Vec<&str>) {

@@ -12,10 +12,12 @@
 //! | `timeline` | the explorable timeline |
 //! | `tables` | cluster events, statistics, faults, how to run it again |
 //! | `data` | the operations as the script reads them |
+//! | `parts` | tables, legends, swatches |
 
 mod anomaly;
 pub mod charts;
 mod data;
+mod parts;
 mod tables;
 mod timeline;
 mod verdict;

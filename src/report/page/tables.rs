@@ -1,9 +1,11 @@
 //! The faults, the cluster, the statistics, and how to run it again, as tables.
 
+use super::parts::{close_table, fault_class, open_table, swatch};
 use super::put;
 use crate::report::escape::esc;
 use crate::report::faults::FaultRow;
 use crate::report::scale::{count, counted, counted_as, duration, seconds};
+use crate::report::series::QUANTILE_NAMES;
 use crate::report::statistics::Row;
 use crate::report::story::Story;
 
@@ -37,27 +39,29 @@ fn fault_table(out: &mut String, id: &str, caption: &str, faults: &[&FaultRow]) 
     if faults.is_empty() {
         return;
     }
-    put!(
-        out,
-        "<div class=\"scroll\"><table id=\"{id}\" class=\"tight\">\n<caption>{caption}</caption>\n<thead><tr><th scope=\"col\">fault</th><th scope=\"col\">target</th>\
-         <th scope=\"col\" class=\"n\">from</th><th scope=\"col\" class=\"n\">until</th><th scope=\"col\" class=\"n\">operations open</th>\
-         <th scope=\"col\">proof</th></tr></thead>\n<tbody>\n"
-    );
+    let columns = [
+        ("fault", false),
+        ("target", false),
+        ("from", true),
+        ("until", true),
+        ("operations open", true),
+        ("proof", false),
+    ];
+    open_table(out, id, caption, &columns);
     for fault in faults.iter().take(ROWS_MAX) {
         let until = if fault.healed { seconds(fault.until) } else { "not healed".to_owned() };
+        let swatch = swatch(fault_class(&fault.fault));
+        put!(out, "<tr><th scope=\"row\" class=\"kind\">{swatch} {}</th>", esc(&fault.fault));
         put!(
             out,
-            "<tr><th scope=\"row\" class=\"kind\"><svg width=\"10\" height=\"10\" aria-hidden=\"true\"><rect width=\"10\" height=\"10\" rx=\"2\" class=\"{}\"/></svg> {}</th>\
-             <td class=\"wide\">{}</td><td class=\"n\">{}</td><td class=\"n\">{until}</td><td class=\"n\">{}</td><td class=\"wide\">{}</td></tr>\n",
-            super::charts::fault_class(&fault.fault),
-            esc(&fault.fault),
+            "<td class=\"wide\">{}</td><td class=\"n\">{}</td>",
             esc(&fault.target),
-            seconds(fault.from),
-            count(fault.operations),
-            esc(&fault.proof)
+            seconds(fault.from)
         );
+        put!(out, "<td class=\"n\">{until}</td><td class=\"n\">{}</td>", count(fault.operations));
+        put!(out, "<td class=\"wide\">{}</td></tr>\n", esc(&fault.proof));
     }
-    put!(out, "</tbody>\n</table></div>\n");
+    close_table(out);
     capped(out, faults.len());
 }
 
@@ -71,65 +75,39 @@ fn cluster(out: &mut String, story: &Story) {
         let changes = counted_as(story.leaders.len() as u64 - 1, "change", "changes");
         put!(out, "<p>{changes} of leadership after the first leader was seen.</p>\n");
     }
-    put!(
-        out,
-        "<div class=\"scroll\"><table id=\"events\" class=\"tight\">\n<thead><tr><th scope=\"col\" class=\"n\">time</th><th scope=\"col\">event</th>\
-         <th scope=\"col\">what was seen</th></tr></thead>\n<tbody>\n"
-    );
+    open_table(out, "events", "", &[("time", true), ("event", false), ("what was seen", false)]);
     for event in story.events.iter().take(ROWS_MAX) {
-        put!(
-            out,
-            "<tr><td class=\"n\">{}</td><th scope=\"row\" class=\"kind\">{}</th><td class=\"wide\">{}</td></tr>\n",
-            seconds(event.time),
-            esc(&event.kind),
-            esc(&event.text)
-        );
+        put!(out, "<tr><td class=\"n\">{}</td>", seconds(event.time));
+        put!(out, "<th scope=\"row\" class=\"kind\">{}</th>", esc(&event.kind));
+        put!(out, "<td class=\"wide\">{}</td></tr>\n", esc(&event.text));
     }
-    put!(out, "</tbody>\n</table></div>\n");
+    close_table(out);
     capped(out, story.events.len());
     put!(out, "</section>\n");
 }
 
 fn statistics(out: &mut String, story: &Story) {
-    put!(
-        out,
-        "<section id=\"statistics\">\n<h2>Statistics</h2>\n<div class=\"scroll\"><table id=\"statistics-table\">\n<thead><tr><th scope=\"col\">whose</th>\
-         <th scope=\"col\" class=\"n\">operations</th><th scope=\"col\" class=\"n\">ok</th><th scope=\"col\" class=\"n\">fail</th>\
-         <th scope=\"col\" class=\"n\">info</th><th scope=\"col\" class=\"n\">never ended</th><th scope=\"col\" class=\"n\">median</th>\
-         <th scope=\"col\" class=\"n\">95 %</th><th scope=\"col\" class=\"n\">99 %</th><th scope=\"col\" class=\"n\">slowest</th></tr></thead>\n"
-    );
+    put!(out, "<section id=\"statistics\">\n<h2>Statistics</h2>\n");
+    let mut columns = vec![("whose", false)];
+    columns.extend(["operations", "ok", "fail", "info", "never ended"].map(|name| (name, true)));
+    columns.extend(QUANTILE_NAMES.map(|name| (name, true)));
+    open_table(out, "statistics-table", "", &columns);
     for (group, rows) in &story.statistics {
-        put!(out, "<tbody>\n");
-        for row in rows.iter().take(ROWS_MAX) {
-            statistics_row(out, group, row);
-        }
-        put!(out, "</tbody>\n");
+        rows.iter().take(ROWS_MAX).for_each(|row| statistics_row(out, group, row));
     }
-    put!(
-        out,
-        "</table></div>\n<p class=\"soft small\">Latencies are those of ok operations.</p>\n</section>\n"
-    );
+    close_table(out);
+    put!(out, "<p class=\"soft small\">Latencies are those of ok operations.</p>\n</section>\n");
 }
 
 fn statistics_row(out: &mut String, group: &str, row: &Row) {
-    let name = if row.name == "all" { String::new() } else { format!(" {}", row.name) };
-    put!(
-        out,
-        "<tr><th scope=\"row\"><span class=\"soft\">{group}</span>{}</th><td class=\"n\">{}</td>",
-        esc(&name),
-        count(row.count)
-    );
+    put!(out, "<tr><th scope=\"row\"><span class=\"soft\">{group}</span> {}</th>", esc(&row.name));
+    put!(out, "<td class=\"n\">{}</td>", count(row.count));
     for ended in row.ended {
         put!(out, "<td class=\"n\">{}</td>", count(ended));
     }
-    match row.latency {
-        Some(latency) => {
-            latency.iter().for_each(|&nanos| put!(out, "<td class=\"n\">{}</td>", duration(nanos)))
-        }
-        None => put!(
-            out,
-            "<td class=\"n\">–</td><td class=\"n\">–</td><td class=\"n\">–</td><td class=\"n\">–</td>"
-        ),
+    for q in 0..QUANTILE_NAMES.len() {
+        let latency = row.latency.map_or_else(|| "–".to_owned(), |latency| duration(latency[q]));
+        put!(out, "<td class=\"n\">{latency}</td>");
     }
     put!(out, "</tr>\n");
 }
@@ -142,8 +120,8 @@ fn again(out: &mut String, story: &Story) {
     }
     put!(
         out,
-        "<p class=\"soft small\">The same seed makes the same plan and schedule of faults; real processes and a real network do \
-         not repeat their timing.</p>\n"
+        "<p class=\"soft small\">The same seed makes the same plan and the same schedule of faults; real \
+         processes and a real network do not repeat their timing.</p>\n"
     );
     entries(out, "assumptions", "What was really used", &story.trial);
     entries(out, "plan", "Plan", &story.plan);
@@ -154,11 +132,11 @@ fn entries(out: &mut String, id: &str, caption: &str, entries: &[(String, String
     if entries.is_empty() {
         return;
     }
-    put!(out, "<div class=\"scroll\"><table id=\"{id}\">\n<caption>{caption}</caption>\n<tbody>\n");
+    open_table(out, id, caption, &[]);
     for (name, value) in entries {
         put!(out, "<tr><th scope=\"row\">{}</th><td class=\"wide\">{}</td></tr>\n", esc(name), esc(value));
     }
-    put!(out, "</tbody>\n</table></div>\n");
+    close_table(out);
 }
 
 fn capped(out: &mut String, rows: usize) {

@@ -1,5 +1,6 @@
 //! The explorable timeline: its frame and its controls; the script draws it.
 
+use super::parts::swatch;
 use super::put;
 use crate::report::escape::esc;
 use crate::report::scale::{count, counted};
@@ -21,23 +22,22 @@ pub fn render(out: &mut String, story: &Story) {
     }
     put!(
         out,
-        " One lane per slot, with its node. Drag to move, pinch or use the buttons to zoom; once it has the focus, \
-         the wheel zooms, <kbd>←</kbd> <kbd>→</kbd> move, <kbd>+</kbd> <kbd>−</kbd> zoom, <kbd>0</kbd> shows all, \
-         <kbd>n</kbd> <kbd>p</kbd> step through operations.</p>\n"
+        " One lane per slot, with its node. Drag to move, pinch or use the buttons to zoom; once it has the \
+         focus, the wheel zooms, <kbd>←</kbd> <kbd>→</kbd> move, <kbd>+</kbd> <kbd>−</kbd> zoom, \
+         <kbd>0</kbd> shows all, <kbd>n</kbd> <kbd>p</kbd> step through operations.</p>\n"
     );
     put!(
         out,
-        "<noscript><p class=\"noscript\">The script that draws the timeline is off; <a href=\"timeline.png\">timeline.png</a> \
-         beside this file shows it whole.</p></noscript>\n"
+        "<noscript><p class=\"noscript\">The script that draws the timeline is off; \
+         <a href=\"timeline.png\">timeline.png</a> beside this file shows it whole.</p></noscript>\n"
     );
     controls(out, story);
     put!(
         out,
-        "<div class=\"timeline-box\">\n<div id=\"explorer\">\
-         <canvas id=\"overview\" aria-hidden=\"true\"></canvas>\
-         <canvas id=\"lanes\" tabindex=\"0\" role=\"application\" aria-label=\"Timeline of operations\" aria-describedby=\"extent\"></canvas>\
-         </div>\n<div id=\"detail\" aria-live=\"polite\"><span class=\"soft\">Point at an operation, or tap it, to read it here.</span></div>\n\
-         </div>\n</section>\n"
+        "<div class=\"timeline-box\">\n<div id=\"explorer\"><canvas id=\"overview\" aria-hidden=\"true\"></canvas>\
+         <canvas id=\"lanes\" tabindex=\"0\" role=\"application\" aria-label=\"Timeline of operations\" \
+         aria-describedby=\"extent\"></canvas></div>\n<div id=\"detail\" aria-live=\"polite\">\
+         <span class=\"soft\">Point at an operation, or tap it, to read it here.</span></div>\n</div>\n</section>\n"
     );
 }
 
@@ -51,11 +51,8 @@ fn controls(out: &mut String, story: &Story) {
     );
     put!(out, "<fieldset id=\"filter-outcome\"><legend>outcome</legend>");
     for outcome in ["ok", "fail", "info", "open"] {
-        put!(
-            out,
-            "<label><input type=\"checkbox\" value=\"{outcome}\" checked><svg width=\"10\" height=\"10\" aria-hidden=\"true\">\
-             <rect width=\"10\" height=\"10\" rx=\"2\" class=\"d-{outcome}\"/></svg>{outcome}</label>"
-        );
+        let swatch = swatch(&format!("d-{outcome}"));
+        put!(out, "<label><input type=\"checkbox\" value=\"{outcome}\" checked>{swatch}{outcome}</label>");
     }
     put!(out, "</fieldset>\n<fieldset id=\"filter-f\"><legend>function</legend>");
     if story.operations.functions.len() <= FUNCTIONS_AS_BOXES_MAX {
@@ -67,8 +64,10 @@ fn controls(out: &mut String, story: &Story) {
     }
     put!(
         out,
-        "</fieldset>\n<label class=\"field\"><span class=\"name\">process</span><input type=\"text\" id=\"filter-process\" inputmode=\"numeric\" placeholder=\"all\"></label>\n\
-         <label class=\"field\"><span class=\"name\">key</span><input type=\"text\" id=\"filter-key\" list=\"keys\" placeholder=\"all\"></label>\n\
+        "</fieldset>\n<label class=\"field\"><span class=\"name\">process</span>\
+         <input type=\"text\" id=\"filter-process\" inputmode=\"numeric\" placeholder=\"all\"></label>\n\
+         <label class=\"field\"><span class=\"name\">key</span>\
+         <input type=\"text\" id=\"filter-key\" list=\"keys\" placeholder=\"all\"></label>\n\
          <datalist id=\"keys\"></datalist>\n<output id=\"shown\"></output>\n</form>\n"
     );
 }

@@ -1,5 +1,6 @@
 //! The answer first: valid, unknown or invalid, why, and what each checker said.
 
+use super::parts::{close_table, open_table};
 use super::put;
 use crate::report::escape::{esc, shorten};
 use crate::report::scale::counted;
@@ -37,11 +38,7 @@ fn checkers(out: &mut String, verdicts: &[Verdict]) {
     if verdicts.is_empty() {
         return;
     }
-    put!(
-        out,
-        "<div class=\"scroll\"><table id=\"checkers\">\n<thead><tr><th scope=\"col\">checker</th>\
-         <th scope=\"col\">answer</th><th scope=\"col\">why</th></tr></thead>\n<tbody>\n"
-    );
+    open_table(out, "checkers", "", &[("checker", false), ("answer", false), ("why", false)]);
     for verdict in verdicts {
         let class = class(verdict.validity);
         put!(
@@ -57,7 +54,7 @@ fn checkers(out: &mut String, verdicts: &[Verdict]) {
         figures(out, verdict);
         put!(out, "</td></tr>\n");
     }
-    put!(out, "</tbody>\n</table></div>\n");
+    close_table(out);
 }
 
 /// A verdict's figures, folded away: their names are the checkers' own.
@@ -105,23 +102,14 @@ fn class(validity: Validity) -> &'static str {
 }
 
 /// The answer as a sign, so that colour is not all that tells it.
-fn sign(validity: Validity) -> &'static str {
-    match validity {
-        Validity::Valid => {
-            "<svg viewBox=\"0 0 24 24\" aria-hidden=\"true\"><circle cx=\"12\" cy=\"12\" r=\"11\" fill=\"none\" \
-             stroke=\"currentColor\" stroke-width=\"2\"/><path d=\"M7 12.5l3.4 3.4L17 9\" fill=\"none\" \
-             stroke=\"currentColor\" stroke-width=\"2.4\"/></svg>"
-        }
-        Validity::Unknown => {
-            "<svg viewBox=\"0 0 24 24\" aria-hidden=\"true\"><circle cx=\"12\" cy=\"12\" r=\"11\" fill=\"none\" \
-             stroke=\"currentColor\" stroke-width=\"2\"/><path d=\"M9 9.4a3 3 0 1 1 4.4 2.7c-.9.5-1.4 1-1.4 2\" \
-             fill=\"none\" stroke=\"currentColor\" stroke-width=\"2.2\"/><circle cx=\"12\" cy=\"17.4\" r=\"1.4\" \
-             fill=\"currentColor\"/></svg>"
-        }
-        Validity::Invalid => {
-            "<svg viewBox=\"0 0 24 24\" aria-hidden=\"true\"><circle cx=\"12\" cy=\"12\" r=\"11\" fill=\"none\" \
-             stroke=\"currentColor\" stroke-width=\"2\"/><path d=\"M8 8l8 8M16 8l-8 8\" fill=\"none\" \
-             stroke=\"currentColor\" stroke-width=\"2.4\"/></svg>"
-        }
-    }
+fn sign(validity: Validity) -> String {
+    let strokes = match validity {
+        Validity::Valid => "<path d=\"M7 12.5l3.4 3.4L17 9\"/>",
+        Validity::Unknown => "<path d=\"M9 9.4a3 3 0 1 1 4.4 2.7c-.9.5-1.4 1-1.4 2M12 16.6v1.6\"/>",
+        Validity::Invalid => "<path d=\"M8 8l8 8M16 8l-8 8\"/>",
+    };
+    format!(
+        "<svg viewBox=\"0 0 24 24\" aria-hidden=\"true\" fill=\"none\" stroke=\"currentColor\" \
+         stroke-width=\"2.2\"><circle cx=\"12\" cy=\"12\" r=\"10.8\"/>{strokes}</svg>"
+    )
 }

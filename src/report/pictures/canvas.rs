@@ -266,6 +266,23 @@ impl Brush<'_> {
     }
 }
 
+impl Brush<'_> {
+    /// Bold text on a white ground, readable over marks.
+    pub fn label(
+        &mut self,
+        at: (f64, f64),
+        words: &str,
+        colour: RGBColor,
+        align: Align,
+    ) -> Result<(), String> {
+        const SIZE: f64 = 13.0;
+        let width = width_of(words, SIZE) * 1.1 + 6.0;
+        let left = if align == Align::End { at.0 - width + 3.0 } else { at.0 - 3.0 };
+        self.fill((left, at.1 - 8.0), (left + width, at.1 + 8.0), WHITE, 0.85)?;
+        self.text(at, words, SIZE, Face::Bold, colour, align)
+    }
+}
+
 /// How wide text will be, in pixels of the finished picture.
 pub fn width_of(words: &str, size: f64) -> f64 {
     let font = (SANS, size * f64::from(SCALE)).into_font();

@@ -51,7 +51,7 @@ pub fn raw(story: &Story) -> Result<Picture, String> {
     Ok(canvas.finish())
 }
 
-/// What is rare is drawn last, so that what is common cannot hide it.
+/// Ok and fail lie in the order of time, so that neither hides the other; what is in doubt is on top.
 fn points(
     brush: &mut super::canvas::Brush<'_>,
     story: &Story,
@@ -64,19 +64,19 @@ fn points(
     let at = |op: &crate::report::operations::Op| {
         op.took().map(|took| (area.x(place(story, op.called)), area.y(axis.place(took))))
     };
-    for outcome in [Outcome::Ok, Outcome::Fail, Outcome::Info] {
-        let colour = colour::OUTCOMES[outcome as usize];
-        let strength = if outcome == Outcome::Ok { strength } else { 0.9 };
+    for doubt in [false, true] {
+        let strength = if doubt { 0.9 } else { strength };
         let of = story.drawn.iter().map(|&i| &story.operations.all[i as usize]);
-        for op in of.filter(|op| op.outcome == outcome && functions.contains(&op.f)) {
+        for op in of.filter(|op| (op.outcome >= Outcome::Info) == doubt && functions.contains(&op.f)) {
             let Some((x, y)) = at(op) else { continue };
+            let colour = colour::OUTCOMES[op.outcome as usize];
             brush.fill((x - size, y - size), (x + size, y + size), colour, strength)?;
         }
     }
     for op in story.operations.all.iter().filter(|op| op.role == Role::Guilty && functions.contains(&op.f)) {
         let Some(centre) = at(op) else { continue };
         brush.disc(centre, 6.0, colour::GUILTY)?;
-        brush.text((centre.0 + 10.0, centre.1), "guilty", 13.0, Face::Bold, colour::GUILTY, Align::Start)?;
+        brush.label((centre.0 + 11.0, centre.1), "guilty", colour::GUILTY, Align::Start)?;
     }
     Ok(())
 }

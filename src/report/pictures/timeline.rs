@@ -37,36 +37,45 @@ pub fn draw(story: &Story) -> Result<Picture, String> {
     Ok(canvas.finish())
 }
 
-/// What share of a pixel's time each outcome took: many short operations darken it, as they should.
+/// One mark every half pixel of a lane: in doubt if any operation there is, else fail or ok, whichever is
+/// more.
 fn marks(brush: &mut Brush<'_>, story: &Story, area: Area, pitch: f64) -> Result<(), String> {
     let inset = if pitch > 8.0 { 2.0 } else { pitch * 0.15 };
     let columns = (area.right - area.left) as usize * 2;
-    let lanes = story.operations.lanes as usize;
-    // The worst outcome of each half pixel of each lane; zero is nothing.
-    let mut worst = vec![0u8; columns * lanes];
+    let mut counts = vec![[0u32; 4]; columns * story.operations.lanes as usize];
     for op in &story.operations.all {
-        let share = |time: u64| (place(story, time) * columns as f64) as usize;
-        let from = share(op.called).min(columns - 1);
-        let until = share(op.ended.unwrap_or(story.end)).clamp(from, columns - 1);
-        for cell in &mut worst[op.lane as usize * columns..][from..=until] {
-            *cell = (*cell).max(op.outcome as u8 + 1);
+        let column = |time: u64| (place(story, time) * columns as f64) as usize;
+        let from = column(op.called).min(columns - 1);
+        let until = column(op.ended.unwrap_or(story.end)).clamp(from, columns - 1);
+        for cell in &mut counts[op.lane as usize * columns..][from..=until] {
+            cell[op.outcome as usize] += 1;
         }
     }
-    for lane in 0..lanes {
+    for (lane, cells) in counts.chunks(columns).enumerate() {
         let y = area.top + lane as f64 * pitch;
-        let cells = &worst[lane * columns..][..columns];
+        let x = |column: usize| area.left + column as f64 / 2.0;
         let mut from = 0;
-        while from < columns {
-            let until = from + cells[from..].iter().take_while(|&&cell| cell == cells[from]).count();
-            if cells[from] > 0 {
-                let colour = colour::OUTCOMES[usize::from(cells[from] - 1)];
-                let x = |column: usize| area.left + column as f64 / 2.0;
-                brush.fill((x(from), y + inset), (x(until), y + pitch - inset), colour, 0.8)?;
+        for run in cells.chunk_by(|a, b| mark(a) == mark(b)) {
+            if let Some(outcome) = mark(&run[0]) {
+                let (left, right) = (x(from), x(from + run.len()));
+                let colour = colour::OUTCOMES[outcome];
+                brush.fill((left, y + inset), (right, y + pitch - inset), colour, 0.8)?;
             }
-            from = until;
+            from += run.len();
         }
     }
     Ok(())
+}
+
+/// Which outcome stands for all in one place.
+fn mark([ok, fail, info, open]: &[u32; 4]) -> Option<usize> {
+    match (open, info, fail, ok) {
+        (1.., _, _, _) => Some(3),
+        (_, 1.., _, _) => Some(2),
+        (_, _, 1.., _) => Some(usize::from(fail >= ok)),
+        (_, _, _, 1..) => Some(0),
+        _ => None,
+    }
 }
 
 /// Where to look: a mark at each guilty operation.
@@ -76,10 +85,7 @@ fn guilty(brush: &mut Brush<'_>, story: &Story, area: Area, pitch: f64) -> Resul
         let y = area.top + f64::from(op.lane) * pitch;
         brush.polygon(&[(x, y + 1.0), (x - 8.0, y - 12.0), (x + 8.0, y - 12.0)], colour::GUILTY)?;
         let (anchor, align) = if x > area.right - 70.0 { (-12.0, Align::End) } else { (12.0, Align::Start) };
-        let back = super::canvas::width_of("guilty", 13.0) + 6.0;
-        let left = if align == Align::End { x + anchor - back } else { x + anchor - 3.0 };
-        brush.fill((left, y - 15.0), (left + back, y + 1.0), plotters::style::WHITE, 0.85)?;
-        brush.text((x + anchor, y - 7.0), "guilty", 13.0, Face::Bold, colour::GUILTY, align)?;
+        brush.label((x + anchor, y - 7.0), "guilty", colour::GUILTY, align)?;
     }
     Ok(())
 }
