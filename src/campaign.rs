@@ -4,9 +4,10 @@
 //! ([`crate::plan`]). Unknown keys and bad values are errors that name file, line and key, and nothing
 //! starts.
 
+use crate::host::IsolationRequest;
 use crate::quantity::{Bytes, Concurrency, Span};
 use elenchus_nemeses::FaultName;
-use elenchus_reference::bug::Bug;
+use elenchus_reference::bug::{Bug, UnknownBug};
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -20,18 +21,6 @@ pub enum Values {
     Unique,
     /// Five values again and again: the hard case for a checker.
     Small,
-}
-
-/// How the nodes are kept apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum IsolationChoice {
-    /// Namespaces where the machine allows them, else the proxy.
-    Auto,
-    /// A network namespace a node, or an error.
-    Namespaces,
-    /// Loopback ports with a proxy on each link.
-    Proxy,
 }
 
 /// A campaign as written. [`crate::plan::Plan`] is the same with every choice made.
@@ -103,10 +92,10 @@ pub struct Campaign {
     #[serde(default)]
     pub test_count: Option<u32>,
 
-    /// How the nodes are kept apart
-    #[arg(long, value_enum)]
+    /// How the nodes are kept apart: auto, namespaces or proxy
+    #[arg(long)]
     #[serde(default)]
-    pub isolation: Option<IsolationChoice>,
+    pub isolation: Option<IsolationRequest>,
 
     /// First of the ports that nodes use where the proxy isolates them; free ones are chosen if left out
     #[arg(long, value_name = "PORT")]
@@ -257,22 +246,8 @@ impl FromStr for Faults {
     fn from_str(text: &str) -> Result<Faults, String> {
         match text.trim() {
             "all" => Ok(Faults::All),
-            "none" | "" => Ok(Faults::Named(Vec::new())),
-            list => Faults::named(list.split(',').map(str::trim)),
+            list => elenchus_nemeses::parse(list).map(Faults::Named).map_err(|e| e.to_string()),
         }
-    }
-}
-
-impl Faults {
-    fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Faults, String> {
-        let mut faults = Vec::new();
-        for name in names {
-            let fault: FaultName = name.parse().map_err(|e| format!("{e}"))?;
-            if !faults.contains(&fault) {
-                faults.push(fault);
-            }
-        }
-        Ok(Faults::Named(faults))
     }
 }
 
@@ -280,7 +255,7 @@ impl FromStr for BugName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<BugName, String> {
-        text.trim().parse().map(BugName).map_err(|e| format!("{e}"))
+        text.trim().parse().map(BugName).map_err(|e: UnknownBug| e.to_string())
     }
 }
 
@@ -307,7 +282,7 @@ impl FromLoose for Faults {
         text.parse()
     }
     fn from_list(items: Vec<String>) -> Result<Faults, String> {
-        Faults::named(items.iter().map(String::as_str))
+        if items.is_empty() { Ok(Faults::Named(Vec::new())) } else { items.join(",").parse() }
     }
 }
 

@@ -11,10 +11,19 @@
 //! | [`report`] | verdicts to pages and pictures |
 //! | [`store`] | what each stage leaves for the next |
 
+pub mod bundled;
+pub mod campaign;
+pub mod cli;
 pub mod exit;
 pub mod host;
+pub mod judge;
+pub mod live;
+pub mod plan;
+pub mod progress;
 pub mod quantity;
+pub mod registry;
 pub mod report;
 pub mod runner;
 pub mod store;
+pub mod trial;
 pub mod utc;

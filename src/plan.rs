@@ -3,7 +3,8 @@
 //! Pure in (campaign, seed). What the machine cannot do or the system cannot suffer is refused here, by
 //! name; only whether namespaces are allowed is found out at provisioning.
 
-use crate::campaign::{BugName, Campaign, Faults, IsolationChoice, Values};
+use crate::campaign::{BugName, Campaign, Faults, Values};
+use crate::host::IsolationRequest;
 use crate::quantity::{Bytes, Concurrency, Span};
 use crate::registry::{self, SystemEntry};
 use elenchus_core::process::NodeId;
@@ -55,7 +56,7 @@ pub struct TrialPlan {
     /// Fixes every choice above and below.
     pub seed: Seed,
     /// How the nodes are kept apart.
-    pub isolation: IsolationChoice,
+    pub isolation: IsolationRequest,
     /// First port of the nodes under the proxy.
     pub port_base: Option<u16>,
     /// The mistakes that the nodes make.
@@ -110,13 +111,16 @@ impl TrialPlan {
         let workload = campaign.workload.clone().unwrap_or_else(|| "register".into());
         if !registry::workload_names().contains(&workload.as_str()) {
             let known = registry::workload_names().join(", ");
-            return Err(impossible("workload", format!("there is no workload `{workload}`; there are {known}")));
+            return Err(impossible(
+                "workload",
+                format!("there is no workload `{workload}`; there are {known}"),
+            ));
         }
         let nodes: Vec<NodeId> = match &campaign.nodes {
             Some(nodes) => nodes.0.iter().map(|name| NodeId::new(name)).collect(),
             None => NodeId::numbered(5),
         };
-        let (nemesis, nemesis_named) = faults(campaign, system)?;
+        let (nemesis, nemesis_named) = faults(campaign, system, nodes.len())?;
         let time_limit = campaign.time_limit.unwrap_or(Span(Duration::from_secs(20)));
         Ok(TrialPlan {
             name: name(campaign, &workload)?,
@@ -127,7 +131,7 @@ impl TrialPlan {
             timeout: campaign.timeout.unwrap_or(Span(Duration::from_secs(3))),
             final_limit: Span(Duration::from_secs(30)),
             nemesis_interval: interval(campaign)?,
-            isolation: campaign.isolation.unwrap_or(IsolationChoice::Auto),
+            isolation: campaign.isolation.unwrap_or(IsolationRequest::Auto),
             port_base: port_base(campaign, nodes.len())?,
             bugs: bugs(campaign, system)?,
             require_recovery: campaign.require_recovery,
@@ -164,7 +168,10 @@ fn name(campaign: &Campaign, workload: &str) -> Result<String, Impossible> {
 fn concurrency(campaign: &Campaign, nodes: u32) -> Result<u32, Impossible> {
     let concurrency = campaign.concurrency.unwrap_or(Concurrency::PerNode(2)).of(nodes);
     if concurrency > 10_000 {
-        return Err(impossible("concurrency", format!("{concurrency} open operations are too many: at most 10000")));
+        return Err(impossible(
+            "concurrency",
+            format!("{concurrency} open operations are too many: at most 10000"),
+        ));
     }
     Ok(concurrency)
 }
@@ -186,24 +193,39 @@ fn interval(campaign: &Campaign) -> Result<Span, Impossible> {
     Ok(interval)
 }
 
-fn faults(campaign: &Campaign, system: &SystemEntry) -> Result<(Vec<FaultName>, bool), Impossible> {
-    match campaign.nemesis.as_ref().unwrap_or(&Faults::All) {
-        Faults::All => Ok((system.faults.to_vec(), campaign.nemesis.is_some() && !system.faults.is_empty())),
-        Faults::Named(named) => match named.iter().find(|fault| !system.faults.contains(fault)) {
-            Some(fault) => Err(impossible(
-                "nemesis",
-                format!("the system `{}` cannot suffer `{fault}`; it can suffer: {}", system.name, system.suffers()),
-            )),
-            None => Ok((named.clone(), true)),
-        },
+fn faults(
+    campaign: &Campaign,
+    system: &SystemEntry,
+    nodes: usize,
+) -> Result<(Vec<FaultName>, bool), Impossible> {
+    let fits = |fault: &FaultName| fault.nodes_min() <= nodes;
+    let named = match campaign.nemesis.as_ref().unwrap_or(&Faults::All) {
+        Faults::All => return Ok((system.faults.iter().copied().filter(fits).collect(), false)),
+        Faults::Named(named) => named,
+    };
+    if let Some(fault) = named.iter().find(|fault| !system.faults.contains(fault)) {
+        let what = format!(
+            "the system `{}` cannot suffer `{fault}`; it can suffer: {}",
+            system.name,
+            system.suffers()
+        );
+        return Err(impossible("nemesis", what));
     }
+    if let Some(fault) = named.iter().find(|fault| !fits(fault)) {
+        let what = format!("`{fault}` needs {} nodes or more; there are {nodes}", fault.nodes_min());
+        return Err(impossible("nemesis", what));
+    }
+    Ok((named.clone(), true))
 }
 
 fn port_base(campaign: &Campaign, nodes: usize) -> Result<Option<u16>, Impossible> {
     let Some(base) = campaign.port_base else { return Ok(None) };
     let end = usize::from(base) + nodes;
     if base < 1024 || end > 65_536 {
-        return Err(impossible("port-base", format!("{nodes} nodes from port {base} on do not fit 1024..=65535")));
+        return Err(impossible(
+            "port-base",
+            format!("{nodes} nodes from port {base} on do not fit 1024..=65535"),
+        ));
     }
     for port in base..=(end - 1) as u16 {
         // Bound and dropped at once: nothing listens there, nothing stays.
@@ -217,7 +239,7 @@ fn bugs(campaign: &Campaign, system: &SystemEntry) -> Result<Vec<String>, Imposs
     if !campaign.bug.is_empty() && system.name != "bundled" {
         return Err(impossible("bug", "only the bundled system can be told to make mistakes"));
     }
-    Ok(campaign.bug.iter().map(|BugName(bug)| bug.to_string()).collect())
+    Ok(campaign.bug.iter().map(|BugName(bug)| bug.name().to_owned()).collect())
 }
 
 /// The command that runs this one trial again.
@@ -240,10 +262,10 @@ fn again(campaign: &Campaign, seed: Seed, file: Option<&str>) -> String {
     flag("timeout", campaign.timeout.map(|s| s.to_string()));
     flag("nemesis", campaign.nemesis.as_ref().map(nemesis_text));
     flag("nemesis-interval", campaign.nemesis_interval.map(|s| s.to_string()));
-    flag("isolation", campaign.isolation.map(|i| format!("{i:?}").to_lowercase()));
+    flag("isolation", campaign.isolation.map(|i| i.to_string()));
     flag("port-base", campaign.port_base.map(|p| p.to_string()));
     for BugName(bug) in &campaign.bug {
-        flag("bug", Some(bug.to_string()));
+        flag("bug", Some(bug.name().to_owned()));
     }
     flag("check-timeout", campaign.check_timeout.map(|s| s.to_string()));
     flag("check-memory", campaign.check_memory.map(|b| b.to_string()));
@@ -280,7 +302,10 @@ mod tests {
     fn a_campaign_without_a_word_is_the_main_job() {
         let plan = Plan::of(&Campaign::default(), 7, None).expect("the default can be planned");
         let trial = &plan.trials[0];
-        assert_eq!((trial.nodes.len(), trial.workload.as_str(), trial.system.as_str()), (5, "register", "bundled"));
+        assert_eq!(
+            (trial.nodes.len(), trial.workload.as_str(), trial.system.as_str()),
+            (5, "register", "bundled")
+        );
         assert_eq!(trial.nemesis.len(), 4);
         assert_eq!(trial.time_limit.0, Duration::from_secs(20));
         assert_eq!(trial.again, "elenchus test --seed 7");
@@ -289,14 +314,16 @@ mod tests {
     #[test]
     fn the_same_campaign_and_seed_give_the_same_plan_byte_for_byte() {
         let campaign = Campaign { test_count: Some(3), ..Campaign::default() };
-        let text = |seed| serde_json::to_string(&Plan::of(&campaign, seed, None).expect("plannable")).expect("json");
+        let text =
+            |seed| serde_json::to_string(&Plan::of(&campaign, seed, None).expect("plannable")).expect("json");
         assert_eq!(text(1), text(1));
         assert_ne!(text(1), text(2));
     }
 
     #[test]
     fn what_a_system_cannot_suffer_is_refused_by_name() {
-        let campaign = Campaign { system: Some("memory".into()), nemesis: "kill".parse().ok(), ..Campaign::default() };
+        let campaign =
+            Campaign { system: Some("memory".into()), nemesis: "kill".parse().ok(), ..Campaign::default() };
         let refused = Plan::of(&campaign, 1, None).expect_err("memory cannot be killed");
         assert!(refused.key == "nemesis" && refused.what.contains("kill"), "{refused}");
     }

@@ -124,37 +124,38 @@ fn in_memory<W: Workload>(
 fn on_ground<W: Workload>(
     workload: Rc<W>,
     plan: &TrialPlan,
-    mut ground: host::Ground,
+    ground: host::Ground,
     folder: &Path,
     record: &mut TrialRecord,
 ) -> Result<End, Failed> {
+    // Standard error, so that `--json` leaves standard output to machines.
+    eprintln!("isolation: {}", ground.isolation);
     let runtime = runtime()?;
-    let interrupts = ground.take_interrupts();
     let system: Rc<dyn System> = Rc::new(bundled::system(plan, &ground, folder).map_err(Failed::Setup)?);
+    let host::Ground { supervisor, links, mut interrupts, .. } = ground;
     record.assumptions = system.assumptions().lines;
     keep_record(folder, record)?;
     let cluster = {
         let _inside = runtime.enter();
-        Rc::new(LiveCluster::new(plan.nodes.clone(), system.clone(), ground, folder).map_err(Failed::Setup)?)
+        Rc::new(
+            LiveCluster::new(plan.nodes.clone(), system.clone(), supervisor, links, folder)
+                .map_err(Failed::Setup)?,
+        )
     };
     let connector: Rc<dyn Connector> = Rc::new(SystemConnector(system.clone()));
     let mut world =
         LiveWorld::new(runtime, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
     let mut setup = SetupLog::create(folder)?;
-    let mut interrupts = Some(interrupts);
     let up = {
         let (cluster, system) = (cluster.clone(), system.clone());
-        let setup = &mut setup;
-        let asked = &mut interrupts;
+        let (setup, interrupts) = (&mut setup, &mut interrupts);
         world.block_on(async move {
-            let coming = come_up(&cluster, &*system, plan, setup);
-            let stop = asked.as_mut().expect("nobody took it yet");
             tokio::select! {
-                up = tokio::time::timeout(SETUP_LIMIT, coming) => match up {
+                up = tokio::time::timeout(SETUP_LIMIT, come_up(&cluster, &*system, plan, setup)) => match up {
                     Ok(up) => up.map(|()| true),
                     Err(_) => Err(Failed::Setup(format!("not within {SETUP_LIMIT:?}; see its logs"))),
                 },
-                () = stop.first() => Ok(false),
+                _ = interrupts.next() => Ok(false),
             }
         })?
     };
@@ -162,9 +163,10 @@ fn on_ground<W: Workload>(
         return Ok(End::Interrupted);
     }
     world.block_on(prepare(&*workload, &*connector, plan))?;
-    let mut stop = interrupts.take().expect("nobody took it yet");
-    let mut world =
-        world.with_cluster(cluster.clone()).interrupted_by(async move { stop.first().await });
+    let mut world = world.with_cluster(cluster.clone()).interrupted_by(async move {
+        // An error means that the outer process is gone: an end as well.
+        let _ = interrupts.next().await;
+    });
     let end = drive(&*workload, plan, folder, record, &mut world);
     for trouble in world.heal_all() {
         setup.line(&format!("healing: {trouble}"));
@@ -241,7 +243,9 @@ async fn prepare<W: Workload>(
         };
         match prepared.await {
             Ok(()) => return Ok(()),
-            Err(why) if tries == 0 => return Err(Failed::Setup(format!("{} on {}: {why}", workload.name(), plan.nodes[0]))),
+            Err(why) if tries == 0 => {
+                return Err(Failed::Setup(format!("{} on {}: {why}", workload.name(), plan.nodes[0])));
+            }
             Err(_) => {
                 tries -= 1;
                 tokio::time::sleep(Duration::from_millis(500)).await;
@@ -260,13 +264,17 @@ fn drive<W: Workload>(
 ) -> Result<End, Failed> {
     let path = folder.join(file::HISTORY);
     let log = Log::create(&path, &header(plan, record)).map_err(|error| Failed::Folder { path, error })?;
-    let shape =
-        Shape { seed: plan.seed.stream("clients"), concurrency: plan.concurrency, nodes: plan.nodes.len() as u32 };
+    let shape = Shape {
+        seed: plan.seed.stream("clients"),
+        concurrency: plan.concurrency,
+        nodes: plan.nodes.len() as u32,
+    };
     let limits = Limits { operation: plan.timeout.0, fault: elenchus_core::fault::FAULT_TIMEOUT };
     let mut progress = Progress::new(false);
     let last = Rc::new(RefCell::new(workload.final_generator(&shape)));
     let mut main = Both { first: main_generator(workload, plan, &shape), second: last.clone() };
-    let mut runner = Runner::new(workload, world, &mut progress, log, plan.concurrency, limits);
+    let mut runner = Runner::new(workload, world, &mut progress, log, plan.concurrency, limits)
+        .seeded(plan.seed.stream("slots"));
     let mut end = runner.run(&mut main)?;
     runner.heal_all()?;
     if end == End::Completed {
@@ -290,14 +298,15 @@ fn main_generator<W: Workload>(workload: &W, plan: &TrialPlan, shape: &Shape) ->
     if plan.nemesis.is_empty() {
         return work;
     }
-    let schedule = Schedule::new(ScheduleOptions {
+    let schedule = Schedule::new(&ScheduleOptions {
         faults: plan.nemesis.clone(),
         interval: plan.nemesis_interval.0,
         nodes: plan.nodes.clone(),
         seed: plan.seed.stream("nemesis"),
         until: limit,
+        primaries: true,
     });
-    generator::any(vec![schedule.nemesis().boxed(), work])
+    generator::any(vec![schedule.nemesis().boxed(), work]).boxed()
 }
 
 fn header(plan: &TrialPlan, record: &TrialRecord) -> Header {

@@ -2,7 +2,7 @@
 
 use super::{StoreArgs, broken, usage};
 use crate::exit::Exit;
-use crate::host::journal;
+use crate::host::{Healed, heal};
 use crate::store::{file, is_trial};
 use clap::Args;
 use std::path::PathBuf;
@@ -29,19 +29,24 @@ pub fn run(args: &HealArgs) -> Exit {
         },
     };
     let mut exit = Exit::Valid;
-    let mut healed = 0;
+    let mut found = false;
     for folder in folders.iter().filter(|folder| folder.join(file::JOURNAL).is_file()) {
-        match journal::heal(folder) {
-            Ok(what) => {
-                for line in what.lines() {
-                    println!("{}: {line}", folder.display());
-                    healed += 1;
-                }
+        let what = match heal(folder) {
+            Ok(Healed::Already) => continue,
+            Ok(Healed::Running { pid }) => format!("still runs, as process {pid}; nothing was touched"),
+            Ok(Healed::Now { killed }) if killed.is_empty() => "healed; nothing was left".into(),
+            Ok(Healed::Now { killed }) => {
+                format!("healed; these processes were left and are gone: {killed:?}")
             }
-            Err(e) => exit = exit.max(broken(&format!("{}: {e}", folder.display()))),
-        }
+            Err(e) => {
+                exit = exit.max(broken(&e.to_string()));
+                continue;
+            }
+        };
+        found = true;
+        println!("{}: {what}", folder.display());
     }
-    if healed == 0 && exit == Exit::Valid {
+    if !found && exit == Exit::Valid {
         println!("nothing to heal");
     }
     exit

@@ -21,7 +21,8 @@ pub fn run(args: &ListArgs) -> Exit {
         let json: serde_json::Map<String, serde_json::Value> = sections
             .into_iter()
             .map(|(title, rows)| {
-                let rows = rows.into_iter().map(|(name, about)| serde_json::json!({"name": name, "about": about}));
+                let rows =
+                    rows.into_iter().map(|(name, about)| serde_json::json!({"name": name, "about": about}));
                 (title.to_owned(), rows.collect())
             })
             .collect();
@@ -46,8 +47,8 @@ fn sections() -> Vec<(&'static str, Vec<Row>)> {
     vec![
         ("systems", SYSTEMS.iter().map(|s| row(s.name, s.about)).collect()),
         ("workloads", WORKLOADS.iter().map(|w| row(w.name, w.about)).collect()),
-        ("faults", FaultName::ALL.iter().map(|f| row(&f.to_string(), f.about())).collect()),
+        ("faults", FaultName::ALL.iter().map(|f| row(f.as_str(), f.describe())).collect()),
         ("models", super::check::MODELS.iter().map(|(name, about)| row(name, about)).collect()),
-        ("bugs", Bug::ALL.iter().map(|b| row(&b.to_string(), b.about())).collect()),
+        ("bugs", Bug::ALL.iter().map(|b| row(b.name(), b.page().change)).collect()),
     ]
 }

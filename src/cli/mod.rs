@@ -121,10 +121,12 @@ impl PlanArgs {
         let name = self.file.as_ref().map(|path| path.display().to_string());
         let plan = Plan::of(&campaign, fresh_seed(), name.as_deref()).map_err(|impossible| match &name {
             // The key stands in the file or on the command line; both are named, flags win.
-            Some(file) if campaign_names(text.as_deref(), impossible.key) => match line_of(text.as_deref(), impossible.key) {
-                Some(line) => format!("{file}: line {line}: {impossible}"),
-                None => format!("{file}: {impossible}"),
-            },
+            Some(file) if campaign_names(text.as_deref(), impossible.key) => {
+                match line_of(text.as_deref(), impossible.key) {
+                    Some(line) => format!("{file}: line {line}: {impossible}"),
+                    None => format!("{file}: {impossible}"),
+                }
+            }
             _ => format!("--{impossible}"),
         })?;
         Ok((plan, text))
@@ -137,7 +139,9 @@ fn campaign_names(text: Option<&str>, key: &str) -> bool {
 
 /// The line on which a campaign's text sets `key`, counted from 1.
 fn line_of(text: Option<&str>, key: &str) -> Option<usize> {
-    let sets = |line: &str| line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='));
+    let sets = |line: &str| {
+        line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
     text?.lines().position(sets).map(|i| i + 1)
 }
 
@@ -160,11 +164,11 @@ fn broken(why: &str) -> Exit {
 }
 
 fn node(options: &str) -> Exit {
-    let options = match serde_json::from_str(options) {
+    let options: elenchus_reference::node::NodeOptions = match serde_json::from_str(options) {
         Ok(options) => options,
         Err(e) => return usage(&format!("a node's options: {e}")),
     };
-    match elenchus_reference::node::run(options) {
+    match elenchus_reference::node::run(&options) {
         Ok(()) => Exit::Valid,
         Err(e) => broken(&e.to_string()),
     }

@@ -2,11 +2,12 @@
 
 use super::{PlanArgs, StoreArgs, broken, usage};
 use crate::exit::Exit;
+use crate::host::{self, Status};
 use crate::judge::{self, Verdicts};
 use crate::plan::{Plan, TrialPlan};
 use crate::store::{self, Store, file};
 use crate::trial::Stage;
-use crate::{host, registry, report, utc};
+use crate::{registry, report, utc};
 use clap::Args;
 use elenchus_core::verdict::Validity;
 use std::path::{Path, PathBuf};
@@ -50,7 +51,9 @@ pub fn run(args: &TestArgs) -> Exit {
     for trial in &plan.trials {
         let folder = match prepare(&store, &plan, trial, text.as_deref(), &time) {
             Ok(folder) => folder,
-            Err(e) => return broken(&format!("cannot make the trial's folder in {}: {e}", store.root().display())),
+            Err(e) => {
+                return broken(&format!("cannot make the trial's folder in {}: {e}", store.root().display()));
+            }
         };
         let exit = one(trial, &folder, &store, args);
         worst = worst.max(exit);
@@ -113,7 +116,11 @@ fn one(trial: &TrialPlan, folder: &Path, store: &Store, args: &TestArgs) -> Exit
     if let Err(e) = store.finish(folder) {
         eprintln!("elenchus: store/latest could not be set: {e}");
     }
-    if args.json { print_json(trial, folder, &verdicts) } else { print(trial, folder, &verdicts) }
+    if args.json {
+        print_json(trial, folder, &verdicts)
+    } else {
+        print(trial, folder, &verdicts)
+    }
     match (Exit::from(verdicts.validity), trouble) {
         (Exit::Invalid, _) => Exit::Invalid,
         (_, Some(_)) => Exit::Broken,
@@ -122,28 +129,26 @@ fn one(trial: &TrialPlan, folder: &Path, store: &Store, args: &TestArgs) -> Exit
 }
 
 fn carry_out(trial: &TrialPlan, folder: &Path) -> Result<(), String> {
-    let erased = registry::trial(trial).ok_or_else(|| format!("there is no workload `{}`", trial.workload))?;
+    let erased =
+        registry::trial(trial).ok_or_else(|| format!("there is no workload `{}`", trial.workload))?;
     if trial.system == "memory" {
         return erased.run(trial, Stage::Memory, folder).map_err(|e| e.to_string());
     }
-    let request = host::Request {
-        choice: trial.isolation,
-        nodes: trial.nodes.clone(),
-        port_base: trial.port_base,
-        journal: folder.join(file::JOURNAL),
-    };
-    let ended = host::run_trial(request, |ground| match erased.run(trial, Stage::Ground(ground), folder) {
+    let body = |ground| match erased.run(trial, Stage::Ground(ground), folder) {
         Ok(()) => 0,
         Err(e) => {
             eprintln!("\nelenchus: {e}");
             1
         }
-    });
-    match ended {
-        Ok(host::Ended::Exited(0)) => Ok(()),
-        Ok(host::Ended::Exited(_)) => Err("the trial broke".into()),
-        Ok(host::Ended::Killed(signal)) => Err(format!("the controller was killed by signal {signal}")),
-        Err(e) => Err(e.to_string()),
+    };
+    let ended = host::run_trial(trial.isolation, &trial.nodes, folder, body).map_err(|e| e.to_string())?;
+    if !ended.left.is_empty() {
+        eprintln!("elenchus: these processes cannot be ended: {:?}; try `elenchus heal` later", ended.left);
+    }
+    match ended.controller {
+        Some(Status::Exited(0)) => Ok(()),
+        Some(status) => Err(format!("the trial broke: its controller {status}")),
+        None => Err("the trial was ended by force".into()),
     }
 }
 

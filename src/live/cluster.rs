@@ -1,5 +1,6 @@
 //! A running cluster on this machine: nodes under the supervisor, links that can be cut.
 
+use crate::host::handle::SupervisorLine;
 use crate::host::{self, Exits, Links, Supervisor};
 use crate::store::file;
 use elenchus_core::LocalFuture;
@@ -34,7 +35,8 @@ impl LiveCluster {
     pub fn new(
         nodes: Vec<NodeId>,
         system: Rc<dyn System>,
-        ground: host::Ground,
+        supervisor: SupervisorLine,
+        links: Links,
         folder: &Path,
     ) -> Result<LiveCluster, String> {
         let logs = folder.join(file::LOGS);
@@ -42,14 +44,14 @@ impl LiveCluster {
             let folder = logs.join(node.as_str());
             std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         }
-        let (supervisor, exits) = ground.supervisor.connect().map_err(|e| format!("the supervisor: {e}"))?;
+        let (supervisor, exits) = supervisor.connect().map_err(|e| format!("the supervisor: {e}"))?;
         Ok(LiveCluster {
             nodes,
             system,
             supervisor,
             exits: RefCell::new(Some(exits)),
             dead: RefCell::default(),
-            links: ground.links,
+            links,
             logs,
         })
     }

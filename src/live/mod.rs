@@ -12,17 +12,19 @@ pub use cluster::LiveCluster;
 
 use clients::Clients;
 use elenchus_core::client::Connector;
+use elenchus_core::cluster::Cluster;
 use elenchus_core::fault::{Fault, FaultId};
 use elenchus_core::process::{NodeId, Process, Slot};
 use elenchus_core::time::Time;
 use elenchus_core::workload::Workload;
 use elenchus_core::world::{Wake, World};
-use elenchus_nemeses::Enactor;
+use elenchus_nemeses::Nemesis;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::LocalSet;
+use tokio::task::{JoinHandle, LocalSet};
 
 /// Real processes, real time.
 pub struct LiveWorld<W: Workload> {
@@ -32,7 +34,8 @@ pub struct LiveWorld<W: Workload> {
     clients: Clients<W>,
     wakes: UnboundedReceiver<Wake<W::Ret>>,
     wake: UnboundedSender<Wake<W::Ret>>,
-    enactor: Option<Rc<Enactor>>,
+    nemesis: Option<(Rc<Nemesis>, Rc<LiveCluster>)>,
+    injections: BTreeMap<FaultId, JoinHandle<()>>,
 }
 
 impl<W: Workload> LiveWorld<W> {
@@ -47,14 +50,23 @@ impl<W: Workload> LiveWorld<W> {
         let (wake, wakes) = unbounded_channel();
         let tasks = LocalSet::new();
         let clients = Clients::start(&tasks, workload, connector, nodes, concurrency, &wake);
-        LiveWorld { runtime, tasks, began: Instant::now(), clients, wakes, wake, enactor: None }
+        LiveWorld {
+            runtime,
+            tasks,
+            began: Instant::now(),
+            clients,
+            wakes,
+            wake,
+            nemesis: None,
+            injections: BTreeMap::new(),
+        }
     }
 
     /// The same world with a cluster that can be broken and that is watched.
     pub fn with_cluster(mut self, cluster: Rc<LiveCluster>) -> LiveWorld<W> {
         self.tasks.spawn_local(watch::leaders(cluster.clone(), self.noter()));
         self.tasks.spawn_local(watch::exits(cluster.clone(), self.noter()));
-        self.enactor = Some(Rc::new(Enactor::new(cluster)));
+        self.nemesis = Some((Rc::new(Nemesis::new(cluster.nodes())), cluster));
         self
     }
 
@@ -76,10 +88,15 @@ impl<W: Workload> LiveWorld<W> {
 
     /// Heals whatever is still broken, for exit paths; returns what could not be healed.
     pub fn heal_all(&mut self) -> Vec<String> {
-        match self.enactor.clone() {
-            Some(enactor) => self.block_on(async move { enactor.heal_all().await }),
-            None => Vec::new(),
+        for injection in std::mem::take(&mut self.injections).into_values() {
+            injection.abort();
         }
+        let Some((nemesis, cluster)) = self.nemesis.clone() else { return Vec::new() };
+        let healed = self.block_on(async move { nemesis.heal_all(&*cluster).await });
+        healed
+            .into_iter()
+            .filter_map(|(id, healed)| healed.err().map(|e| format!("fault {}: {e}", id.0)))
+            .collect()
     }
 
     fn noter(&self) -> watch::Noter {
@@ -105,21 +122,26 @@ impl<W: Workload> World<W::Op, W::Ret> for LiveWorld<W> {
     }
 
     fn inject(&mut self, id: FaultId, fault: Fault) {
-        let (enactor, wake) = (self.enactor.clone(), self.wake.clone());
-        self.tasks.spawn_local(async move {
-            let proof = match enactor {
-                Some(enactor) => enactor.inject(id, &fault).await,
+        let (nemesis, wake) = (self.nemesis.clone(), self.wake.clone());
+        let injection = self.tasks.spawn_local(async move {
+            let proof = match nemesis {
+                Some((nemesis, cluster)) => nemesis.inject(&*cluster, id, &fault).await,
                 None => Err("this system can suffer no faults".into()),
             };
             let _ = wake.send(Wake::Injected(id, proof));
         });
+        self.injections.insert(id, injection);
     }
 
     fn heal(&mut self, id: FaultId) {
-        let (enactor, wake) = (self.enactor.clone(), self.wake.clone());
+        // An injection that is overdue must not go on and break again what is about to be healed.
+        if let Some(injection) = self.injections.remove(&id) {
+            injection.abort();
+        }
+        let (nemesis, wake) = (self.nemesis.clone(), self.wake.clone());
         self.tasks.spawn_local(async move {
-            let proof = match enactor {
-                Some(enactor) => enactor.heal(id).await,
+            let proof = match nemesis {
+                Some((nemesis, cluster)) => nemesis.heal(&*cluster, id).await,
                 None => Err("this system can suffer no faults".into()),
             };
             let _ = wake.send(Wake::Healed(id, proof));

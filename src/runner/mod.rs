@@ -20,6 +20,7 @@ use elenchus_core::fault_log;
 use elenchus_core::generator::{Action, Context, Event, Generator, Next, What};
 use elenchus_core::outcome::{Cause, Outcome};
 use elenchus_core::process::{Process, Slot};
+use elenchus_core::random::Seed;
 use elenchus_core::time::Time;
 use elenchus_core::workload::Vocabulary;
 use elenchus_core::world::{Note, Wake, World};
@@ -140,6 +141,12 @@ impl<'t, V: Vocabulary> Runner<'t, V> {
             unhealed: BTreeSet::new(),
             batch: Vec::new(),
         }
+    }
+
+    /// The same runner, its slots chosen by this seed.
+    pub fn seeded(mut self, seed: Seed) -> Self {
+        self.cx = self.cx.seeded(seed);
+        self
     }
 
     /// Drives `generator` to its end.
@@ -360,8 +367,11 @@ impl<'t, V: Vocabulary> Runner<'t, V> {
         if self.faults.remove(&id).is_none() {
             return; // Overdue: the log already says so.
         }
+        // A schedule may try again to heal what could not be healed.
         if proof.is_err() {
             self.unhealed.insert(id);
+        } else {
+            self.unhealed.remove(&id);
         }
         self.log.entry(now, &fault_log::encode_healed(id, self.names[&id], &proof));
         self.show(Context::NEMESIS, Process::NEMESIS, What::Healed(id, proof), now, generator);

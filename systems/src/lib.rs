@@ -5,3 +5,4 @@
 
 #[cfg(unix)]
 pub mod bundled;
+pub mod memory;

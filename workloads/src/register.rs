@@ -1,7 +1,9 @@
 //! Registers: read, write and compare-and-set, over many independent keys.
 //!
-//! A group of slots, one a node where there are enough, works on one key for a while and then goes on to
-//! the next. Many keys keep the checker fast; several nodes on one key are what can disagree.
+//! A group of slots, two a node where there are enough, works on one key for a while and then goes on to
+//! the next. Many keys keep the checker fast; several nodes on one key are what can disagree. Of the two
+//! slots of a node one only reads (as in Jepsen's register tests): a write that nobody answers keeps its
+//! slot waiting, and a deposed leader whose every client waits is never caught with a stale answer.
 
 use crate::final_reads::FinalReads;
 use crate::store::{prefix, translate};
@@ -12,6 +14,7 @@ use elenchus_core::checker::Checker;
 use elenchus_core::client::{Capability, Client, Request, Response};
 use elenchus_core::generator::{Action, Context, Event, Generator, Next, What, independent};
 use elenchus_core::outcome::Outcome;
+use elenchus_core::process::Slot;
 use elenchus_core::random::{Rng, Seed};
 use elenchus_core::value::Value;
 use elenchus_core::workload::{Call, Shape, Vocabulary, Workload};
@@ -26,7 +29,7 @@ pub enum Values {
 }
 
 /// How many operations a key sees before its group goes on to the next.
-const OPERATIONS_A_KEY: u64 = 120;
+const OPERATIONS_A_KEY: u64 = 200;
 
 /// The workload.
 pub struct Register {
@@ -93,10 +96,11 @@ impl Workload for Register {
     }
 
     fn generator(&self, shape: &Shape) -> Box<dyn Generator<RegisterOp, RegisterRet>> {
-        let (seed, values) = (shape.seed.stream("register"), self.values);
-        let group = shape.nodes.min(shape.concurrency);
+        let (seed, values, nodes) = (shape.seed.stream("register"), self.values, shape.nodes);
+        let group = (2 * nodes).min(shape.concurrency);
+        let readers = (group > nodes).then_some(nodes);
         Box::new(independent::concurrent(group, u64::MAX, move |key| {
-            Box::new(Key::new(key, seed.nth(key), values)) as Box<dyn Generator<_, _>>
+            Box::new(Key::new(key, seed.nth(key), values, readers)) as Box<dyn Generator<_, _>>
         }))
     }
 
@@ -110,7 +114,7 @@ impl Workload for Register {
     }
 
     fn checkers(&self) -> Vec<Box<dyn Checker>> {
-        vec![Box::new(Linearizability::new("linearizability", RegisterVocabulary, register::Register::default()))]
+        vec![Box::new(Linearizability::new(register::Register::default(), RegisterVocabulary))]
     }
 }
 
@@ -119,15 +123,21 @@ struct Key {
     key: Value,
     rng: Rng,
     values: Values,
+    /// With so many nodes, every other row of slots only reads.
+    readers: Option<u32>,
     left: u64,
     next: i64,
     seen: Value,
 }
 
 impl Key {
-    fn new(key: u64, seed: Seed, values: Values) -> Key {
+    fn new(key: u64, seed: Seed, values: Values, readers: Option<u32>) -> Key {
         let key = Value::Int(i64::try_from(key).expect("keys are counted from 0"));
-        Key { key, rng: seed.rng(), values, left: OPERATIONS_A_KEY, next: 1, seen: Value::Nil }
+        Key { key, rng: seed.rng(), values, readers, left: OPERATIONS_A_KEY, next: 1, seen: Value::Nil }
+    }
+
+    fn only_reads(&self, slot: Slot) -> bool {
+        self.readers.is_some_and(|nodes| slot.0 / nodes % 2 == 0)
     }
 
     fn value(&mut self) -> Value {
@@ -149,9 +159,10 @@ impl Generator<RegisterOp, RegisterRet> for Key {
         let Some(slot) = cx.pick() else { return Next::Wait(None) };
         self.left -= 1;
         let key = self.key.clone();
-        let op = match self.rng.below(4) {
+        let dice = if self.only_reads(slot) { 0 } else { self.rng.below(8) };
+        let op = match dice {
             0 | 1 => RegisterOp::Read { key },
-            2 => RegisterOp::Write { key, value: self.value() },
+            2..=4 => RegisterOp::Write { key, value: self.value() },
             // A cas from what was last seen succeeds now and then; one from anything else hardly ever.
             _ => RegisterOp::Cas { key, from: self.seen.clone(), to: self.value() },
         };

@@ -99,7 +99,8 @@ impl Workload for Set {
 
 /// The elements in a set's text; `None` if it holds anything that no add wrote.
 fn elements(text: &str) -> Option<SetRet> {
-    let numbers: Result<Vec<Value>, _> = text.split_ascii_whitespace().map(|n| n.parse().map(Value::Int)).collect();
+    let numbers: Result<Vec<Value>, _> =
+        text.split_ascii_whitespace().map(|n| n.parse().map(Value::Int)).collect();
     numbers.ok().map(SetRet::Elements)
 }
 

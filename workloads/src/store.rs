@@ -3,7 +3,6 @@
 use elenchus_core::client::Response;
 use elenchus_core::outcome::{Failure, Outcome};
 use elenchus_core::random::Seed;
-use elenchus_core::value::Value;
 
 /// The prefix of all keys of one trial: what another trial left behind cannot speak in this one.
 pub(crate) fn prefix(seed: Seed) -> String {

@@ -25,6 +25,7 @@ use elenchus_core::system::{Assumptions, Clocks, Leadership, Primaries, Spawn, S
 use elenchus_reference::node::NodeOptions;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// A cluster of reference nodes.
 #[derive(Debug)]
@@ -47,6 +48,11 @@ impl BundledSystem {
             nodes.iter().map(|node| (NodeId::new(&node.name), node.listen)).collect();
         let connector = BundledConnector::new(cluster, addresses.clone());
         BundledSystem { command, nodes, connector, admin: Admin::new(cluster, addresses) }
+    }
+
+    /// The same, but its clients give an operation up after `limit`.
+    pub fn with_operation_max(self, limit: Duration) -> BundledSystem {
+        BundledSystem { connector: self.connector.with_operation_max(limit), ..self }
     }
 
     /// Asks nodes and sets their clocks.
@@ -105,10 +111,10 @@ impl System for BundledSystem {
 }
 
 /// How long a node may take until it answers.
-const READY_MAX: std::time::Duration = std::time::Duration::from_secs(10);
+const READY_MAX: Duration = Duration::from_secs(10);
 
 /// The pause between two attempts to reach a node that starts.
-const READY_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+const READY_PAUSE: Duration = Duration::from_millis(20);
 
 impl Clocks for BundledSystem {
     fn skew<'a>(&'a self, node: &'a NodeId, skew: Option<Skew>) -> LocalFuture<'a, Result<i64, Cause>> {

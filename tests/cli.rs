@@ -1,0 +1,184 @@
+//! The command line as a user meets it, without a cluster.
+
+mod common;
+
+use common::{Store, elenchus, events, expect_code, json, required, text};
+use std::path::Path;
+
+#[track_caller]
+fn refused(arguments: &[&str], words: &[&str]) {
+    let output = elenchus(arguments);
+    expect_code(&output, 254);
+    let said = text(&output.stderr);
+    for word in words {
+        assert!(said.contains(word), "`{word}` is missing in: {said}");
+    }
+}
+
+#[test]
+fn a_trial_in_memory_is_valid_and_leaves_a_folder_that_can_be_judged_again() {
+    let store = Store::new("memory");
+    let path = store.0.to_str().expect("text");
+    let output =
+        elenchus(&["test", "--system", "memory", "--time-limit", "1s", "--rate", "2000", "--store", path]);
+    expect_code(&output, 0);
+    let folder = store.latest();
+    for file in ["plan.json", "trial.json", "history.jsonl", "verdicts.json", "report/index.html"] {
+        assert!(folder.join(file).is_file(), "{file} is missing");
+    }
+    let ok = events(&folder).iter().filter(|event| event["type"] == "ok").count();
+    assert!(ok > 500, "{ok} operations");
+    let before = json(&folder.join("verdicts.json"));
+    std::fs::remove_file(folder.join("verdicts.json")).expect("it was there");
+    expect_code(&elenchus(&["check", folder.to_str().expect("text")]), 0);
+    assert_eq!(before["validity"], json(&folder.join("verdicts.json"))["validity"]);
+    expect_code(&elenchus(&["report", folder.to_str().expect("text")]), 0);
+}
+
+#[test]
+fn every_workload_is_valid_in_memory() {
+    for workload in ["register", "set", "bank"] {
+        let store = Store::new(workload);
+        let path = store.0.to_str().expect("text");
+        let output = elenchus(&[
+            "test",
+            "--system",
+            "memory",
+            "-w",
+            workload,
+            "--time-limit",
+            "500ms",
+            "--rate",
+            "1000",
+            "--store",
+            path,
+        ]);
+        expect_code(&output, 0);
+    }
+}
+
+#[test]
+fn small_values_are_decided_by_search_and_valid() {
+    let store = Store::new("small");
+    let path = store.0.to_str().expect("text");
+    let arguments = [
+        "test",
+        "--system",
+        "memory",
+        "--values",
+        "small",
+        "--time-limit",
+        "500ms",
+        "--rate",
+        "2000",
+        "--store",
+        path,
+    ];
+    expect_code(&elenchus(&arguments), 0);
+}
+
+#[test]
+fn mistakes_in_arguments_are_named_and_nothing_starts() {
+    let store = Store::new("mistakes");
+    let path = store.0.to_str().expect("text");
+    refused(&["test", "--workload", "poetry", "--store", path], &["workload", "poetry", "register"]);
+    refused(&["test", "--nemesis", "earthquake", "--store", path], &["earthquake", "partition"]);
+    refused(&["test", "--system", "memory", "--nemesis", "kill", "--store", path], &["memory", "kill"]);
+    refused(&["test", "--time-limit", "soon", "--store", path], &["soon", "20s"]);
+    refused(&["test", "--bug", "no-such-bug", "--store", path], &["no-such-bug"]);
+    refused(&["test", "--nodes", "0", "--store", path], &["at least one node"]);
+    refused(&["tset"], &["tset", "test"]);
+    assert_eq!(std::fs::read_dir(&store.0).expect("the store").count(), 0, "something was started");
+}
+
+#[test]
+fn mistakes_in_a_campaign_are_named_with_file_line_and_key() {
+    let store = Store::new("campaign");
+    let file = store.0.join("c.toml");
+    let path = file.to_str().expect("text");
+    let with = |text: &str| std::fs::write(&file, text).expect("our own folder");
+    with("workload = \"register\"\nnode = 5\n");
+    refused(&["plan", path], &["c.toml", "line 2", "node"]);
+    with("\n\ntime-limit = \"twenty\"\n");
+    refused(&["plan", path], &["c.toml", "line 3", "time-limit", "twenty"]);
+    with("nemesis = [\"kill\"]\nsystem = \"memory\"\n");
+    refused(&["plan", path], &["c.toml", "line 1", "nemesis", "kill"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("bound").port();
+    with(&format!("nodes = 1\nport-base = {port}\n"));
+    refused(&["plan", path], &["c.toml", "line 2", "port-base", &port.to_string()]);
+    refused(&["plan", "no-such-file.toml"], &["no-such-file.toml"]);
+}
+
+#[test]
+fn a_plan_names_every_choice_and_is_the_same_for_the_same_seed() {
+    let first = elenchus(&["plan", "--seed", "5", "--test-count", "2"]);
+    expect_code(&first, 0);
+    assert_eq!(first.stdout, elenchus(&["plan", "--seed", "5", "--test-count", "2"]).stdout);
+    let plan: serde_json::Value = serde_json::from_slice(&first.stdout).expect("JSON");
+    assert_eq!(plan["trials"][0]["seed"], 5);
+    assert_eq!(plan["trials"].as_array().map(Vec::len), Some(2));
+    assert_eq!(plan["trials"][0]["nodes"].as_array().map(Vec::len), Some(5));
+}
+
+#[test]
+fn what_there_is_can_be_listed_and_completed() {
+    let list = elenchus(&["list"]);
+    expect_code(&list, 0);
+    let said = text(&list.stdout);
+    for word in ["register", "bank", "partition", "stale-read", "bundled", "cas-register"] {
+        assert!(said.contains(word), "{word}");
+    }
+    expect_code(&elenchus(&["list", "--json"]), 0);
+    for shell in ["bash", "zsh", "fish"] {
+        expect_code(&elenchus(&["completions", shell]), 0);
+    }
+    expect_code(&elenchus(&["--version"]), 0);
+}
+
+#[test]
+fn a_history_that_lies_is_invalid_and_the_guilty_read_is_named() {
+    let store = Store::new("lie");
+    let file = store.0.join("h.jsonl");
+    let lines = [
+        r#"{"process":0,"type":"invoke","f":"write","value":1}"#,
+        r#"{"process":0,"type":"ok","f":"write","value":1}"#,
+        r#"{"process":1,"type":"invoke","f":"write","value":2}"#,
+        r#"{"process":1,"type":"ok","f":"write","value":2}"#,
+        r#"{"process":2,"type":"invoke","f":"read","value":null}"#,
+        r#"{"process":2,"type":"ok","f":"read","value":1}"#,
+    ];
+    std::fs::write(&file, lines.join("\n") + "\n").expect("our own folder");
+    let output = elenchus(&["check", file.to_str().expect("text")]);
+    expect_code(&output, 1);
+    assert!(text(&output.stdout).contains("process 2"), "{}", text(&output.stdout));
+    std::fs::write(&file, "{\"process\":0,\"type\":\"ok\",\"f\":\"read\",\"value\":1}\n")
+        .expect("our own folder");
+    refused(&["check", file.to_str().expect("text"), "--model", "register"], &["h.jsonl", "event 0"]);
+}
+
+/// Histories that others recorded, each with its verdict. They are not part of the project.
+#[test]
+fn recorded_histories_get_their_known_verdicts() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/histories");
+    let Ok(manifest) = std::fs::read_to_string(root.join("manifest.tsv")) else {
+        assert!(!required("histories"), "{} is missing", root.display());
+        return eprintln!("skipped: there are no recorded histories at {}", root.display());
+    };
+    let mut decided = 0;
+    for line in manifest.lines().skip(1) {
+        let [file, format, model, initial, verdict] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("{line}");
+        };
+        if model != "cas-register" {
+            continue;
+        }
+        let path = root.join(file);
+        let path = path.to_str().expect("text");
+        let output = elenchus(&["check", path, "--model", model, "--format", format, "--initial", initial]);
+        let expected = if verdict == "valid" { 0 } else { 1 };
+        assert_eq!(output.status.code(), Some(expected), "{file}: {}", text(&output.stdout));
+        decided += 1;
+    }
+    assert!(decided > 100, "only {decided} histories were decided");
+}
