@@ -38,8 +38,8 @@ impl FaultRow {
             target.push_str(&format!(": {}", join(struck)));
         }
         let mut proof: Vec<String> = span.proof_injected.iter().map(|proof| proof.text.clone()).collect();
-        proof.extend(span.proof_healed.iter().map(|proof| format!("healed: {}", proof.text)));
         proof.extend(span.errors.iter().cloned());
+        proof.extend(span.proof_healed.iter().map(|proof| format!("healed: {}", proof.text)));
         FaultRow {
             fault: span.fault.clone(),
             target,

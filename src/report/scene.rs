@@ -106,6 +106,7 @@ const TOP: f64 = 26.0;
 const BOTTOM: f64 = 40.0;
 const BAR_PADDING: f64 = 7.0;
 const TEXT_CHARS_MAX: usize = 30;
+const TITLE_CHARS_MAX: usize = 200;
 const OPERATIONS_MAX: usize = 40;
 /// How far an operation in doubt reaches beyond the last end.
 const TAIL: f64 = 56.0;
@@ -264,7 +265,7 @@ fn bar(shown: &Shown<'_>, lanes: &[Lane], at: &impl Fn(Index) -> Option<f64>, ri
         title: format!(
             "process {}: {}; called {}, {ended}",
             exhibit.process,
-            exhibit.text,
+            shorten(&exhibit.text, TITLE_CHARS_MAX),
             seconds(exhibit.called.0)
         ),
         evidence: shown.evidence,

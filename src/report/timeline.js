@@ -43,8 +43,11 @@ class Timeline {
     this.draw();
   }
 
+  // Around a time; else around the selected operation if it is in sight, else around the middle.
   zoom(factor, at) {
-    const around = at === undefined ? (this.view[0] + this.view[1]) / 2 : at;
+    const selected = this.selected >= 0 ? this.ops.call[this.selected] : NaN;
+    const seen = selected >= this.view[0] && selected <= this.view[1];
+    const around = at !== undefined ? at : seen ? selected : (this.view[0] + this.view[1]) / 2;
     this.show(around - (around - this.view[0]) * factor, around + (this.view[1] - around) * factor);
   }
 

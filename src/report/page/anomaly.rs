@@ -2,7 +2,7 @@
 
 use super::parts::{close_table, fault_class, fault_entries, open_table};
 use super::put;
-use crate::report::escape::esc;
+use crate::report::escape::{esc, shorten};
 use crate::report::scale::{counted, counted_as, duration, seconds};
 use crate::report::scene::{BAR_HEIGHT, Bar, Scene};
 use crate::report::story::{Story, ToldAnomaly};
@@ -36,7 +36,7 @@ fn card(out: &mut String, number: usize, told: &ToldAnomaly) {
     put!(
         out,
         "<article class=\"card\" id=\"anomaly-{number}\">\n<p class=\"sentence\">{}</p>\n",
-        esc(&anomaly.sentence)
+        esc(&shorten(&anomaly.sentence, SENTENCE_CHARS_MAX))
     );
     put!(out, "<p class=\"soft small\"><code>{}</code> found by {}", esc(&anomaly.class), esc(&told.checker));
     if let Some(key) = &anomaly.key {
@@ -203,7 +203,7 @@ fn exhibits(out: &mut String, exhibits: &[Exhibit], caption: &str) {
         };
         let (class, word) = if exhibit.guilty { (" class=\"guilty\"", " <b>(guilty)</b>") } else { ("", "") };
         put!(out, "<tr{class}><th scope=\"row\">{}</th>", exhibit.process);
-        put!(out, "<td class=\"mono wide\">{}{word}</td>", esc(&exhibit.text));
+        put!(out, "<td class=\"mono wide\">{}{word}</td>", esc(&shorten(&exhibit.text, TEXT_CHARS_MAX)));
         put!(out, "<td class=\"n\">{}</td>", seconds(exhibit.called.0));
         put!(out, "<td class=\"n\">{took}</td><td class=\"n\">{events}</td></tr>\n");
     }
@@ -214,3 +214,5 @@ fn exhibits(out: &mut String, exhibits: &[Exhibit], caption: &str) {
 }
 
 const EXHIBITS_MAX: usize = 100;
+const TEXT_CHARS_MAX: usize = 400;
+const SENTENCE_CHARS_MAX: usize = 2_000;

@@ -16,6 +16,11 @@ use crate::report::story::Story;
 pub fn render(out: &mut String, story: &Story) {
     put!(out, "<section id=\"plots\">\n<h2>How it went</h2>\n");
     shades_legend(out, story);
+    put!(
+        out,
+        "<p class=\"soft small hint\">Point at a plot to read it. A click moves the timeline further down to that \
+         time.</p>\n"
+    );
     scatter(out, story);
     quantiles(out, story);
     rates(out, story);

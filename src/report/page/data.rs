@@ -34,7 +34,7 @@ pub fn render(out: &mut String, story: &Story) {
     let anomalies: Vec<Vec<u32>> = story
         .anomalies
         .iter()
-        .map(|told| told.anomaly.operations.iter().map(|exhibit| exhibit.call).collect())
+        .map(|told| told.anomaly.operations.iter().take(CALLS_MAX).map(|exhibit| exhibit.call).collect())
         .collect();
     let series = &story.series;
     let data = json!({
@@ -60,6 +60,8 @@ pub fn render(out: &mut String, story: &Story) {
     put!(out, "<script type=\"text/plain\" id=\"stream\">{}</script>\n", base64(&stream));
 }
 
+/// At most this many operations of an anomaly are found in the timeline.
+const CALLS_MAX: usize = 1_000;
 /// Names are cut to this length, and what cannot be seen in them is replaced.
 const NAME_CHARS_MAX: usize = 80;
 

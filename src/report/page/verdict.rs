@@ -16,7 +16,7 @@ pub fn render(out: &mut String, story: &Story, troubles: &[String]) {
          <div class=\"answer\" role=\"heading\" aria-level=\"2\">{}{}</div>\n<p id=\"why\">{}</p>\n</div>\n",
         sign(story.validity),
         word(story.validity),
-        esc(&story.why)
+        esc(&shorten(&story.why, WORDS_MAX))
     );
     put!(out, "<dl class=\"facts\">\n");
     for (name, value) in &story.facts {
@@ -46,7 +46,7 @@ fn checkers(out: &mut String, verdicts: &[Verdict]) {
             "<tr><th scope=\"row\">{}</th><td class=\"word {class}\">{}</td><td class=\"wide\">{}",
             esc(&verdict.checker),
             word(verdict.validity).to_lowercase(),
-            esc(&verdict.why)
+            esc(&shorten(&verdict.why, WORDS_MAX))
         );
         if let Some(class) = &verdict.class {
             put!(out, " <span class=\"soft mono\">{}</span>", esc(class));
@@ -83,6 +83,8 @@ fn figures(out: &mut String, verdict: &Verdict) {
 }
 
 const FIGURE_CHARS_MAX: usize = 600;
+/// A reason longer than this is read in `verdicts.json`.
+const WORDS_MAX: usize = 2_000;
 
 /// The answer as a word.
 pub fn word(validity: Validity) -> &'static str {
