@@ -9,6 +9,7 @@ class Timeline {
     this.ops = ops;
     this.lanes = data.lanes.length;
     this.index = byLane(ops, this.lanes);
+    this.kinds = [...new Set(data.bands.map((band) => band[0]))].slice(0, 5);
     this.canvas = byId("lanes");
     this.overview = byId("overview");
     this.whole = [0, Math.max(data.end, 1)];
@@ -230,9 +231,17 @@ class Timeline {
     }
     ctx.globalAlpha = 1;
     const density = this.density(Math.max(1, Math.floor(room)));
-    const most = Math.max(1, ...density);
+    // A short burst must not flatten the rest: the highest columns are cut off.
+    const busy = density.filter((n) => n > 0).sort();
+    const most = busy.length ? busy[Math.floor((busy.length - 1) * 0.97)] : 1;
     ctx.fillStyle = colours.ok;
-    density.forEach((n, column) => { if (n) ctx.fillRect(this.left + column, height - Math.max(1, n / most * (height - 6)), 1, height); });
+    const tall = height - 3 * this.kinds.length - 3;
+    density.forEach((n, column) => { if (n) ctx.fillRect(this.left + column, height - Math.max(1, Math.min(1, n / most) * tall), 1, height); });
+    this.data.bands.forEach(([kind, from, until]) => {
+      if (!this.kinds.includes(kind)) return;
+      ctx.fillStyle = faultColour(colours, kind);
+      ctx.fillRect(x(from), 3 * this.kinds.indexOf(kind), Math.max(1, x(until) - x(from)), 2);
+    });
     ctx.fillStyle = colours.guilty;
     for (let i = 0; i < this.ops.count; i++) if (this.ops.role[i] === 2) ctx.fillRect(x(this.ops.call[i]) - 1, 0, 3, height);
     const [x0, x1] = [x(this.view[0]), x(this.view[1])];

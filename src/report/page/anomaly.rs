@@ -1,6 +1,6 @@
 //! The anomaly: a sentence, the operations that prove it on a timeline, and the same as a table.
 
-use super::parts::{close_table, fault_class, fault_entries, open_table};
+use super::parts::{close_table, fault_class, fault_entries, open_table, prose};
 use super::put;
 use crate::report::escape::{esc, shorten};
 use crate::report::scale::{counted, counted_as, duration, seconds};
@@ -36,7 +36,7 @@ fn card(out: &mut String, number: usize, told: &ToldAnomaly) {
     put!(
         out,
         "<article class=\"card\" id=\"anomaly-{number}\">\n<p class=\"sentence\">{}</p>\n",
-        esc(&shorten(&anomaly.sentence, SENTENCE_CHARS_MAX))
+        prose(&shorten(&anomaly.sentence, SENTENCE_CHARS_MAX))
     );
     put!(out, "<p class=\"soft small\"><code>{}</code> found by {}", esc(&anomaly.class), esc(&told.checker));
     if let Some(key) = &anomaly.key {

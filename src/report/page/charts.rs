@@ -220,7 +220,7 @@ fn open(out: &mut String, story: &Story) {
 }
 
 /// Shades, grid and curves in a frame of 1000 × 100 units, and the leaders over it.
-fn frame(out: &mut String, story: &Story, name_leaders: bool, draw: impl FnOnce(&mut String)) {
+fn frame(out: &mut String, story: &Story, is_first: bool, draw: impl FnOnce(&mut String)) {
     put!(out, "<svg viewBox=\"0 0 1000 100\" preserveAspectRatio=\"none\" aria-hidden=\"true\">");
     for shade in story.in_force() {
         let (from, until) = (1000.0 * place(story, shade.from), 1000.0 * place(story, shade.until));
@@ -237,10 +237,30 @@ fn frame(out: &mut String, story: &Story, name_leaders: bool, draw: impl FnOnce(
         put!(out, "<line class=\"leader\" x1=\"{x:.2}\" x2=\"{x:.2}\" y1=\"0\" y2=\"100\"/>");
     }
     put!(out, "</svg>");
-    if name_leaders {
+    if is_first {
+        strips(out, story);
         leader_names(out, story);
     }
 }
+
+/// One thin strip per kind of fault over the plot: where shades overlap, strips tell which they are.
+fn strips(out: &mut String, story: &Story) {
+    put!(out, "<div class=\"strips\" aria-hidden=\"true\">");
+    for kind in story.fault_kinds().iter().take(STRIPS_MAX) {
+        put!(out, "<div>");
+        for shade in story.in_force().iter().filter(|shade| shade.fault == **kind) {
+            let (from, until) = (place(story, shade.from), place(story, shade.until));
+            let (left, width) = (100.0 * from, 100.0 * (until - from));
+            put!(out, "<span class=\"{}\" ", fault_class(kind));
+            put!(out, "style=\"left:{left:.2}%;width:{width:.2}%\"></span>");
+        }
+        put!(out, "</div>");
+    }
+    put!(out, "</div>");
+}
+
+/// More kinds of fault than this have no strip; their shades they have.
+pub const STRIPS_MAX: usize = 5;
 
 /// The leaders by name, as far as names have room.
 fn leader_names(out: &mut String, story: &Story) {

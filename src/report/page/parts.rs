@@ -42,6 +42,23 @@ pub fn fault_class(kind: &str) -> &'static str {
     }
 }
 
+/// A sentence; what stands between backticks is set as code.
+pub fn prose(text: &str) -> String {
+    let pieces: Vec<&str> = text.split('`').collect();
+    if pieces.len().is_multiple_of(2) {
+        return esc(text).to_string();
+    }
+    let mut out = String::with_capacity(text.len() + 32);
+    for (i, piece) in pieces.into_iter().enumerate() {
+        if i % 2 == 1 {
+            put!(&mut out, "<code>{}</code>", esc(piece));
+        } else {
+            put!(&mut out, "{}", esc(piece));
+        }
+    }
+    out
+}
+
 /// A small square in the colour of a class.
 pub fn swatch(class: &str) -> String {
     format!(
@@ -60,5 +77,16 @@ pub fn fault_entries(out: &mut String, kinds: &[&str]) {
     for kind in kinds {
         let mark = format!("<rect width=\"18\" height=\"12\" class=\"{}\"/>", fault_class(kind));
         legend_entry(out, &mark, &format!("{} in force", esc(kind)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::prose;
+
+    #[test]
+    fn backticks_in_pairs_become_code_and_nothing_else_becomes_markup() {
+        assert_eq!(prose("saw `write <1>` here"), "saw <code>write &lt;1&gt;</code> here");
+        assert_eq!(prose("one ` alone"), "one ` alone");
     }
 }

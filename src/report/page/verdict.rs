@@ -1,6 +1,6 @@
 //! The answer first: valid, unknown or invalid, why, and what each checker said.
 
-use super::parts::{close_table, open_table};
+use super::parts::{close_table, open_table, prose};
 use super::put;
 use crate::report::escape::{esc, shorten};
 use crate::report::scale::counted;
@@ -16,7 +16,7 @@ pub fn render(out: &mut String, story: &Story, troubles: &[String]) {
          <div class=\"answer\" role=\"heading\" aria-level=\"2\">{}{}</div>\n<p id=\"why\">{}</p>\n</div>\n",
         sign(story.validity),
         word(story.validity),
-        esc(&shorten(&story.why, WORDS_MAX))
+        prose(&shorten(&story.why, WORDS_MAX))
     );
     put!(out, "<dl class=\"facts\">\n");
     for (name, value) in &story.facts {
@@ -46,7 +46,7 @@ fn checkers(out: &mut String, verdicts: &[Verdict]) {
             "<tr><th scope=\"row\">{}</th><td class=\"word {class}\">{}</td><td class=\"wide\">{}",
             esc(&verdict.checker),
             word(verdict.validity).to_lowercase(),
-            esc(&shorten(&verdict.why, WORDS_MAX))
+            prose(&shorten(&verdict.why, WORDS_MAX))
         );
         if let Some(class) = &verdict.class {
             put!(out, " <span class=\"soft mono\">{}</span>", esc(class));

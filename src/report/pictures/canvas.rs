@@ -1,6 +1,6 @@
 //! A canvas in pixels, and what all plots share: frame, axes, shades, legends.
 
-use crate::report::page::charts::{time_axis, time_label};
+use crate::report::page::charts::{STRIPS_MAX, time_axis, time_label};
 use crate::report::scale::{Decades, Linear, plain};
 use crate::report::story::Story;
 use plotters::backend::DrawingBackend;
@@ -343,7 +343,7 @@ pub const WIDTH: u32 = 1200;
 /// Height of the plots.
 pub const HEIGHT: u32 = 600;
 /// The area of a plot that has the picture for itself.
-pub const WHOLE: Area = Area { left: 92.0, top: 92.0, right: 1172.0, bottom: 536.0 };
+pub const WHOLE: Area = Area { left: 92.0, top: 98.0, right: 1172.0, bottom: 536.0 };
 
 /// Where a time of the story stands, from 0 to 1.
 pub fn place(story: &Story, nanos: u64) -> f64 {
@@ -421,6 +421,19 @@ pub fn shades(brush: &mut Brush<'_>, story: &Story, area: Area) -> Result<(), St
         let from = area.x(place(story, shade.from));
         let until = area.x(place(story, shade.until)).max(from + 1.0);
         brush.fill((from, area.top), (until, area.bottom), colour::of_fault(&shade.fault), 0.45)?;
+    }
+    Ok(())
+}
+
+/// One thin strip per kind of fault over the plot: where shades overlap, strips tell which they are.
+pub fn strips(brush: &mut Brush<'_>, story: &Story, area: Area) -> Result<(), String> {
+    for (row, kind) in story.fault_kinds().iter().take(STRIPS_MAX).enumerate() {
+        let y = area.top - 4.0 - 4.0 * row as f64;
+        for shade in story.in_force().iter().filter(|shade| shade.fault == **kind) {
+            let from = area.x(place(story, shade.from));
+            let until = area.x(place(story, shade.until)).max(from + 1.0);
+            brush.fill((from, y), (until, y + 3.0), colour::of_fault(kind), 1.0)?;
+        }
     }
     Ok(())
 }

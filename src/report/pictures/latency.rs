@@ -2,7 +2,7 @@
 
 use super::canvas::{
     Align, Area, Canvas, Entry, Face, HEIGHT, Mark, Picture, WHOLE, WIDTH, colour, curve, decade_ticks,
-    entry, leaders, legend, place, shade_entries, shades, time_ticks, title,
+    entry, leaders, legend, place, shade_entries, shades, strips, time_ticks, title,
 };
 use crate::report::operations::{Outcome, Role};
 use crate::report::page::charts::{latency_axis, panels};
@@ -30,6 +30,9 @@ pub fn raw(story: &Story) -> Result<Picture, String> {
             let top = WHOLE.top + number as f64 * height;
             let area = Area { top, bottom: top + height - 12.0, ..WHOLE };
             shades(brush, story, area)?;
+            if number == 0 {
+                strips(brush, story, area)?;
+            }
             decade_ticks(brush, area, axis)?;
             if let Some((name, functions)) = panels.get(number) {
                 points(brush, story, area, axis, functions)?;
@@ -96,6 +99,7 @@ pub fn quantiles(story: &Story) -> Result<Picture, String> {
         entries.extend(shade_entries(story));
         legend(brush, 62.0, &entries)?;
         shades(brush, story, WHOLE)?;
+        strips(brush, story, WHOLE)?;
         decade_ticks(brush, WHOLE, axis)?;
         for q in (0..QUANTILE_NAMES.len()).rev() {
             let points: Vec<_> = series

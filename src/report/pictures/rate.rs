@@ -2,7 +2,7 @@
 
 use super::canvas::{
     Canvas, Entry, HEIGHT, Mark, Picture, WHOLE, WIDTH, colour, curve, entry, leaders, legend, linear_ticks,
-    place, shade_entries, shades, time_ticks, title,
+    place, shade_entries, shades, strips, time_ticks, title,
 };
 use crate::report::scale::Linear;
 use crate::report::story::Story;
@@ -23,6 +23,7 @@ pub fn draw(story: &Story) -> Result<Picture, String> {
         entries.extend(shade_entries(story));
         legend(brush, 62.0, &entries)?;
         shades(brush, story, WHOLE)?;
+        strips(brush, story, WHOLE)?;
         linear_ticks(brush, WHOLE, axis, "/s")?;
         for outcome in 0..3 {
             let points: Vec<_> = series

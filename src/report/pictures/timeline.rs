@@ -2,7 +2,7 @@
 
 use super::canvas::{
     Align, Area, Brush, Canvas, Entry, Face, HEIGHT, Mark, Picture, WHOLE, WIDTH, colour, entry, leaders,
-    legend, place, shade_entries, shades, time_ticks, title,
+    legend, place, shade_entries, shades, strips, time_ticks, title,
 };
 use crate::report::operations::Role;
 use crate::report::story::Story;
@@ -22,6 +22,7 @@ pub fn draw(story: &Story) -> Result<Picture, String> {
         entries.extend(shade_entries(story));
         legend(brush, 62.0, &entries)?;
         shades(brush, story, area)?;
+        strips(brush, story, area)?;
         let pitch = (area.bottom - area.top) / f64::from(lanes);
         marks(brush, story, area, pitch)?;
         let every = (15.0 / pitch).ceil().max(1.0) as usize;
