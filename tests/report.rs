@@ -143,6 +143,20 @@ fn a_stale_read_is_shown_with_the_operations_that_prove_it() {
 }
 
 #[test]
+fn of_many_anomalies_the_first_is_open_and_the_rest_is_counted() {
+    let mut trial = Trial::stale("many of them", 2_000, 5);
+    let anomaly = trial.verdicts[0].anomalies[0].clone();
+    trial.verdicts[0].anomalies = vec![anomaly; 12];
+    let folder = trial.write();
+    let story = story_of(&folder);
+    assert_eq!((story.anomalies.len(), story.anomalies_untold), (8, 4));
+    let (_, page) = built(&folder);
+    let (first, rest) = page.split_once("id=\"anomalies-more\"").expect("the others are folded away");
+    assert_eq!((first.matches("id=\"scene-").count(), rest.matches("id=\"scene-").count()), (2, 14));
+    assert!(page.contains("Another 4 anomalies stand in"), "the others are counted");
+}
+
+#[test]
 fn a_picture_of_an_old_anomaly_does_not_outlive_it() {
     let folder = Trial::stale("twice", 2_000, 5).write();
     built(&folder);

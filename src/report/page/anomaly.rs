@@ -18,13 +18,21 @@ pub fn render(out: &mut String, story: &Story) {
         "<section id=\"anomalies\">\n<h2>{}</h2>\n",
         if story.anomalies.len() == 1 { "The anomaly" } else { "The anomalies" }
     );
-    for (number, told) in story.anomalies.iter().enumerate() {
-        card(out, number, told);
+    let (first, others) = story.anomalies.split_first().expect("there is an anomaly");
+    card(out, 0, first);
+    if !others.is_empty() {
+        put!(
+            out,
+            "<details id=\"anomalies-more\"><summary>{} more told one by one</summary>\n",
+            others.len()
+        );
+        others.iter().enumerate().for_each(|(i, told)| card(out, i + 1, told));
+        put!(out, "</details>\n");
     }
     if story.anomalies_untold > 0 {
         put!(
             out,
-            "<p class=\"soft\">{} more stand in <code>verdicts.json</code>.</p>\n",
+            "<p class=\"soft\">Another {} stand in <code>verdicts.json</code>.</p>\n",
             counted_as(story.anomalies_untold as u64, "anomaly", "anomalies")
         );
     }
@@ -63,14 +71,17 @@ fn figure(out: &mut String, number: usize, scene: &Scene) {
     put!(out, "<figure class=\"scene\">\n<div class=\"scroll\" tabindex=\"0\" role=\"group\" ");
     put!(out, "aria-label=\"Timeline of the anomaly\">\n");
     svg(out, number, scene);
-    put!(
-        out,
-        "</div>\n<figcaption>One lane per process, one bar from each call to its end; a dashed bar with an \
-         arrow is in doubt and may take effect at any later time. Order from left to right is the order of the \
-         log, distances are not to scale."
-    );
-    if scene.began.is_some() {
-        put!(out, " What ends left of the dashed red line was over before the guilty operation began.");
+    put!(out, "</div>\n<figcaption>");
+    if number == 0 {
+        put!(
+            out,
+            "One lane per process, one bar from each call to its end; a dashed bar with an arrow is in doubt \
+             and may take effect at any later time. Order from left to right is the order of the log, \
+             distances are not to scale."
+        );
+        if scene.began.is_some() {
+            put!(out, " What ends left of the dashed red line was over before the guilty operation began.");
+        }
     }
     if scene.omitted > 0 {
         put!(out, " {} more would not fit.", counted(scene.omitted as u64, "operation"));

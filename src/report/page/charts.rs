@@ -96,6 +96,9 @@ fn scatter(out: &mut String, story: &Story) {
     }
     for (panel, (name, functions)) in panels.iter().enumerate() {
         let functions: Vec<String> = functions.iter().map(u16::to_string).collect();
+        if panel == 0 {
+            strips(out, story);
+        }
         let low = if story.operations.functions.len() > 1 { " low" } else { "" };
         put!(out, "<div class=\"plot{low}\" data-plot>");
         frame(out, story, panel == 0, |out| decade_grid(out, axis));
@@ -143,6 +146,7 @@ fn quantiles(out: &mut String, story: &Story) {
     );
     let entries: Vec<(&str, &str)> = ["q0", "q1", "q2", "q3"].into_iter().zip(QUANTILE_NAMES).collect();
     legend(out, &entries, false);
+    strips(out, story);
     put!(out, "<div class=\"plot\" data-plot>");
     frame(out, story, true, |out| {
         decade_grid(out, axis);
@@ -170,6 +174,7 @@ fn rates(out: &mut String, story: &Story) {
     put!(out, "<figure class=\"chart\" id=\"rate\">\n<h3>Operations per second</h3>\n");
     let classes = [("ok", "ok"), ("fail", "fail"), ("info", "info (in doubt)")];
     legend(out, &classes, false);
+    strips(out, story);
     put!(out, "<div class=\"plot\" data-plot>");
     frame(out, story, true, |out| {
         linear_grid(out, axis);
@@ -195,11 +200,9 @@ fn open(out: &mut String, story: &Story) {
     let series = &story.series;
     let most = series.open.iter().copied().max().unwrap_or(0);
     let axis = Linear::holding(f64::from(most), 4.0, 4);
-    put!(
-        out,
-        "<figure class=\"chart\" id=\"open\">\n<h3>Operations waiting for an answer</h3>\n\
-         <div class=\"plot low\" data-plot>"
-    );
+    put!(out, "<figure class=\"chart\" id=\"open\">\n<h3>Operations waiting for an answer</h3>\n");
+    strips(out, story);
+    put!(out, "<div class=\"plot low\" data-plot>");
     frame(out, story, true, |out| {
         linear_grid(out, axis);
         let mut path = String::from("M0 100");
@@ -238,7 +241,6 @@ fn frame(out: &mut String, story: &Story, is_first: bool, draw: impl FnOnce(&mut
     }
     put!(out, "</svg>");
     if is_first {
-        strips(out, story);
         leader_names(out, story);
     }
 }
@@ -256,7 +258,7 @@ fn strips(out: &mut String, story: &Story) {
         }
         put!(out, "</div>");
     }
-    put!(out, "</div>");
+    put!(out, "</div>\n");
 }
 
 /// More kinds of fault than this have no strip; their shades they have.

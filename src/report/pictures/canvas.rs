@@ -488,14 +488,15 @@ pub fn time_ticks(brush: &mut Brush<'_>, story: &Story, area: Area, labelled: bo
     )
 }
 
-/// A logarithmic axis of durations on the left.
-pub fn decade_ticks(brush: &mut Brush<'_>, area: Area, axis: Decades) -> Result<(), String> {
+/// A logarithmic axis of durations on the left. Its lowest label stands only where no other plot follows
+/// close below.
+pub fn decade_ticks(brush: &mut Brush<'_>, area: Area, axis: Decades, is_last: bool) -> Result<(), String> {
     let room = (area.bottom - area.top) / f64::from(axis.high - axis.low);
     let every = (18.0 / room).ceil().max(1.0) as usize;
     for (i, (nanos, text)) in axis.ticks().enumerate() {
         let y = area.y(axis.place(nanos));
         brush.fill((area.left, y), (area.right, y + 0.5), colour::GRID, 1.0)?;
-        if i.is_multiple_of(every) {
+        if i.is_multiple_of(every) && (i > 0 || is_last) {
             brush.text((area.left - 8.0, y), &text, 13.0, Face::Sans, colour::SOFT, Align::End)?;
         }
     }

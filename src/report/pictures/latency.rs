@@ -6,7 +6,7 @@ use super::canvas::{
 };
 use crate::report::operations::{Outcome, Role};
 use crate::report::page::charts::{latency_axis, panels};
-use crate::report::scale::Decades;
+use crate::report::scale::{Decades, count};
 use crate::report::series::QUANTILE_NAMES;
 use crate::report::story::Story;
 
@@ -16,7 +16,13 @@ pub fn raw(story: &Story) -> Result<Picture, String> {
     let axis = latency_axis(story);
     let panels = panels(story);
     canvas.paint(|brush| {
-        title(brush, story, "Latency of each operation")?;
+        let (drawn, all) = (story.drawn.len() as u64, story.operations.all.len() as u64);
+        let words = if drawn < all {
+            format!("Latency of operations: {} of {} drawn", count(drawn), count(all))
+        } else {
+            "Latency of each operation".to_owned()
+        };
+        title(brush, story, &words)?;
         let mut entries: Vec<Entry> = ["ok", "fail", "info"]
             .into_iter()
             .zip(colour::OUTCOMES)
@@ -33,7 +39,7 @@ pub fn raw(story: &Story) -> Result<Picture, String> {
             if number == 0 {
                 strips(brush, story, area)?;
             }
-            decade_ticks(brush, area, axis)?;
+            decade_ticks(brush, area, axis, number + 1 == count)?;
             if let Some((name, functions)) = panels.get(number) {
                 points(brush, story, area, axis, functions)?;
                 let name = crate::report::escape::shorten(name, 30);
@@ -76,10 +82,14 @@ fn points(
             brush.fill((x - size, y - size), (x + size, y + size), colour, strength)?;
         }
     }
-    for op in story.operations.all.iter().filter(|op| op.role == Role::Guilty && functions.contains(&op.f)) {
+    let guilty = story.operations.all.iter().filter(|op| op.role == Role::Guilty);
+    for (number, op) in guilty.filter(|op| functions.contains(&op.f)).enumerate() {
         let Some(centre) = at(op) else { continue };
-        brush.disc(centre, 6.0, colour::GUILTY)?;
-        brush.label((centre.0 + 11.0, centre.1), "guilty", colour::GUILTY, Align::Start)?;
+        brush.disc(centre, 6.5, plotters::style::WHITE)?;
+        brush.disc(centre, 5.0, colour::GUILTY)?;
+        if number == 0 {
+            brush.label((centre.0 + 11.0, centre.1 - 14.0), "guilty", colour::GUILTY, Align::Start)?;
+        }
     }
     Ok(())
 }
@@ -100,7 +110,7 @@ pub fn quantiles(story: &Story) -> Result<Picture, String> {
         legend(brush, 62.0, &entries)?;
         shades(brush, story, WHOLE)?;
         strips(brush, story, WHOLE)?;
-        decade_ticks(brush, WHOLE, axis)?;
+        decade_ticks(brush, WHOLE, axis, true)?;
         for q in (0..QUANTILE_NAMES.len()).rev() {
             let points: Vec<_> = series
                 .latency

@@ -81,12 +81,16 @@ fn mark([ok, fail, info, open]: &[u32; 4]) -> Option<usize> {
 
 /// Where to look: a mark at each guilty operation.
 fn guilty(brush: &mut Brush<'_>, story: &Story, area: Area, pitch: f64) -> Result<(), String> {
-    for op in story.operations.all.iter().filter(|op| op.role == Role::Guilty) {
+    let guilty = story.operations.all.iter().filter(|op| op.role == Role::Guilty);
+    for (number, op) in guilty.enumerate() {
         let x = area.x(place(story, op.called));
         let y = area.top + f64::from(op.lane) * pitch;
         brush.polygon(&[(x, y + 1.0), (x - 8.0, y - 12.0), (x + 8.0, y - 12.0)], colour::GUILTY)?;
-        let (anchor, align) = if x > area.right - 70.0 { (-12.0, Align::End) } else { (12.0, Align::Start) };
-        brush.label((x + anchor, y - 7.0), "guilty", colour::GUILTY, align)?;
+        if number == 0 {
+            let is_right = x > area.right - 70.0;
+            let (anchor, align) = if is_right { (-12.0, Align::End) } else { (12.0, Align::Start) };
+            brush.label((x + anchor, y - 7.0), "guilty", colour::GUILTY, align)?;
+        }
     }
     Ok(())
 }
