@@ -7,7 +7,7 @@ use crate::quantity::{Bytes, Span};
 use crate::store::{file, is_trial};
 use clap::{Args, ValueEnum};
 use elenchus_checkers::check_all;
-use elenchus_checkers::linearizability::Linearizability;
+use elenchus_checkers::linearizability::{Linearizability, Subject};
 use elenchus_checkers::models::register::{NilReads, Register, RegisterVocabulary, failed_cas_is_refused};
 use elenchus_checkers::set_full::SetFull;
 use elenchus_core::budget::Budget;
@@ -199,7 +199,7 @@ fn checker(model: &str, format: Format, initial: &Value, args: &CheckArgs) -> Op
                 None => NilReads::SawNil,
             };
             let register = Register { initial: initial.clone(), nil_reads };
-            let checker = Linearizability::new(register, RegisterVocabulary);
+            let checker = Linearizability::new(register, RegisterVocabulary).of(Subject::History);
             let default = if format == Format::JepsenLog { FailedCas::Refused } else { FailedCas::NotDone };
             Some(match args.failed_cas.unwrap_or(default) {
                 FailedCas::Refused => Box::new(checker.with_reading(failed_cas_is_refused)),

@@ -121,6 +121,17 @@ pub struct Linearizability<M, V: Vocabulary> {
     model: M,
     vocabulary: V,
     reading: Option<Reading<V::Op, V::Ret>>,
+    subject: Subject,
+}
+
+/// What a verdict is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A system that was on trial: a history that says too little of it is `unknown`.
+    Trial,
+    /// A recorded history and nothing beyond it: it is linearizable or it is not. That it says little is
+    /// told, and is no doubt.
+    History,
 }
 
 impl<M, V> Linearizability<M, V>
@@ -130,7 +141,13 @@ where
 {
     /// Judges against `model` what `vocabulary` decodes.
     pub fn new(model: M, vocabulary: V) -> Linearizability<M, V> {
-        Linearizability { model, vocabulary, reading: None }
+        Linearizability { model, vocabulary, reading: None, subject: Subject::Trial }
+    }
+
+    /// Judges this, instead of a trial.
+    pub fn of(mut self, subject: Subject) -> Linearizability<M, V> {
+        self.subject = subject;
+        self
     }
 
     /// Corrects every operation before it is judged, where a log is to be read in a way of its own.
@@ -154,15 +171,16 @@ where
         if let Some(reading) = self.reading {
             operations.iter_mut().for_each(reading);
         }
-        Ok(check_operations(&self.model, &operations, budget))
+        let findings = judge(&self.model, &operations, budget);
+        Ok(verdict::verdict(&self.model, &operations, findings, self.subject, budget))
     }
 }
 
-/// The verdict on operations, given in the order of their calls.
+/// The verdict on a trial's operations, given in the order of their calls.
 pub fn check_operations<M: Insight>(
     model: &M,
     operations: &[Operation<M::Op, M::Ret>],
     budget: &Budget,
 ) -> Verdict {
-    verdict::verdict(model, operations, judge(model, operations, budget), budget)
+    verdict::verdict(model, operations, judge(model, operations, budget), Subject::Trial, budget)
 }

@@ -2,7 +2,7 @@
 
 use super::judge::{Answer, Finding};
 use super::witness::{Evidence, evidence};
-use super::{Case, Insight};
+use super::{Case, Insight, Subject};
 use crate::exhibits;
 use crate::vacuity::Coverage;
 use elenchus_core::budget::Budget;
@@ -28,6 +28,7 @@ pub(super) fn verdict<M: Insight>(
     model: &M,
     operations: &[Operation<M::Op, M::Ret>],
     findings: Vec<Finding<M::Key>>,
+    subject: Subject,
     budget: &Budget,
 ) -> Verdict {
     let coverage = coverage(model, operations, &findings);
@@ -47,15 +48,16 @@ pub(super) fn verdict<M: Insight>(
     } else if let Some((_, why)) = unknown.first() {
         let why = format!("{} of {} keys were not decided: {why}", unknown.len(), findings.len());
         Verdict::new(NAME, Validity::Unknown, why)
-    } else if let Some(why) = coverage.vacuous() {
-        Verdict::new(NAME, Validity::Unknown, why)
     } else {
-        let why = format!(
-            "all {} operations on {} are linearizable",
-            operations.len(),
-            exhibits::count(findings.len(), "key")
-        );
-        Verdict::new(NAME, Validity::Valid, why)
+        let keys = exhibits::count(findings.len(), "key");
+        let kept = format!("all {} operations on {keys} are linearizable", operations.len());
+        match (coverage.vacuous(), subject) {
+            (None, _) => Verdict::new(NAME, Validity::Valid, kept),
+            (Some(why), Subject::Trial) => Verdict::new(NAME, Validity::Unknown, why),
+            (Some(why), Subject::History) => {
+                Verdict::new(NAME, Validity::Valid, format!("{kept}, but {why}"))
+            }
+        }
     };
     if let Some(first) = unknown.iter().filter_map(|(finding, _)| reached(finding)).min() {
         verdict = verdict.with_figure("reached", first);
