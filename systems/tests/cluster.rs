@@ -317,6 +317,9 @@ fn a_torn_tail_is_cut_off_and_nothing_acknowledged_is_lost() {
             cluster.spawn(node);
         }
         assert_eq!(cluster.read(1, "x").await, Value::Int(19));
+        for node in 0..3 {
+            assert!(cluster.said(node).contains("torn its end"), "{}", cluster.said(node));
+        }
         cluster.write(2, "x", 20).await;
         assert_eq!(cluster.read(0, "x").await, Value::Int(20));
     });

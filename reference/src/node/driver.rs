@@ -90,6 +90,11 @@ impl Driver {
         let (count, bytes) = (files.len(), files.iter().map(|(_, bytes)| bytes.len()).sum::<usize>());
         self.diary.note(format_args!("found {count} files of {bytes} bytes in all"));
         self.step(Input::Restart { files })?;
+        for command in &self.commands {
+            if let Command::Truncate { file, length } = command {
+                self.diary.note(format_args!("cuts {file} to {length} bytes: a crash had torn its end"));
+            }
+        }
         self.end_turn()
     }
 
