@@ -76,7 +76,7 @@ pub enum HostError {
     #[error("a trial must begin before any thread is started; there are {0}")]
     Threads(usize),
     /// The kernel refused every way that was allowed.
-    #[error("no isolation: {0}; try `--isolation proxy`")]
+    #[error("no isolation: {0}")]
     Refused(String),
     /// The machine gave an error.
     #[error("{what}: {source}")]

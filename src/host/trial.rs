@@ -74,7 +74,9 @@ pub fn run_trial(
         }
     }
     outer.journal.done().map_err(HostError::io("the journal"))?;
-    Err(HostError::Refused(describe(&refused)))
+    let hint =
+        if request == IsolationRequest::Namespaces { " (`--isolation proxy` needs none of it)" } else { "" };
+    Err(HostError::Refused(describe(&refused) + hint))
 }
 
 fn check(nodes: &[NodeId]) -> Result<(), HostError> {

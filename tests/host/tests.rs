@@ -82,7 +82,7 @@ const TESTS: &[Test] = &[
     ("killing_the_outer_process_leaves_nothing", killing_the_outer_process_leaves_nothing),
     ("killing_the_supervisor_leaves_nothing", killing_the_supervisor_leaves_nothing),
     ("killing_the_controller_leaves_nothing", killing_the_controller_leaves_nothing),
-    ("healing_ends_what_outlived_all_three", healing_ends_what_outlived_all_three),
+    ("healing_ends_what_outlived_its_supervisor_and_us", healing_ends_what_outlived_its_supervisor_and_us),
     ("signals_reach_the_controller_as_messages", signals_reach_the_controller_as_messages),
     ("the_third_signal_ends_everything", the_third_signal_ends_everything),
     ("the_end_of_the_controller_is_told", the_end_of_the_controller_is_told),
@@ -307,7 +307,8 @@ fn killing_the_outer_process_leaves_nothing(setting: &Setting) {
     child.kill().unwrap();
     child.wait().unwrap();
     setting.nothing_stays();
-    assert_eq!(heal(&setting.folder).unwrap(), Healed::Now { killed: vec![] });
+    // Whom it kills, if anybody, was dying already: nobody knows that all is undone, so it looks.
+    assert!(matches!(heal(&setting.folder).unwrap(), Healed::Now { .. }));
     assert_eq!(heal(&setting.folder).unwrap(), Healed::Already);
 }
 
@@ -327,15 +328,19 @@ fn killing_the_controller_leaves_nothing(setting: &Setting) {
     setting.nothing_is_left();
 }
 
-fn healing_ends_what_outlived_all_three(setting: &Setting) {
+fn healing_ends_what_outlived_its_supervisor_and_us(setting: &Setting) {
     let mut child = setting.begin("wait");
     let outer = Pid::from_raw(child.id() as i32);
     // As long as the command is there, the trial is its own.
     assert_eq!(heal(&setting.folder).unwrap(), Healed::Running { pid: outer.as_raw() });
-    let all = [outer, setting.pid("supervisor"), setting.pid("controller")];
-    all.iter().for_each(|pid| kill(*pid, Signal::SIGSTOP).unwrap());
-    all.iter().for_each(|pid| kill(*pid, Signal::SIGKILL).unwrap());
+    let both = [outer, setting.pid("supervisor")];
+    both.iter().for_each(|pid| kill(*pid, Signal::SIGSTOP).unwrap());
+    // The kernel may be quicker: whoever loses its parent dies.
+    both.iter().for_each(|pid| drop(kill(*pid, Signal::SIGKILL)));
     child.wait().unwrap();
+    // The controller and the nodes die of themselves. Without a pid namespace a daemon does not.
+    let daemons = usize::from(setting.isolation == IsolationRequest::Proxy);
+    eventually("only daemons are left", || setting.left().len() == daemons);
     // As a user would: over the whole store, whose trials lie two levels down.
     let store = setting.folder.join("store");
     make_open(&store.join("name"));
@@ -343,7 +348,9 @@ fn healing_ends_what_outlived_all_three(setting: &Setting) {
     fs::create_dir(&moved).unwrap();
     fs::copy(setting.folder.join("journal.jsonl"), moved.join("journal.jsonl")).unwrap();
     let healed = heal_store(&store).unwrap();
-    assert!(matches!(&healed[..], [(folder, Ok(Healed::Now { .. }))] if *folder == moved), "{healed:?}");
+    let [(folder, Ok(Healed::Now { killed }))] = &healed[..] else { panic!("{healed:?}") };
+    assert_eq!(*folder, moved);
+    assert!(killed.len() >= daemons);
     setting.nothing_is_left();
     assert_eq!(heal(&moved).unwrap(), Healed::Already);
 }

@@ -98,7 +98,7 @@ fn tell(address: &str, word: &str) -> std::io::Result<()> {
     let address: SocketAddr = address.parse().expect("an address");
     let mut told = TOLD.lock().unwrap();
     if let std::collections::btree_map::Entry::Vacant(vacant) = told.entry(address) {
-        vacant.insert(TcpStream::connect_timeout(&address, Duration::from_millis(400))?);
+        vacant.insert(TcpStream::connect_timeout(&address, Duration::from_secs(20))?);
     }
     let stream = told.get_mut(&address).expect("it was just connected");
     writeln!(stream, "note {word}")
