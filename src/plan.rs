@@ -166,7 +166,7 @@ fn name(campaign: &Campaign, workload: &str) -> Result<String, Impossible> {
 }
 
 fn concurrency(campaign: &Campaign, nodes: u32) -> Result<u32, Impossible> {
-    let concurrency = campaign.concurrency.unwrap_or(Concurrency::PerNode(2)).of(nodes);
+    let concurrency = campaign.concurrency.unwrap_or(Concurrency::PerNode(4)).of(nodes);
     if concurrency > 10_000 {
         return Err(impossible(
             "concurrency",

@@ -38,7 +38,7 @@ pub const SYSTEMS: &[SystemEntry] = &[
         name: "bundled",
         about: "a replicated key-value store of our own: Raft, one process a node",
         faults: &FaultName::ALL,
-        rate: 400.0,
+        rate: 2000.0,
     },
     SystemEntry {
         name: "memory",

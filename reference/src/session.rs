@@ -75,8 +75,8 @@ impl Default for Patience {
     fn default() -> Patience {
         Patience {
             unsent: Duration::from_millis(1000),
-            resend: Duration::from_millis(500),
-            resend_max: Duration::from_millis(1000),
+            resend: Duration::from_millis(250),
+            resend_max: Duration::from_millis(500),
             pause: Duration::from_millis(50),
             pause_max: Duration::from_millis(200),
         }

@@ -127,7 +127,7 @@ fn what_is_not_answered_is_sent_again_ever_less_often_and_ends_in_doubt() {
         assert!(matches!(sent(&effects)[..], [ToNode::Write { session: 9, number: 1, .. }]));
         times.push(story.now);
     }
-    assert_eq!(times, [500, 1500, 2500, 3500, 4500].map(millis));
+    assert_eq!(times, [250, 750, 1250, 1750, 2250, 2750, 3250, 3750, 4250, 4750].map(millis));
 }
 
 #[test]
