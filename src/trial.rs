@@ -33,7 +33,7 @@ pub enum Stage {
     /// One map in this process.
     Memory,
     /// Processes kept apart on this machine.
-    Ground(host::Ground),
+    Ground(Box<host::Ground>),
 }
 
 /// A trial that failed as a trial. What the history holds can still be judged.
@@ -69,7 +69,7 @@ pub fn run<W: Workload>(
     keep_record(folder, &record)?;
     let result = match stage {
         Stage::Memory => in_memory(workload, plan, folder, &record),
-        Stage::Ground(ground) => on_ground(workload, plan, ground, folder, &mut record),
+        Stage::Ground(ground) => on_ground(workload, plan, *ground, folder, &mut record),
     };
     record.ended = Some(utc::extended(SystemTime::now()));
     (record.end, record.why) = match &result {

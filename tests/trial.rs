@@ -58,18 +58,20 @@ fn start(store: &Store, arguments: &[&str]) -> Child {
     let path = store.0.to_str().expect("text");
     let mut all = vec!["test", "--store", path];
     all.extend(arguments);
-    let child =
+    let mut child =
         command(User::Myself, &all).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let begun = Instant::now();
-    loop {
+    while begun.elapsed() < Duration::from_secs(60) {
         let history = store.current().map(|folder| folder.join("history.jsonl"));
         let length = history.and_then(|path| std::fs::metadata(path).ok()).map_or(0, |data| data.len());
         if length > 100_000 {
             return child;
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "no history after a minute");
         std::thread::sleep(Duration::from_millis(50));
     }
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    panic!("no history after a minute");
 }
 
 #[track_caller]

@@ -134,7 +134,7 @@ fn carry_out(trial: &TrialPlan, folder: &Path) -> Result<(), String> {
     if trial.system == "memory" {
         return erased.run(trial, Stage::Memory, folder).map_err(|e| e.to_string());
     }
-    let body = |ground| match erased.run(trial, Stage::Ground(ground), folder) {
+    let body = |ground| match erased.run(trial, Stage::Ground(Box::new(ground)), folder) {
         Ok(()) => 0,
         Err(e) => {
             eprintln!("\nelenchus: {e}");

@@ -137,7 +137,7 @@ impl Key {
     }
 
     fn only_reads(&self, slot: Slot) -> bool {
-        self.readers.is_some_and(|nodes| slot.0 / nodes % 2 == 0)
+        self.readers.is_some_and(|nodes| (slot.0 / nodes).is_multiple_of(2))
     }
 
     fn value(&mut self) -> Value {

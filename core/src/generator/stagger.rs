@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Delays up to this are made up for whatever the interval: a timer of the operating system may be some
 /// milliseconds late, which at 10,000 operations a second is many intervals.
-pub const CATCH_UP: Duration = Duration::from_millis(20);
+const CATCH_UP: Duration = Duration::from_millis(20);
 
 /// See [`stagger`].
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct Stagger<G> {
 /// The actions of `child`, at intervals drawn uniformly from 0 to twice the mean: the mean is that of all
 /// slots together. The first comes at once. Small delays of the loop do not add up, since the next interval
 /// starts at the time that was planned; but after a stall, longer than two intervals and than
-/// [`CATCH_UP`], nothing is caught up.
+/// 20 ms, nothing is caught up.
 pub fn stagger<G>(mean: Duration, seed: Seed, child: G) -> Stagger<G> {
     Stagger { mean, rng: seed.stream("stagger").rng(), due: None, child }
 }
