@@ -34,14 +34,17 @@ const NONE: u32 = u32::MAX;
 
 /// A set of configurations without those that are no better than another one.
 pub(super) struct Antichain<const N: usize> {
+    /// Whether counts are left out of the comparison.
+    blind_to_counts: bool,
     entries: Vec<Entry<N>>,
     /// The first entry of each key.
     heads: Index,
 }
 
 impl<const N: usize> Antichain<N> {
-    pub(super) fn new() -> Antichain<N> {
-        Antichain { entries: Vec::new(), heads: Index::new() }
+    /// An empty one. Blind to counts, it keeps of configurations that differ in nothing else the first.
+    pub(super) fn new(blind_to_counts: bool) -> Antichain<N> {
+        Antichain { blind_to_counts, entries: Vec::new(), heads: Index::new() }
     }
 
     pub(super) fn clear(&mut self) {
@@ -87,7 +90,7 @@ impl<const N: usize> Antichain<N> {
         let mut at = head;
         while at != NONE {
             let entry = &self.entries[at as usize];
-            if entry.alive && covers(&entry.configuration, new, counts) {
+            if entry.alive && self.covers(&entry.configuration, new, counts) {
                 return true;
             }
             at = entry.next;
@@ -98,16 +101,17 @@ impl<const N: usize> Antichain<N> {
     fn bury_covered(&mut self, head: u32, new: &Configuration<N>, counts: &Counts) {
         let mut at = head;
         while at != NONE {
-            let entry = &mut self.entries[at as usize];
-            if entry.alive && covers(new, &entry.configuration, counts) {
-                entry.alive = false;
+            let entry = &self.entries[at as usize];
+            let (next, buried) = (entry.next, entry.alive && self.covers(new, &entry.configuration, counts));
+            if buried {
+                self.entries[at as usize].alive = false;
             }
-            at = entry.next;
+            at = next;
         }
     }
-}
 
-/// Whether `a` is at least as good as `b`, both of one key.
-fn covers<const N: usize>(a: &Configuration<N>, b: &Configuration<N>, counts: &Counts) -> bool {
-    b.window.is_subset(&a.window) && counts.at_most(a.counts, b.counts)
+    /// Whether `a` is at least as good as `b`, both of one key.
+    fn covers(&self, a: &Configuration<N>, b: &Configuration<N>, counts: &Counts) -> bool {
+        b.window.is_subset(&a.window) && (self.blind_to_counts || counts.at_most(a.counts, b.counts))
+    }
 }

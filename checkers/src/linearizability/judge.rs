@@ -42,7 +42,9 @@ pub enum Answer {
     Refuted {
         /// The operation (a position in the list judged) at whose return no linearization was left.
         failed: usize,
-        /// The position in the log of that return: the end of the earliest prefix that is not linearizable.
+        /// The position in the log of that return. It ends the earliest prefix that is not linearizable (given
+        /// what the operations still open there answered later), unless the budget ended before that one
+        /// was found.
         at: Index,
     },
     /// Not decided.

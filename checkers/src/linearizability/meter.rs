@@ -11,6 +11,8 @@ pub enum Spent {
     Time,
     /// The memory was used up.
     Memory,
+    /// A limit on the number of steps was reached.
+    Steps,
     /// More operations were open at once than the search can hold (2,048).
     Width,
 }
@@ -21,6 +23,7 @@ impl Spent {
         match self {
             Spent::Time => "the time allowed ran out",
             Spent::Memory => "the memory allowed ran out",
+            Spent::Steps => "it took too many steps",
             Spent::Width => "more than 2,048 completed operations were open at once",
         }
     }
@@ -37,16 +40,24 @@ pub(super) struct Meter<'b> {
     unread: u32,
     stride: u32,
     read_at: Instant,
+    steps_left: u64,
 }
 
 impl<'b> Meter<'b> {
     /// An account of `budget`; `all` is what its threads hold together, in bytes.
     pub(super) fn new(budget: &'b Budget, all: &'b AtomicUsize) -> Meter<'b> {
-        Meter { budget, all, mine: 0, unread: 0, stride: 1, read_at: Instant::now() }
+        Meter { budget, all, mine: 0, unread: 0, stride: 1, read_at: Instant::now(), steps_left: u64::MAX }
+    }
+
+    /// The same account, which ends after this many steps.
+    pub(super) fn with_steps(mut self, steps: u64) -> Meter<'b> {
+        self.steps_left = steps;
+        self
     }
 
     /// Called at every step: whether the deadline has passed.
     pub(super) fn tick(&mut self) -> Result<(), Spent> {
+        self.steps_left = self.steps_left.checked_sub(1).ok_or(Spent::Steps)?;
         self.unread += 1;
         if self.unread < self.stride {
             return Ok(());

@@ -56,6 +56,11 @@ pub(super) struct Effort {
 }
 
 /// Searches for a linearization. With `traced`, a refutation tells the longest partial one.
+///
+/// Where operations are in doubt, the vectors of their counts are what makes a search long, and two short
+/// ones come first. *Thrifty* keeps one vector where there are many: what it finds is a linearization.
+/// *Relaxed* lets an operation in doubt happen any number of times: where even that finds none, there is
+/// none. The exact search decides what lies between, and if it cannot, a relaxed refutation still stands.
 pub(super) fn search<M: Model>(
     model: &M,
     schedule: &Schedule<'_, M>,
@@ -63,11 +68,49 @@ pub(super) fn search<M: Model>(
     meter: &mut Meter<'_>,
     effort: &mut Effort,
 ) -> Answer {
+    let mut run = |mode| search_in(mode, model, schedule, traced, meter, effort);
+    if schedule.classes.is_empty() {
+        return run(Mode::Exact);
+    }
+    let thrifty = run(Mode::Thrifty);
+    let Answer::Refuted(lower) = thrifty else { return thrifty };
+    let relaxed = run(Mode::Relaxed);
+    match relaxed {
+        // Not before the one and not after the other: here it is.
+        Answer::Refuted(upper) if upper.at == lower.at => Answer::Refuted(lower),
+        Answer::Refuted(upper) => match run(Mode::Exact) {
+            Answer::Unknown(..) => Answer::Refuted(Refuted { partial: lower.partial, ..upper }),
+            exact => exact,
+        },
+        Answer::Linearizable | Answer::Unknown(..) => run(Mode::Exact),
+    }
+}
+
+/// How operations in doubt are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// As often as they were called, and every way of using them is kept.
+    Exact,
+    /// Of configurations that differ only in their counts one is kept: refutes too much.
+    Thrifty,
+    /// Not at all: refutes too little.
+    Relaxed,
+}
+
+/// Searches with operations in doubt counted in one way.
+pub(super) fn search_in<M: Model>(
+    mode: Mode,
+    model: &M,
+    schedule: &Schedule<'_, M>,
+    traced: bool,
+    meter: &mut Meter<'_>,
+    effort: &mut Effort,
+) -> Answer {
     match schedule.width {
-        0..=64 => Search::<M, 1>::new(model, schedule, traced, meter).run(effort),
-        65..=128 => Search::<M, 2>::new(model, schedule, traced, meter).run(effort),
-        129..=512 => Search::<M, 8>::new(model, schedule, traced, meter).run(effort),
-        513..=2048 => Search::<M, 32>::new(model, schedule, traced, meter).run(effort),
+        0..=64 => Search::<M, 1>::new(mode, model, schedule, traced, meter).run(effort),
+        65..=128 => Search::<M, 2>::new(mode, model, schedule, traced, meter).run(effort),
+        129..=512 => Search::<M, 8>::new(mode, model, schedule, traced, meter).run(effort),
+        513..=2048 => Search::<M, 32>::new(mode, model, schedule, traced, meter).run(effort),
         _ => Answer::Unknown(Spent::Width, 0),
     }
 }
@@ -95,6 +138,7 @@ enum Traced {
 }
 
 struct Search<'s, 'h, 'b, M: Model, const N: usize> {
+    mode: Mode,
     model: &'s M,
     schedule: &'s Schedule<'h, M>,
     meter: &'s mut Meter<'b>,
@@ -120,8 +164,15 @@ struct Search<'s, 'h, 'b, M: Model, const N: usize> {
 }
 
 impl<'s, 'h, 'b, M: Model, const N: usize> Search<'s, 'h, 'b, M, N> {
-    fn new(model: &'s M, schedule: &'s Schedule<'h, M>, traced: bool, meter: &'s mut Meter<'b>) -> Self {
+    fn new(
+        mode: Mode,
+        model: &'s M,
+        schedule: &'s Schedule<'h, M>,
+        traced: bool,
+        meter: &'s mut Meter<'b>,
+    ) -> Self {
         let mut search = Search {
+            mode,
             model,
             schedule,
             meter,
@@ -137,8 +188,8 @@ impl<'s, 'h, 'b, M: Model, const N: usize> Search<'s, 'h, 'b, M, N> {
             active: Vec::new(),
             counts: Counts::new(),
             frontier: Vec::new(),
-            seen: Antichain::new(),
-            survivors: Antichain::new(),
+            seen: Antichain::new(mode == Mode::Thrifty),
+            survivors: Antichain::new(mode == Mode::Thrifty),
             queue: Vec::new(),
             trace: traced.then(|| vec![Trace { before: 0, what: Traced::Start }]),
             after: Vec::new(),
@@ -313,7 +364,8 @@ impl<'s, 'h, 'b, M: Model, const N: usize> Search<'s, 'h, 'b, M, N> {
         for i in 0..self.active.len() {
             self.meter.tick()?;
             let class = self.active[i];
-            if self.counts.of(from.counts, class) >= self.arrived[class as usize] {
+            let counted = self.mode != Mode::Relaxed;
+            if counted && self.counts.of(from.counts, class) >= self.arrived[class as usize] {
                 continue;
             }
             let Class { op, outcome, .. } = &self.schedule.classes[class as usize];
@@ -323,10 +375,12 @@ impl<'s, 'h, 'b, M: Model, const N: usize> Search<'s, 'h, 'b, M, N> {
                 if state == from.state {
                     continue;
                 }
-                let counts = self.counts.with_one_more(from.counts, class);
+                let used = usize::from(counted);
+                let counts =
+                    if counted { self.counts.with_one_more(from.counts, class) } else { from.counts };
                 let mut to = Configuration { state, counts, ..from };
                 self.note(&mut to, Traced::Doubtful(class));
-                self.visit(to, slot, depth + 1);
+                self.visit(to, slot, depth + used);
             }
         }
         Ok(())

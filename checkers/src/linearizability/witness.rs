@@ -51,6 +51,9 @@ pub fn evidence<M: Model>(
     Evidence { witness, minimal, guilty, partial }
 }
 
+/// What one question may cost: a set that is not decided by then is not made smaller that way.
+const STEPS_MAX: u64 = 500_000;
+
 struct Trial<'a, M: Model> {
     model: &'a M,
     key: M::Key,
@@ -81,7 +84,7 @@ impl<'a, M: Model> Trial<'a, M> {
             let (operation, id) = (&self.operations[*i], id as u32);
             if held(*i) { Task::new(operation, id) } else { Some(Task::released(operation, id, self.doubt)) }
         });
-        let mut meter = Meter::new(self.budget, &self.memory);
+        let mut meter = Meter::new(self.budget, &self.memory).with_steps(STEPS_MAX);
         decide_tasks(self.model, &self.key, tasks.collect(), false, &mut meter, &mut Effort::default())
     }
 
@@ -94,52 +97,49 @@ impl<'a, M: Model> Trial<'a, M> {
         }
     }
 
-    /// A witness, and whether it is minimal.
+    /// A set that refutes, and whether it is minimal.
     fn minimise(&self, failed: usize) -> (Vec<usize>, bool) {
         let mut rest = self.likeliest_first(failed);
-        let mut members = Vec::new();
+        let (mut members, mut minimal) = (Vec::new(), true);
         loop {
-            match self.shortest(&members, &rest) {
-                Ok(0) => return (members, true),
-                Ok(length) => {
-                    members.push(rest[length - 1]);
-                    rest.truncate(length - 1);
-                }
-                Err(known) => {
-                    members.extend(&rest[..known]);
-                    return (members, false);
-                }
+            let (length, certain) = self.shortest(&members, &rest);
+            minimal &= certain;
+            if length == 0 {
+                return (members, minimal);
             }
+            members.push(rest[length - 1]);
+            rest.truncate(length - 1);
         }
     }
 
-    /// The shortest prefix of `rest` that refutes together with `members`; all of `rest` is known to. If
-    /// the budget ends first, the shortest one known.
-    fn shortest(&self, members: &[usize], rest: &[usize]) -> Result<usize, usize> {
-        let refutes = |length: usize| {
+    /// The shortest prefix of `rest` that refutes together with `members`; all of `rest` is known to. Also
+    /// whether it is certain that no shorter one does.
+    fn shortest(&self, members: &[usize], rest: &[usize]) -> (usize, bool) {
+        // A prefix that cannot be decided is taken not to refute: what is returned always does.
+        let (mut low, mut high, mut length, mut certain) = (0, rest.len(), 0, true);
+        let mut refutes = |length: usize| {
             let mut held = vec![false; self.operations.len()];
             members.iter().chain(&rest[..length]).for_each(|i| held[*i] = true);
-            self.refutes(&held)
+            let refutes = self.refutes(&held);
+            certain &= refutes.is_some();
+            refutes == Some(true)
         };
         // Witnesses are small, and short prefixes are cheap to try: double the length until one refutes.
-        let (mut low, mut high, mut length) = (0, rest.len(), 0);
         while length < high {
             match refutes(length) {
-                None => return Err(high),
-                Some(true) => high = length,
-                Some(false) => low = length + 1,
+                true => high = length,
+                false => low = length + 1,
             }
             length = (2 * length).max(1);
         }
         while low < high {
             let middle = low.midpoint(high);
             match refutes(middle) {
-                None => return Err(high),
-                Some(true) => high = middle,
-                Some(false) => low = middle + 1,
+                true => high = middle,
+                false => low = middle + 1,
             }
         }
-        Ok(low)
+        (high, certain)
     }
 
     /// The operation that failed; then those that ended before it, the latest first, those that could

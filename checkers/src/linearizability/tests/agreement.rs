@@ -2,7 +2,7 @@
 
 use super::notation::RegisterOperation;
 use super::oracle::is_linearizable;
-use super::search_says;
+use super::{Answer, Mode, answer, answer_in, search_says};
 use crate::models::register::{Register, RegisterOp, RegisterRet};
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
@@ -134,6 +134,55 @@ fn agree_on(random_histories: u64, seed: u64) -> (u64, u64) {
         linearizable += u64::from(expected);
     }
     (random_histories, linearizable)
+}
+
+/// The first return at which what happened so far is not linearizable, by the oracle. What operations
+/// answer that are still open then is known already, though perhaps they have not happened yet.
+fn earliest_failure(model: &Register, operations: &[RegisterOperation]) -> Option<u32> {
+    let mut returns: Vec<u32> =
+        operations.iter().map(|o| o.done).filter(|d| *d != RegisterOperation::OPEN).collect();
+    returns.sort_unstable();
+    returns.into_iter().find(|end| {
+        let mut prefix: Vec<_> = operations.iter().filter(|o| o.call < *end).cloned().collect();
+        for operation in prefix.iter_mut().filter(|o| o.done > *end) {
+            operation.done = RegisterOperation::OPEN;
+        }
+        !is_linearizable(model, &prefix)
+    })
+}
+
+#[test]
+fn each_way_of_counting_what_is_in_doubt_keeps_its_promise() {
+    let (model, mut rng) = (Register::default(), Seed(31).rng());
+    let (mut too_strict, mut too_lax) = (0, 0);
+    for _ in 0..60_000 {
+        let (count, values) = (rng.between(4, 8) as usize, rng.between(1, 2));
+        let operations = random(&mut rng, count, 4, values, 5);
+        let truth = is_linearizable(&model, &operations);
+        let says = |mode| answer_in(mode, &model, &operations) == Answer::Linearizable;
+        assert_eq!(says(Mode::Exact), truth, "{operations:#?}");
+        let (thrifty, relaxed) = (says(Mode::Thrifty), says(Mode::Relaxed));
+        assert!(!thrifty || truth, "thrifty accepts too much: {operations:#?}");
+        assert!(relaxed || !truth, "relaxed refutes too much: {operations:#?}");
+        too_strict += u32::from(truth && !thrifty);
+        too_lax += u32::from(relaxed && !truth);
+    }
+    assert!(too_strict > 10 && too_lax > 50, "hardly anything was tried: {too_strict}, {too_lax}");
+}
+
+#[test]
+fn on_where_a_history_begins_to_fail() {
+    let (model, mut rng) = (Register::default(), Seed(32).rng());
+    for _ in 0..20_000 {
+        let (count, values, doubt) = (rng.between(2, 7) as usize, rng.between(1, 3), rng.below(5));
+        let operations = random(&mut rng, count, 4, values, doubt);
+        let expected = earliest_failure(&model, &operations).map(|index| u64::from(index) + 1);
+        let found = match answer(&model, &operations) {
+            Answer::Refuted(refuted) => Some(refuted.at),
+            _ => None,
+        };
+        assert_eq!(found, expected, "{operations:#?}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
 use elenchus_core::outcome::{Failure, Outcome};
 
-/// Whether some order of the operations (those in doubt: of any of them) respects real time and is one
+/// Whether some order of the operations (of those that did not return: of any of them) respects real time and is one
 /// that the object could have produced. For histories of one key.
 pub fn is_linearizable<M: Model>(model: &M, operations: &[Operation<M::Op, M::Ret>]) -> bool {
     let happened: Vec<_> = operations
@@ -17,7 +17,7 @@ pub fn is_linearizable<M: Model>(model: &M, operations: &[Operation<M::Op, M::Re
 
 fn go<M: Model>(model: &M, operations: &[&Operation<M::Op, M::Ret>], placed: u32, state: &M::State) -> bool {
     let open = |i: usize| placed >> i & 1 == 0;
-    let certain = |i: usize| !operations[i].outcome.is_info();
+    let certain = |i: usize| operations[i].done != Operation::<M::Op, M::Ret>::OPEN;
     if (0..operations.len()).all(|i| !open(i) || !certain(i)) {
         return true;
     }

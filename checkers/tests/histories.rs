@@ -1,0 +1,75 @@
+//! Histories recorded by others, where they are at hand, are judged as their manifest says.
+
+use elenchus_checkers::linearizability::Linearizability;
+use elenchus_checkers::models::register::{NilReads, Register, RegisterVocabulary, failed_cas_is_refused};
+use elenchus_core::budget::Budget;
+use elenchus_core::checker::Checker;
+use elenchus_core::format;
+use elenchus_core::value::Value;
+use elenchus_core::verdict::{Anomaly, Validity, Verdict};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The folder of recorded histories beside the workspace; `None`, with the reason printed, if it is missing.
+fn recorded() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/histories");
+    if folder.join("manifest.tsv").is_file() {
+        return Some(folder);
+    }
+    let required =
+        std::env::var("ELENCHUS_REQUIRE").is_ok_and(|list| list.split(',').any(|word| word == "histories"));
+    assert!(!required, "ELENCHUS_REQUIRE names histories, but {} has none", folder.display());
+    println!("skipped: no recorded histories in {}", folder.display());
+    None
+}
+
+/// Jepsen's log of etcd, as Porcupine reads it: a cas that failed saw another value.
+fn as_jepsen_log() -> Linearizability<Register, RegisterVocabulary> {
+    Linearizability::new(Register::default(), RegisterVocabulary).with_reading(failed_cas_is_refused)
+}
+
+/// As Knossos reads it: an ok read of nil says nothing, a cas that failed is no operation.
+fn as_knossos() -> Linearizability<Register, RegisterVocabulary> {
+    let model = Register { initial: Value::Int(0), nil_reads: NilReads::SawNothing };
+    Linearizability::new(model, RegisterVocabulary)
+}
+
+fn check(file: &Path, checker: &dyn Checker) -> Verdict {
+    let bytes = std::fs::read(file).expect("the manifest names files that exist");
+    let recording = format::read(&bytes, None).expect("a recorded history is readable");
+    let budget = Budget::new(Duration::from_secs(60), 1 << 30);
+    checker.check(&recording.history, &budget).expect("a recorded history is a register's")
+}
+
+#[test]
+fn every_recorded_register_is_judged_as_its_manifest_says() {
+    let Some(folder) = recorded() else { return };
+    let manifest = std::fs::read_to_string(folder.join("manifest.tsv")).expect("the manifest is text");
+    let mut judged = 0;
+    for line in manifest.lines().skip(1) {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let [name, format, model, _, expected] = columns[..] else { panic!("manifest: {line}") };
+        if model != "cas-register" {
+            continue;
+        }
+        let verdict = match format {
+            "jepsen-log" => check(&folder.join(name), &as_jepsen_log()),
+            _ => check(&folder.join(name), &as_knossos()),
+        };
+        let expected = match expected {
+            // Nothing succeeded in it, so that a pass would mean nothing.
+            _ if verdict.figures["ok"] == 0 => Validity::Unknown,
+            "valid" => Validity::Valid,
+            _ => Validity::Invalid,
+        };
+        assert_eq!(verdict.validity, expected, "{name}: {}", verdict.why);
+        let guilty = |anomaly: &Anomaly| anomaly.operations.iter().filter(|shown| shown.guilty).count();
+        assert!(
+            verdict.anomalies.iter().all(|anomaly| guilty(anomaly) == 1),
+            "{name}: {:?}",
+            verdict.anomalies
+        );
+        judged += 1;
+    }
+    assert!(judged > 0, "the manifest names no register");
+}
