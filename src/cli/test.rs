@@ -2,7 +2,7 @@
 
 use super::{PlanArgs, StoreArgs, broken, usage};
 use crate::exit::Exit;
-use crate::host::{self, Status};
+use crate::host::{self, Status, Wish};
 use crate::judge::{self, Verdicts};
 use crate::plan::{Plan, TrialPlan};
 use crate::store::{self, Store, file};
@@ -141,7 +141,8 @@ fn carry_out(trial: &TrialPlan, folder: &Path) -> Result<(), String> {
             1
         }
     };
-    let ended = host::run_trial(trial.isolation, &trial.nodes, folder, body).map_err(|e| e.to_string())?;
+    let wish = Wish { isolation: trial.isolation, nodes: &trial.nodes, port_base: trial.port_base };
+    let ended = host::run_trial(wish, folder, body).map_err(|e| e.to_string())?;
     if !ended.left.is_empty() {
         eprintln!("elenchus: these processes cannot be ended: {:?}; try `elenchus heal` later", ended.left);
     }

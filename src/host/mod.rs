@@ -52,6 +52,18 @@ pub use protocol::{Exit, Spawn, Status};
 #[cfg(target_os = "linux")]
 pub use trial::run_trial;
 
+/// The ground that a trial asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// How the nodes are to be kept apart.
+    pub isolation: IsolationRequest,
+    /// The nodes.
+    pub nodes: &'a [elenchus_core::process::NodeId],
+    /// The first of the ports that nodes listen on where the proxy isolates them, one after the other;
+    /// `None`: free ones.
+    pub port_base: Option<u16>,
+}
+
 /// How a trial's processes ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
@@ -98,8 +110,7 @@ impl HostError {
 /// Would run a trial, on Linux.
 #[cfg(not(target_os = "linux"))]
 pub fn run_trial(
-    _request: IsolationRequest,
-    _nodes: &[elenchus_core::process::NodeId],
+    _wish: Wish<'_>,
     _folder: &std::path::Path,
     _body: impl FnOnce(Ground) -> i32,
 ) -> Result<Ended, HostError> {

@@ -22,7 +22,12 @@ pub(super) enum Prepared {
 }
 
 /// Sets up the ground this way.
-pub(super) fn prepare(way: Way, nodes: &[NodeId], identity: Identity) -> Result<Prepared, Refusal> {
+pub(super) fn prepare(
+    way: Way,
+    nodes: &[NodeId],
+    port_base: Option<u16>,
+    identity: Identity,
+) -> Result<Prepared, Refusal> {
     let identity = (way == Way::UserNamespace).then_some(identity);
     match way {
         Way::Namespaces | Way::UserNamespace => {
@@ -32,7 +37,7 @@ pub(super) fn prepare(way: Way, nodes: &[NodeId], identity: Identity) -> Result<
         }
         Way::Proxy => {
             let refused = |error: io::Error| Refusal::new("loopback ports", &error);
-            let ports = Ports::take(nodes).map_err(refused)?;
+            let ports = Ports::take(nodes, port_base).map_err(refused)?;
             let addresses = ports.addresses().map_err(refused)?;
             Ok(Prepared::Proxy { ports, addresses })
         }

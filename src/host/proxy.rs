@@ -40,14 +40,20 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Takes a port for each node and one for each directed link.
-    pub fn take(nodes: &[NodeId]) -> io::Result<Ports> {
+    /// Takes a port for each node, from `base` on if it is given, and one for each directed link.
+    pub fn take(nodes: &[NodeId], base: Option<u16>) -> io::Result<Ports> {
         let mut ports = Ports { nodes: nodes.to_vec(), listen: vec![], doors: vec![], reservations: vec![] };
         let mut chance = Seed(RandomState::new().hash_one("ports")).rng();
         let ceiling = u64::from(first_ephemeral_port());
         let mut next = || SocketAddr::from((Ipv4Addr::LOCALHOST, chance.between(FLOOR, ceiling - 1) as u16));
-        for _ in nodes {
-            let (address, reservation) = reserve(&mut next)?;
+        for i in 0..nodes.len() as u16 {
+            let (address, reservation) = match base {
+                Some(base) => {
+                    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, base.saturating_add(i)));
+                    (address, reserve_at(address)?)
+                }
+                None => reserve(&mut next)?,
+            };
             ports.listen.push(address);
             ports.reservations.push(reservation);
         }
@@ -109,12 +115,17 @@ fn reserve(next: &mut impl FnMut() -> SocketAddr) -> io::Result<(SocketAddr, Udp
     let mut refused = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in 0..1000 {
         let address = next();
-        match UdpSocket::bind(address).and_then(|udp| TcpListener::bind(address).map(|_| udp)) {
+        match reserve_at(address) {
             Ok(reservation) => return Ok((address, reservation)),
             Err(error) => refused = error,
         }
     }
     Err(refused)
+}
+
+/// Keeps this port, if nobody uses it.
+fn reserve_at(address: SocketAddr) -> io::Result<UdpSocket> {
+    UdpSocket::bind(address).and_then(|udp| TcpListener::bind(address).map(|_| udp))
 }
 
 /// The links of a trial, each with a gate.
@@ -296,7 +307,7 @@ mod tests {
     impl Pair {
         fn new() -> Pair {
             let nodes = NodeId::numbered(2);
-            let ports = Ports::take(&nodes).unwrap();
+            let ports = Ports::take(&nodes, None).unwrap();
             let addresses = ports.addresses().unwrap();
             let listener = TcpListener::bind(addresses.listen(&nodes[1])).unwrap();
             let links = Links::new(&nodes, Box::new(ports.serve().unwrap()));

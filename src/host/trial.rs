@@ -21,7 +21,7 @@ use super::preparation::{Prepared, prepare};
 use super::processes::{self, Process};
 use super::protocol::{Lines, Report, Status, line};
 use super::supervisor::{Over, Supervisor};
-use super::{Ended, HostError};
+use super::{Ended, HostError, Wish};
 use elenchus_core::process::NodeId;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
@@ -45,23 +45,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The exit code of a controller whose trial broke before its body could say anything.
 const BROKEN: i32 = 255;
 
-/// Runs `body` in the controller of a new trial, on ground where `nodes` can be started and cut off from
+/// Runs `body` in the controller of a new trial, on ground where the nodes can be started and cut off from
 /// each other. Returns when the controller has ended and nothing of the trial is left.
 ///
 /// `folder` is the trial's own; it receives the journal. Signals to us (SIGINT, SIGTERM, SIGHUP) reach the
 /// body as [`Interrupts`]; the third ends everything.
 pub fn run_trial(
-    request: IsolationRequest,
-    nodes: &[NodeId],
+    wish: Wish<'_>,
     folder: &Path,
     body: impl FnOnce(Ground) -> i32,
 ) -> Result<Ended, HostError> {
-    check(nodes)?;
+    check(wish.nodes)?;
     let journal = Journal::create(folder).map_err(HostError::io("the journal"))?;
     let signals = Signals::take().map_err(HostError::io("signals"))?;
-    let mut outer = Outer { nodes, journal: Arc::new(journal), signals, body: Some(body), interrupts: 0 };
+    let mut outer = Outer { wish, journal: Arc::new(journal), signals, body: Some(body), interrupts: 0 };
     let mut refused = vec![];
-    for way in Way::all(request) {
+    for way in Way::all(wish.isolation) {
         let isolation = way.isolation(&refused);
         match outer.attempt(*way, isolation)? {
             Ok(ended) => {
@@ -74,8 +73,11 @@ pub fn run_trial(
         }
     }
     outer.journal.done().map_err(HostError::io("the journal"))?;
-    let hint =
-        if request == IsolationRequest::Namespaces { " (`--isolation proxy` needs none of it)" } else { "" };
+    let hint = if wish.isolation == IsolationRequest::Namespaces {
+        " (`--isolation proxy` needs none of it)"
+    } else {
+        ""
+    };
     Err(HostError::Refused(describe(&refused) + hint))
 }
 
@@ -144,7 +146,7 @@ fn is_ignored(signal: Signal) -> bool {
 // ---- the outer process --------------------------------------------------------------------------------
 
 struct Outer<'a, F> {
-    nodes: &'a [NodeId],
+    wish: Wish<'a>,
     journal: Arc<Journal>,
     signals: Signals,
     body: Option<F>,
@@ -173,7 +175,8 @@ impl<F: FnOnce(Ground) -> i32> Outer<'_, F> {
                 let setting = Setting {
                     way,
                     isolation,
-                    nodes: self.nodes,
+                    nodes: self.wish.nodes,
+                    port_base: self.wish.port_base,
                     identity,
                     journal: self.journal.clone(),
                     mask: self.signals.before,
@@ -324,6 +327,7 @@ struct Setting<'a> {
     way: Way,
     isolation: Isolation,
     nodes: &'a [NodeId],
+    port_base: Option<u16>,
     identity: Identity,
     journal: Arc<Journal>,
     /// The signals that were blocked before the trial.
@@ -382,7 +386,7 @@ fn begin(setting: &Setting<'_>, lifeline: &mut PipeReader) -> Result<Option<Begu
     let children = SignalFd::with_flags(&child, flags).map_err(step("signals"))?;
     keep_from_programs();
     let proc = fs::File::open("/proc").map_err(|error| Refusal::new("/proc", &error))?;
-    let prepared = prepare(setting.way, setting.nodes, setting.identity)?;
+    let prepared = prepare(setting.way, setting.nodes, setting.port_base, setting.identity)?;
     Ok(Some(Begun { prepared, children, proc: proc.into() }))
 }
 

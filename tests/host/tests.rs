@@ -1,7 +1,7 @@
 //! The tests, and the tiny harness that runs them.
 
 use crate::scenarios::{self, eventually};
-use elenchus::host::{HealError, Healed, HostError, IsolationRequest, heal, heal_store, run_trial};
+use elenchus::host::{HealError, Healed, HostError, IsolationRequest, Wish, heal, heal_store, run_trial};
 use elenchus_core::process::NodeId;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
@@ -26,7 +26,9 @@ pub fn trial(scenario: &str, isolation: &str, folder: &str) -> ExitCode {
         .collect();
     let scenario = if ["refused", "threads"].contains(&scenario) { "nothing" } else { scenario };
     let outside = (mounts(), network());
-    let ended = run_trial(isolation.parse().unwrap(), &NodeId::numbered(2), folder, |ground| {
+    let nodes = NodeId::numbered(2);
+    let wish = Wish { isolation: isolation.parse().unwrap(), nodes: &nodes, port_base: None };
+    let ended = run_trial(wish, folder, |ground| {
         println!("isolation: {}", ground.isolation);
         scenarios::play(scenario, ground, folder)
     });
