@@ -160,7 +160,12 @@ impl<'o> Planner<'o> {
         // A partition cannot be short, and a late one would be cut short by the end.
         let fits = load == 0 || load < self.minority();
         let in_time = last.is_none() || now.saturating_add(PARTITION_MS_MIN) <= self.until_ms;
-        free && (fault != FaultName::Partition || (fits && in_time))
+        match fault {
+            FaultName::Partition => free && fits && in_time,
+            // A leader that stands still only briefly keeps its office: better later, and for long.
+            FaultName::Pause if self.at_primaries.contains(&fault) => free && fits,
+            _ => free,
+        }
     }
 
     /// The next moment after `now` at which a strike has ended or its kind may strike again.
@@ -311,6 +316,22 @@ mod tests {
         assert_ne!(text(7), text(8));
         let first: serde_json::Value = serde_json::from_str(&text(7)).expect("JSON");
         assert!(first[0]["at_ms"].is_u64() && first[0]["lasts_ms"].is_u64() && first[0]["fault"].is_object());
+    }
+
+    #[test]
+    fn leaders_lose_their_office_at_least_twice() {
+        for seed in 0..500 {
+            let deposes = |strike: &&Strike| match strike.fault.name() {
+                "partition" => strike.lasts_ms >= PARTITION_MS_MIN,
+                // Whoever was dead comes back as a follower, however soon.
+                "kill" => true,
+                "pause" => strike.lasts_ms >= 2_000,
+                _ => false,
+            };
+            let plan = draw(&options(seed));
+            let count = plan.iter().filter(|strike| aims_at_leaders(&strike.fault)).filter(deposes).count();
+            assert!(count >= 2, "seed {seed}: only {count}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A running cluster on this machine: nodes under the supervisor, links that can be cut.
 
+use super::watch::{Leaders, Noter};
 use crate::host::handle::SupervisorLine;
 use crate::host::{self, Exits, Links, Supervisor};
 use crate::store::file;
@@ -28,6 +29,7 @@ pub struct LiveCluster {
     dead: RefCell<BTreeMap<NodeId, String>>,
     links: Links,
     logs: PathBuf,
+    seen: Leaders,
 }
 
 impl LiveCluster {
@@ -53,7 +55,13 @@ impl LiveCluster {
             dead: RefCell::default(),
             links,
             logs,
+            seen: Leaders::default(),
         })
+    }
+
+    /// Notes every new leader from now on.
+    pub fn tell_leaders(&self, noter: Noter) {
+        self.seen.tell(noter);
     }
 
     /// Where the node's output goes.
@@ -111,6 +119,9 @@ impl LiveCluster {
         let mut leaders = Vec::new();
         for answer in asked {
             leaders.extend(answer.await.ok().flatten());
+        }
+        for (node, term) in &leaders {
+            self.seen.saw(node, *term);
         }
         leaders
     }

@@ -64,7 +64,8 @@ impl<W: Workload> LiveWorld<W> {
 
     /// The same world with a cluster that can be broken and that is watched.
     pub fn with_cluster(mut self, cluster: Rc<LiveCluster>) -> LiveWorld<W> {
-        self.tasks.spawn_local(watch::leaders(cluster.clone(), self.noter()));
+        cluster.tell_leaders(self.noter());
+        self.tasks.spawn_local(watch::leaders(cluster.clone()));
         self.tasks.spawn_local(watch::exits(cluster.clone(), self.noter()));
         self.nemesis = Some((Rc::new(Nemesis::new(cluster.nodes())), cluster));
         self
