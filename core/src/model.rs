@@ -7,7 +7,7 @@ use std::hash::Hash;
 /// A sequential object (Herlihy & Wing 1990, section 2): a history is linearizable if its operations can
 /// be put in an order that respects real time and that this object, alone, could have produced.
 ///
-/// The four hints at the end only make the search cheaper; their defaults are always safe, and the tests
+/// The hints at the end only make the search cheaper; their defaults are always safe, and the tests
 /// of each model refute a wrong hint by enumeration.
 pub trait Model: Sync {
     /// What a client asks.
@@ -53,6 +53,12 @@ pub trait Model: Sync {
     /// Hint: the only state in which `op` can leave an object that it changes, however it ends (the value
     /// of a write, the new value of a cas). `None`: there are many, or nobody knows.
     fn target(&self, _op: &Self::Op) -> Option<Self::State> {
+        None
+    }
+
+    /// Hint: the only state in which `op` can end so (the value that a read saw, the value that a successful
+    /// cas expected). `None`: there are many, or nobody knows.
+    fn source(&self, _op: &Self::Op, _outcome: &Outcome<Self::Ret>) -> Option<Self::State> {
         None
     }
 

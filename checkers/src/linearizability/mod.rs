@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `judge` | one answer a key, keys in parallel |
 //! | `schedule` | one key's operations made ready: slots, classes of operations in doubt |
+//! | `notice` | which states and operations nobody could notice |
 //! | `search` | the search itself, over `frontier` and `counts` |
 //! | `witness` | of a refuted key, the few operations that prove it |
 //! | `verdict` | the words, the figures, and whether enough was examined |
@@ -22,6 +23,7 @@ mod frontier;
 mod index;
 mod judge;
 mod meter;
+mod notice;
 mod schedule;
 mod search;
 mod verdict;
@@ -50,6 +52,12 @@ pub trait Insight: Model {
     /// one key, in the order of their calls, are linearizable. `None` if it cannot tell.
     fn shortcut(&self, _operations: &[&Operation<Self::Op, Self::Ret>]) -> Option<bool> {
         None
+    }
+
+    /// Operations of one key (their places in the list) that are likely to contradict the one at `failed`,
+    /// whose return no linearization survived. They are tried first for a witness; a bad guess costs time.
+    fn suspects(&self, _operations: &[&Operation<Self::Op, Self::Ret>], _failed: usize) -> Vec<usize> {
+        Vec::new()
     }
 
     /// The object's name for people; `None` where there is only one.

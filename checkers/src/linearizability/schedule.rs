@@ -1,13 +1,10 @@
 //! One key's operations, made ready for the search.
 //!
 //! Operations that ended for certain get a slot from call to return. Operations in doubt that ask the same
-//! form a class. Of these only the ones that somebody could notice remain: an operation in doubt whose only
-//! possible state (the model's `target`) lets nobody through but writers, who are let through by every
-//! state, can be taken out of any order without anyone noticing. Who could notice is found by a fixpoint,
-//! since an operation in doubt may serve only to enable another one; a refusal that does not say what it
-//! saw notices almost everything.
+//! form a class. Those that nobody could notice are left out ([`super::notice`]).
 
 use super::meter::{Meter, Spent};
+use super::notice::Notice;
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
 use elenchus_core::outcome::{Failure, Outcome};
@@ -56,15 +53,15 @@ impl<'h, M: Model> Task<'h, M> {
     }
 
     /// Whether its outcome may depend on the state it meets.
-    fn observes(&self, model: &M) -> bool {
+    pub(super) fn observes(&self, model: &M) -> bool {
         matches!(self.outcome, Outcome::Fail(_)) || !model.overwrites(self.op)
     }
 
-    fn can_follow(&self, model: &M, state: &M::State) -> bool {
+    pub(super) fn can_follow(&self, model: &M, state: &M::State) -> bool {
         model.step(state, self.op, self.outcome).into_iter().next().is_some()
     }
 
-    fn can_change(&self, model: &M, state: &M::State) -> bool {
+    pub(super) fn can_change(&self, model: &M, state: &M::State) -> bool {
         model.step(state, self.op, self.outcome).into_iter().any(|after| after != *state)
     }
 }
@@ -106,6 +103,7 @@ pub(super) struct Schedule<'h, M: Model> {
     /// How many slots there are.
     pub width: usize,
     pub classes: Vec<Class<'h, M>>,
+    pub notice: Notice<'h, M>,
     /// In the order of the log.
     pub steps: Vec<(Position, Step)>,
 }
@@ -133,22 +131,21 @@ impl<'h, M: Model> Schedule<'h, M> {
             steps.push((task.call, Step::Call(i as u32)));
             steps.push((task.done, Step::Return(i as u32)));
         }
-        let classes = classes(model, &required, doubtful, &mut steps, meter)?;
+        let (notice, until) = Notice::new(model, &required, &doubtful, meter)?;
+        let classes = classes(doubtful, until, &mut steps, meter)?;
         steps.sort_unstable();
         let (slots, width) = slots(&steps, required.len());
-        Ok(Schedule { init, required, slots, width, classes, steps })
+        Ok(Schedule { init, required, slots, width, classes, notice, steps })
     }
 }
 
 /// Groups the operations in doubt that somebody can notice, and adds their arrivals to the steps.
 fn classes<'h, M: Model>(
-    model: &M,
-    required: &[Task<'h, M>],
     doubtful: Vec<Task<'h, M>>,
+    until: Vec<Position>,
     steps: &mut Vec<(Position, Step)>,
     meter: &mut Meter<'_>,
 ) -> Result<Vec<Class<'h, M>>, Spent> {
-    let until = noticed_until(model, required, &doubtful, meter)?;
     let mut classes: Vec<Class<'h, M>> = Vec::new();
     for (task, until) in doubtful.into_iter().zip(until) {
         meter.tick()?;
@@ -165,70 +162,6 @@ fn classes<'h, M: Model>(
         steps.push((task.call, Step::Arrive(at as u32)));
     }
     Ok(classes)
-}
-
-/// More pairs of state and observer than this are not tried: nothing is left out then.
-const PAIRS_MAX: usize = 20_000_000;
-
-/// For each operation in doubt, the last return that could notice it.
-fn noticed_until<M: Model>(
-    model: &M,
-    required: &[Task<'_, M>],
-    doubtful: &[Task<'_, M>],
-    meter: &mut Meter<'_>,
-) -> Result<Vec<Position>, Spent> {
-    let observers: Vec<_> = required.iter().filter(|task| task.observes(model)).collect();
-    let links: Vec<_> = doubtful.iter().enumerate().filter(|(_, task)| task.observes(model)).collect();
-    let (targets, target_of) = distinct_targets(model, doubtful);
-    if targets.len().saturating_mul(observers.len() + links.len()) > PAIRS_MAX {
-        return Ok(vec![NEVER; doubtful.len()]);
-    }
-    let mut noticed = Vec::with_capacity(targets.len());
-    let mut enables = Vec::with_capacity(targets.len());
-    for state in &targets {
-        let mut last = 0;
-        for observer in &observers {
-            meter.tick()?;
-            if observer.done > last && observer.can_follow(model, state) {
-                last = observer.done;
-            }
-        }
-        noticed.push(last);
-        enables.push(
-            links
-                .iter()
-                .filter(|(_, task)| task.can_change(model, state))
-                .map(|(i, _)| *i)
-                .collect::<Vec<_>>(),
-        );
-    }
-    let until = |noticed: &[Position], i: usize| target_of[i].map_or(NEVER, |target| noticed[target]);
-    loop {
-        let mut grown = false;
-        for target in 0..targets.len() {
-            meter.tick()?;
-            let through = enables[target].iter().map(|i| until(&noticed, *i)).max().unwrap_or(0);
-            grown |= through > noticed[target];
-            noticed[target] = noticed[target].max(through);
-        }
-        if !grown {
-            return Ok((0..doubtful.len()).map(|i| until(&noticed, i)).collect());
-        }
-    }
-}
-
-/// The states in which operations in doubt can leave the object, each once, and which of them each does.
-fn distinct_targets<M: Model>(model: &M, doubtful: &[Task<'_, M>]) -> (Vec<M::State>, Vec<Option<usize>>) {
-    let mut targets: Vec<M::State> = Vec::new();
-    let mut numbers = std::collections::HashMap::new();
-    let mut number = |state: M::State| {
-        *numbers.entry(state.clone()).or_insert_with(|| {
-            targets.push(state);
-            targets.len() - 1
-        })
-    };
-    let of = doubtful.iter().map(|task| model.target(task.op).map(&mut number)).collect();
-    (targets, of)
 }
 
 /// Gives each required operation the lowest slot that is free at its call.

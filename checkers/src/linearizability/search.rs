@@ -10,6 +10,7 @@
 //! What keeps it small, each proved by an exchange argument and refuted by no small history:
 //! - an operation that can never change the state is put in as soon as it fits;
 //! - of open operations that ask and answer the same, the one that returns first goes first;
+//! - states that nobody can notice any more are one state ([`super::notice`]);
 //! - operations in doubt are counted by class and used as late as possible, the thriftiest configurations
 //!   first, and only antichains are kept ([`super::frontier`]).
 //!
@@ -147,6 +148,12 @@ struct Search<'s, 'h, 'b, M: Model, const N: usize> {
     states_bytes: usize,
     /// Of each state, the open operations without effect that fit it, and the epoch of that knowledge.
     fitting: Vec<(u32, Window<N>)>,
+    /// Of each state, the last return that could notice it.
+    noticed: Vec<Position>,
+    /// A state that nobody can notice any more: it stands for all such.
+    dead: Option<u32>,
+    /// The position of the return that is dealt with.
+    now: Position,
     epoch: u32,
     inert: Window<N>,
     inert_in: Vec<u32>,
@@ -180,6 +187,9 @@ impl<'s, 'h, 'b, M: Model, const N: usize> Search<'s, 'h, 'b, M, N> {
             states_index: Index::new(),
             states_bytes: 0,
             fitting: Vec::new(),
+            noticed: Vec::new(),
+            dead: None,
+            now: 0,
             epoch: 1,
             inert: Window::EMPTY,
             inert_in: vec![0; schedule.width],
@@ -214,6 +224,7 @@ impl<'s, 'h, 'b, M: Model, const N: usize> Search<'s, 'h, 'b, M, N> {
                 Step::Arrive(class) => self.arrive(class),
                 Step::Call(required) => self.call(required),
                 Step::Return(required) => {
+                    self.now = at;
                     if let Err(spent) = self.retire(required) {
                         return Answer::Unknown(spent, at);
                     }
@@ -300,6 +311,7 @@ impl<'s, 'h, 'b, M: Model, const N: usize> Search<'s, 'h, 'b, M, N> {
         self.survivors.clear();
         let least = frontier.iter().map(|c| self.counts.total(c.counts)).min().unwrap_or(0);
         for configuration in frontier.drain(..) {
+            self.meter.tick()?;
             let depth = (self.counts.total(configuration.counts) - least) as usize;
             self.reach(configuration, slot, depth);
         }
@@ -319,8 +331,11 @@ impl<'s, 'h, 'b, M: Model, const N: usize> Search<'s, 'h, 'b, M, N> {
         self.weigh(&[])
     }
 
-    /// Puts in every open operation without effect that fits the state.
+    /// Puts in every open operation without effect that fits the state, if anybody still can notice it.
     fn fit(&mut self, configuration: &mut Configuration<N>) {
+        if self.noticed[configuration.state as usize] < self.now {
+            configuration.state = *self.dead.get_or_insert(configuration.state);
+        }
         let state = configuration.state as usize;
         if self.fitting[state].0 != self.epoch {
             let mut window = Window::EMPTY;
@@ -412,7 +427,8 @@ impl<'s, 'h, 'b, M: Model, const N: usize> Search<'s, 'h, 'b, M, N> {
             Place::Vacant(at) => {
                 let id = self.states.len() as u32;
                 self.states_index.fill(at, hash, id);
-                self.states_bytes += self.model.weight(&state) + size_of::<(u32, Window<N>)>();
+                self.noticed.push(self.schedule.notice.last(self.model, &state));
+                self.states_bytes += self.model.weight(&state) + size_of::<(u32, Window<N>, Position)>();
                 self.states.push(state);
                 self.fitting.push((0, Window::EMPTY));
                 id

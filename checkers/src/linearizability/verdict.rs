@@ -16,7 +16,7 @@ pub(super) const NAME: &str = "linearizability";
 /// Keys whose anomaly is worked out; the others are counted.
 const ANOMALIES_MAX: usize = 8;
 /// What the evidence on all of them may take.
-const EVIDENCE_TIME_MAX: Duration = Duration::from_secs(10);
+const EVIDENCE_TIME_MAX: Duration = Duration::from_secs(3);
 /// Operations shown of a witness that could not be made small.
 const EXHIBITS_MAX: usize = 24;
 /// Neighbours shown beside a witness.

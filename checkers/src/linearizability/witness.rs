@@ -9,6 +9,7 @@
 //!
 //! Deleting instead of releasing would prove any read guilty without its write.
 
+use super::Insight;
 use super::judge::decide_tasks;
 use super::meter::Meter;
 use super::schedule::Task;
@@ -35,7 +36,7 @@ pub struct Evidence {
 
 /// Finds the evidence on a refuted key. `part` are its operations, `failed` the one whose return nothing
 /// survived.
-pub fn evidence<M: Model>(
+pub fn evidence<M: Insight>(
     model: &M,
     operations: &[Operation<M::Op, M::Ret>],
     part: &[usize],
@@ -66,7 +67,7 @@ struct Trial<'a, M: Model> {
     memory: AtomicUsize,
 }
 
-impl<'a, M: Model> Trial<'a, M> {
+impl<'a, M: Insight> Trial<'a, M> {
     fn new(
         model: &'a M,
         operations: &'a [Operation<M::Op, M::Ret>],
@@ -104,6 +105,10 @@ impl<'a, M: Model> Trial<'a, M> {
         loop {
             let (length, certain) = self.shortest(&members, &rest);
             minimal &= certain;
+            if self.budget.is_over() {
+                members.extend(&rest[..length]);
+                return (members, false);
+            }
             if length == 0 {
                 return (members, minimal);
             }
@@ -142,17 +147,27 @@ impl<'a, M: Model> Trial<'a, M> {
         (high, certain)
     }
 
-    /// The operation that failed; then those that ended before it, the latest first, those that could
+    /// The operation that failed; then those the model suspects, then those that ended before it, the latest first, those that could
     /// change something before those that could not; then all others. What comes first is what the witness
     /// will be made of, where there is a choice.
     fn likeliest_first(&self, failed: usize) -> Vec<usize> {
         let end = self.operations[failed].done;
+        let own: Vec<_> = self.part.iter().map(|i| &self.operations[*i]).collect();
+        let place = self.part.iter().position(|i| *i == failed).expect("what failed is one of the key's");
+        let mut suspected = vec![false; self.operations.len()];
+        self.model.suspects(&own, place).into_iter().for_each(|at| suspected[self.part[at]] = true);
         let mut order = self.part.to_vec();
         order.sort_by_key(|i| {
             let operation = &self.operations[*i];
             let later = operation.done > end;
             let distance = if later { operation.call } else { end - operation.done };
-            (*i != failed, later, self.model.inert(&operation.op, &operation.outcome), distance)
+            (
+                *i != failed,
+                !suspected[*i],
+                later,
+                self.model.inert(&operation.op, &operation.outcome),
+                distance,
+            )
         });
         order
     }

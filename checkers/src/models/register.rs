@@ -167,16 +167,31 @@ impl Model for Register {
         op.sets().cloned()
     }
 
+    fn source(&self, op: &RegisterOp, outcome: &Outcome<RegisterRet>) -> Option<Value> {
+        let seen = match (op, outcome) {
+            (RegisterOp::Read { .. }, Outcome::Ok(RegisterRet::Saw(value))) => value,
+            (RegisterOp::Cas { from, .. }, Outcome::Ok(_) | Outcome::Info(_)) => from,
+            (RegisterOp::Cas { .. }, Outcome::Fail(Failure::Refused(Some(RegisterRet::Saw(value))))) => value,
+            _ => return None,
+        };
+        let says_nothing = matches!(op, RegisterOp::Read { .. }) && !self.is_seen(seen);
+        (!says_nothing).then(|| seen.clone())
+    }
+
     fn weight(&self, state: &Value) -> usize {
         size_of::<Value>() + heap(state)
     }
 }
 
 impl Register {
+    /// Whether a read that returned this saw it.
+    fn is_seen(&self, value: &Value) -> bool {
+        !(value.is_nil() && self.nil_reads == NilReads::SawNothing)
+    }
+
     fn admits_read(&self, state: &Value, outcome: &Outcome<RegisterRet>) -> bool {
         match outcome {
-            Outcome::Ok(RegisterRet::Saw(Value::Nil)) if self.nil_reads == NilReads::SawNothing => true,
-            Outcome::Ok(RegisterRet::Saw(value)) => value == state,
+            Outcome::Ok(RegisterRet::Saw(value)) => value == state || !self.is_seen(value),
             Outcome::Ok(RegisterRet::Done) | Outcome::Info(_) => true,
             // A read cannot be declined because of what the register holds.
             Outcome::Fail(_) => true,
@@ -297,6 +312,9 @@ mod tests {
                         let after = after(&model, &state, &op, &outcome);
                         if model.inert(&op, &outcome) {
                             assert!(after.iter().all(|s| *s == state), "{op:?} {outcome:?} from {state}");
+                        }
+                        if model.source(&op, &outcome).is_some_and(|source| source != state) {
+                            assert!(after.is_empty(), "{op:?} {outcome:?} from {state}");
                         }
                         let target = model.target(&op);
                         assert!(after.iter().all(|s| *s == state || Some(s) == target.as_ref()));

@@ -3,7 +3,7 @@
 //! A name is given only where it is certain from the whole history of the key. Everything else is called
 //! `nonlinearizable`, which is certain always.
 
-use super::{NilReads, Register, RegisterOp, RegisterRet};
+use super::{Register, RegisterOp, RegisterRet};
 use crate::exhibits::span;
 use crate::linearizability::{Case, Insight, Telling};
 use elenchus_core::operation::Operation;
@@ -13,7 +13,28 @@ use std::collections::BTreeSet;
 
 type RegisterOperation = Operation<RegisterOp, RegisterRet>;
 
+/// More operations than this that set one value are not worth a guess.
+const SUSPECTS_MAX: usize = 8;
+
 impl Insight for Register {
+    /// Whoever sets, or would set, what the failed operation saw; who replaced that value; and the last
+    /// change that was acknowledged before. None where values repeat much: then anything may matter.
+    fn suspects(&self, operations: &[&RegisterOperation], failed: usize) -> Vec<usize> {
+        let guilty = operations[failed];
+        let Some(value) = seen(guilty) else { return Vec::new() };
+        let all = || operations.iter().enumerate();
+        let concerned = all().filter(|(_, o)| would_set(o) == Some(value) || replaces(o, value));
+        let mut suspects: Vec<usize> = concerned.map(|(i, _)| i).collect();
+        if suspects.len() > SUSPECTS_MAX {
+            return Vec::new();
+        }
+        let changes =
+            |o: &RegisterOperation| o.outcome.is_ok() && would_set(o).is_some_and(|set| set != value);
+        let before = all().filter(|(_, o)| o.precedes(guilty) && changes(o));
+        suspects.extend(before.max_by_key(|(_, o)| o.call).map(|(i, _)| i));
+        suspects
+    }
+
     fn key_text(&self, key: &Value) -> Option<String> {
         (!key.is_nil()).then(|| key.to_string())
     }
@@ -25,12 +46,6 @@ impl Insight for Register {
             tellers.iter().find_map(|teller| teller(&sources))
         });
         told.unwrap_or_else(|| case.plainly(self))
-    }
-}
-
-impl Register {
-    fn is_seen(&self, value: &Value) -> bool {
-        !(value.is_nil() && self.nil_reads == NilReads::SawNothing)
     }
 }
 
