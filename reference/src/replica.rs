@@ -220,3 +220,6 @@ impl Replica for RaftReplica {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 //! The RPCs of the dissertation as one-way messages: a request and its response are two messages, either
 //! may be lost, doubled or late. Heartbeats are a message of their own rather than an empty AppendEntries,
 //! because their answer promises nothing that rests on disk and must not wait for one (section 6.4 lets
-//! reads wait for them). `Message::encode` is how they travel.
+//! reads wait for them). They travel in the plain binary of `codec`.
 
 use crate::codec::{Reader, Write};
 use crate::raft::entry::{Entry, EntryId, Index, Term};
