@@ -8,6 +8,7 @@ use elenchus_core::budget::Budget;
 use elenchus_core::checker::Checker;
 use elenchus_core::format::jsonl;
 use elenchus_core::history::Malformed;
+use elenchus_core::process::NodeId;
 use elenchus_core::verdict::{Validity, Verdict};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -99,7 +100,9 @@ fn checkers(trial: &dyn registry::Trial, plan: &TrialPlan) -> Vec<Box<dyn Checke
     all.push(Box::new(Availability::new()));
     all.push(Box::new(Perf::new()));
     all.push(Box::new(Faults::new(asked)));
-    all.push(Box::new(Recovery::new(nodes, plan.concurrency, plan.require_recovery)));
+    // With fewer clients than nodes, nobody could ask the last ones: their silence says nothing.
+    let asked: Vec<NodeId> = nodes.into_iter().take(plan.concurrency as usize).collect();
+    all.push(Box::new(Recovery::new(asked, plan.concurrency, plan.require_recovery)));
     all
 }
 

@@ -122,6 +122,10 @@ impl TrialPlan {
         };
         let (nemesis, nemesis_named) = faults(campaign, system, nodes.len())?;
         let time_limit = campaign.time_limit.unwrap_or(Span(Duration::from_secs(20)));
+        if time_limit.0 < Duration::from_millis(100) {
+            return Err(impossible("time-limit", "a trial of less than 100ms would examine nothing"));
+        }
+        contradictions(campaign, system, &workload)?;
         Ok(TrialPlan {
             name: name(campaign, &workload)?,
             system: system.name.into(),
@@ -146,6 +150,23 @@ impl TrialPlan {
             seed,
         })
     }
+}
+
+/// What would be ignored in silence is refused.
+fn contradictions(campaign: &Campaign, system: &SystemEntry, workload: &str) -> Result<(), Impossible> {
+    if campaign.values.is_some() && workload != "register" {
+        return Err(impossible("values", format!("the workload `{workload}` chooses its own values")));
+    }
+    if campaign.isolation.is_some() && system.name == "memory" {
+        return Err(impossible("isolation", "the system `memory` has no nodes to keep apart"));
+    }
+    if campaign.port_base.is_some() && campaign.isolation == Some(IsolationRequest::Namespaces) {
+        return Err(impossible(
+            "port-base",
+            "in namespaces each node has an address of its own, and all ports",
+        ));
+    }
+    Ok(())
 }
 
 fn system(campaign: &Campaign) -> Result<&'static SystemEntry, Impossible> {

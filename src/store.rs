@@ -1,7 +1,8 @@
 //! Where trials leave what they left: `store/<name>/<UTC time>/[<seed>/]`.
 //!
-//! `store/current` points at the trial that runs or ran last, `store/latest` at the last one that came to
-//! an end of its own. Every stage reads only its folder, so a folder can be moved anywhere and judged again.
+//! `store/current` and `store/latest` point at the trial that began last, from its first moment: one that was
+//! killed must be found too. Every stage reads only its folder, so a folder can be moved anywhere and judged
+//! again.
 
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -101,12 +102,8 @@ impl Store {
         fs::create_dir_all(&folder)?;
         let folder = folder.canonicalize()?;
         self.link("current", &folder)?;
+        self.link("latest", &folder)?;
         Ok(folder)
-    }
-
-    /// Points `store/latest` at a folder.
-    pub fn finish(&self, folder: &Path) -> io::Result<()> {
-        self.link("latest", folder)
     }
 
     /// Every trial's folder, oldest first: a folder with a plan, a history or a journal.

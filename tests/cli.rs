@@ -87,6 +87,9 @@ fn mistakes_in_arguments_are_named_and_nothing_starts() {
     refused(&["test", "--time-limit", "soon", "--store", path], &["soon", "20s"]);
     refused(&["test", "--bug", "no-such-bug", "--store", path], &["no-such-bug"]);
     refused(&["test", "--nodes", "0", "--store", path], &["at least one node"]);
+    refused(&["test", "-w", "bank", "--values", "small", "--store", path], &["values", "bank"]);
+    refused(&["test", "--time-limit", "0s", "--store", path], &["time-limit"]);
+    refused(&["test", "--system", "memory", "--store", "/proc/nowhere"], &["/proc/nowhere", "--store"]);
     refused(&["tset"], &["tset", "test"]);
     assert_eq!(std::fs::read_dir(&store.0).expect("the store").count(), 0, "something was started");
 }
@@ -119,6 +122,33 @@ fn a_plan_names_every_choice_and_is_the_same_for_the_same_seed() {
     assert_eq!(plan["trials"][0]["seed"], 5);
     assert_eq!(plan["trials"].as_array().map(Vec::len), Some(2));
     assert_eq!(plan["trials"][0]["nodes"].as_array().map(Vec::len), Some(5));
+}
+
+#[test]
+fn fewer_clients_than_nodes_are_no_doubt_about_the_nodes() {
+    let store = Store::new("few");
+    let path = store.0.to_str().expect("text");
+    let arguments =
+        ["test", "--system", "memory", "--concurrency", "2", "--time-limit", "300ms", "--store", path];
+    expect_code(&elenchus(&arguments), 0);
+}
+
+#[test]
+fn a_reader_who_leaves_and_a_full_disk_change_no_verdict() {
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else {
+        return eprintln!("skipped: this machine has no /dev/full");
+    };
+    let full_output = std::process::Command::new(common::program()).arg("list").stdout(full).output();
+    let full_output = full_output.expect("the program starts");
+    expect_code(&full_output, 0);
+    assert!(text(&full_output.stderr).contains("standard output"), "{}", text(&full_output.stderr));
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let gone =
+        std::process::Command::new(common::program()).args(["completions", "bash"]).stdout(writer).output();
+    let gone = gone.expect("the program starts");
+    expect_code(&gone, 0);
+    assert!(gone.stderr.is_empty(), "{}", text(&gone.stderr));
 }
 
 #[test]

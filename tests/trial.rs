@@ -182,12 +182,14 @@ fn a_killed_trial_can_be_judged_and_healed() {
     let mut child = start(&store, &["--time-limit", "60s"]);
     child.kill().expect("it runs");
     child.wait().expect("it ends");
-    let folder = store.current().expect("a trial");
+    // As a user would name it: the trial that was killed is the latest.
+    let folder = store.latest();
     let path = folder.to_str().expect("text");
     let check = common::elenchus(&["check", path]);
     expect_code(&check, 2);
     assert!(text(&check.stdout).contains("killed"), "{}", text(&check.stdout));
     expect_code(&common::elenchus(&["heal", path]), 0);
+    assert!(!folder.join("data").exists(), "the nodes' data is left");
     expect_code(&common::elenchus(&["heal", "--store", store.0.to_str().expect("text")]), 0);
     nothing_left(&store);
 }

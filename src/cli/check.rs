@@ -1,5 +1,6 @@
 //! `elenchus check`: recorded histories, or the folder of a trial, judged.
 
+use super::say::say;
 use super::{broken, usage};
 use crate::exit::Exit;
 use crate::judge::{self, Verdicts};
@@ -127,7 +128,7 @@ fn file(path: &Path, format: Option<Format>, initial: &Value, args: &CheckArgs) 
     let format = format.unwrap_or_else(|| format::detect(&bytes));
     let recording = match format::read(&bytes, Some(format)) {
         Ok(recording) => recording,
-        Err(e) => return usage(&format!("{}:{e}", path.display())),
+        Err(e) => return usage(&format!("{}: {e}", path.display())),
     };
     drop(bytes);
     for note in recording.torn.iter().chain(&recording.complaints) {
@@ -137,7 +138,15 @@ fn file(path: &Path, format: Option<Format>, initial: &Value, args: &CheckArgs) 
     let Some(checker) = model.as_deref().and_then(|model| checker(model, format, initial, args)) else {
         let why = match model {
             Some(model) => format!("there is no model `{model}` yet"),
-            None => format!("no model fits its operations ({}); name one with --model", names(&recording)),
+            None if recording.history.is_empty() => "the history is empty: nothing was examined".into(),
+            None => {
+                let known: Vec<&str> = MODELS.iter().map(|(name, _)| *name).collect();
+                let functions = names(&recording);
+                format!(
+                    "its operations ({functions}) are those of no model there is yet: {}",
+                    known.join(", ")
+                )
+            }
         };
         let verdict = Verdict::new("check", Validity::Unknown, why);
         return show(path, &Verdicts::of(vec![verdict]), args);
@@ -181,7 +190,7 @@ fn guess(recording: &Recording) -> Option<String> {
     let only = |allowed: &[&str]| functions.iter().all(|f| allowed.contains(&f.as_str()));
     if functions.contains("add") && only(&["add", "read"]) {
         Some("set".into())
-    } else if (functions.contains("write") || functions.contains("cas")) && only(&["read", "write", "cas"]) {
+    } else if !functions.is_empty() && only(&["read", "write", "cas"]) {
         Some("cas-register".into())
     } else {
         None
@@ -218,18 +227,20 @@ fn show(path: &Path, verdicts: &Verdicts, args: &CheckArgs) -> Exit {
             "validity": verdicts.validity,
             "verdicts": verdicts.verdicts,
         });
-        println!("{line}");
+        say!("{line}");
     } else {
         for verdict in &verdicts.verdicts {
-            println!("{}: {}: {}: {}", path.display(), word(verdict.validity), verdict.checker, verdict.why);
+            say!("{}: {}: {}: {}", path.display(), word(verdict.validity), verdict.checker, verdict.why);
             for anomaly in &verdict.anomalies {
-                println!("  {}: {}", anomaly.class, anomaly.sentence);
+                say!("  {}: {}", anomaly.class, anomaly.sentence);
                 for exhibit in &anomaly.operations {
                     let mark = if exhibit.guilty { "→" } else { " " };
                     let done = exhibit.done.map_or_else(|| "never".to_owned(), |done| done.to_string());
-                    println!(
+                    say!(
                         "   {mark} process {:<4} {:<40} [{}, {done}]",
-                        exhibit.process, exhibit.text, exhibit.call
+                        exhibit.process,
+                        exhibit.text,
+                        exhibit.call
                     );
                 }
             }

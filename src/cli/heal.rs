@@ -1,11 +1,12 @@
 //! `elenchus heal`: undoes what a killed trial left behind.
 
+use super::say::say;
 use super::{StoreArgs, broken, usage};
 use crate::exit::Exit;
 use crate::host::{Healed, heal};
 use crate::store::{file, is_trial};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `heal`.
 #[derive(Debug, Args)]
@@ -34,20 +35,31 @@ pub fn run(args: &HealArgs) -> Exit {
         let what = match heal(folder) {
             Ok(Healed::Already) => continue,
             Ok(Healed::Running { pid }) => format!("still runs, as process {pid}; nothing was touched"),
-            Ok(Healed::Now { killed }) if killed.is_empty() => "healed; nothing was left".into(),
-            Ok(Healed::Now { killed }) => {
-                format!("healed; these processes were left and are gone: {killed:?}")
-            }
+            Ok(Healed::Now { killed }) => healed(&killed, drop_data(folder)),
             Err(e) => {
                 exit = exit.max(broken(&e.to_string()));
                 continue;
             }
         };
         found = true;
-        println!("{}: {what}", folder.display());
+        say!("{}: {what}", folder.display());
     }
     if !found && exit == Exit::Valid {
-        println!("nothing to heal");
+        say!("nothing to heal");
     }
     exit
+}
+
+/// What was done, in words.
+fn healed(killed: &[i32], had_data: bool) -> String {
+    match (killed, had_data) {
+        ([], false) => "healed; nothing was left".into(),
+        ([], true) => "healed; the nodes' data was left and is removed".into(),
+        (killed, _) => format!("healed; these processes were left and are gone: {killed:?}"),
+    }
+}
+
+/// Removes what the nodes kept; whether there was anything.
+fn drop_data(folder: &Path) -> bool {
+    std::fs::remove_dir_all(folder.join(file::DATA)).is_ok()
 }

@@ -1,5 +1,6 @@
 //! `elenchus list`: what there is.
 
+use super::say::say;
 use crate::exit::Exit;
 use crate::registry::{SYSTEMS, WORKLOADS};
 use clap::Args;
@@ -26,16 +27,16 @@ pub fn run(args: &ListArgs) -> Exit {
                 (title.to_owned(), rows.collect())
             })
             .collect();
-        println!("{}", serde_json::Value::Object(json));
+        say!("{}", serde_json::Value::Object(json));
         return Exit::Valid;
     }
     for (title, rows) in sections {
-        println!("{title}");
+        say!("{title}");
         let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         for (name, about) in rows {
-            println!("  {name:width$}  {about}");
+            say!("  {name:width$}  {about}");
         }
-        println!();
+        say!();
     }
     Exit::Valid
 }

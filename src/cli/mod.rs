@@ -4,6 +4,7 @@ mod check;
 mod heal;
 mod list;
 mod report;
+mod say;
 mod test;
 
 use crate::campaign::Campaign;
@@ -11,6 +12,7 @@ use crate::exit::Exit;
 use crate::plan::Plan;
 use crate::store::Store;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use say::say;
 use std::path::PathBuf;
 
 /// Breaks replicated systems while they work, and proves from the history whether they kept their promises.
@@ -93,7 +95,9 @@ pub fn main(arguments: Vec<std::ffi::OsString>) -> Exit {
         Command::Heal(args) => heal::run(&args),
         Command::List(args) => list::run(&args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "elenchus", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "elenchus", &mut script);
+            say::bytes(&script);
             Exit::Valid
         }
         Command::Node { options } => node(&options),
@@ -103,7 +107,7 @@ pub fn main(arguments: Vec<std::ffi::OsString>) -> Exit {
 fn plan(args: &PlanArgs) -> Exit {
     match args.plan() {
         Ok((plan, _)) => {
-            println!("{}", serde_json::to_string_pretty(&plan).expect("a plan is plain data"));
+            say!("{}", serde_json::to_string_pretty(&plan).expect("a plan is plain data"));
             Exit::Valid
         }
         Err(why) => usage(&why),
@@ -170,6 +174,7 @@ fn node(options: &str) -> Exit {
     };
     match elenchus_reference::node::run(&options) {
         Ok(()) => Exit::Valid,
-        Err(e) => broken(&e.to_string()),
+        // It has said why on standard error already.
+        Err(_) => Exit::Broken,
     }
 }

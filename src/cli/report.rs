@@ -1,5 +1,6 @@
 //! `elenchus report`: the report of a trial's folder, built anew.
 
+use super::say::say;
 use super::{broken, usage};
 use crate::exit::Exit;
 use crate::judge;
@@ -27,7 +28,7 @@ pub fn run(args: &ReportArgs) -> Exit {
     }
     match report::build(&args.folder) {
         Ok(_) => {
-            println!("{}", args.folder.join(file::REPORT).join("index.html").display());
+            say!("{}", args.folder.join(file::REPORT).join("index.html").display());
             Exit::Valid
         }
         Err(e) => broken(&format!("the report could not be built: {e}")),

@@ -1,5 +1,6 @@
 //! `elenchus test`: trials, one after the other, each from plan to report.
 
+use super::say::say;
 use super::{PlanArgs, StoreArgs, broken, usage};
 use crate::exit::Exit;
 use crate::host::{self, Status, Wish};
@@ -47,19 +48,27 @@ pub fn run(args: &TestArgs) -> Exit {
     };
     let store = args.store.store();
     let time = utc::basic(SystemTime::now());
-    let mut worst = Exit::Valid;
+    let (mut worst, mut done) = (Exit::Valid, 0);
     for trial in &plan.trials {
         let folder = match prepare(&store, &plan, trial, text.as_deref(), &time) {
             Ok(folder) => folder,
             Err(e) => {
-                return broken(&format!("cannot make the trial's folder in {}: {e}", store.root().display()));
+                let root = store.root().display();
+                return usage(&format!(
+                    "cannot make the trial's folder in {root}: {e}; name another place with --store"
+                ));
             }
         };
-        let exit = one(trial, &folder, &store, args);
+        let exit = one(trial, &folder, args);
         worst = worst.max(exit);
+        done += 1;
         if exit != Exit::Valid {
             break;
         }
+    }
+    if plan.trials.len() > 1 && !args.json {
+        let last = if worst == Exit::Valid { "all valid" } else { "the last one was not valid" };
+        say!("\n{done} of {} trials were run: {last}", plan.trials.len());
     }
     args.fail_on.apply(worst)
 }
@@ -91,7 +100,7 @@ fn prepare(
 }
 
 /// One trial: carried out, judged, reported.
-fn one(trial: &TrialPlan, folder: &Path, store: &Store, args: &TestArgs) -> Exit {
+fn one(trial: &TrialPlan, folder: &Path, args: &TestArgs) -> Exit {
     if !args.json {
         announce(trial, folder);
     }
@@ -112,9 +121,6 @@ fn one(trial: &TrialPlan, folder: &Path, store: &Store, args: &TestArgs) -> Exit
     if verdicts.validity == Validity::Valid {
         // Nobody needs the data of nodes that behaved; a folder that cannot be removed is no reason to fail.
         let _ = std::fs::remove_dir_all(folder.join(file::DATA));
-    }
-    if let Err(e) = store.finish(folder) {
-        eprintln!("elenchus: store/latest could not be set: {e}");
     }
     if args.json {
         print_json(trial, folder, &verdicts)
@@ -156,7 +162,7 @@ fn carry_out(trial: &TrialPlan, folder: &Path) -> Result<(), String> {
 fn announce(trial: &TrialPlan, folder: &Path) {
     let faults: Vec<String> = trial.nemesis.iter().map(ToString::to_string).collect();
     let faults = if faults.is_empty() { "no faults".into() } else { faults.join(" + ") };
-    println!(
+    say!(
         "{} on {} × {}: {} clients, {}, {faults}, seed {}",
         trial.workload,
         trial.nodes.len(),
@@ -166,24 +172,24 @@ fn announce(trial: &TrialPlan, folder: &Path) {
         trial.seed.0
     );
     if !trial.bugs.is_empty() {
-        println!("the nodes make these mistakes: {}", trial.bugs.join(", "));
+        say!("the nodes make these mistakes: {}", trial.bugs.join(", "));
     }
-    println!("{}", folder.display());
+    say!("{}", folder.display());
 }
 
 fn print(trial: &TrialPlan, folder: &Path, verdicts: &Verdicts) {
-    println!();
+    say!();
     for verdict in &verdicts.verdicts {
-        println!("{:>8}  {:16} {}", word(verdict.validity), verdict.checker, verdict.why);
+        say!("{:>8}  {:16} {}", word(verdict.validity), verdict.checker, verdict.why);
     }
     for anomaly in verdicts.verdicts.iter().flat_map(|v| &v.anomalies).take(3) {
-        println!("\n{}", anomaly.sentence);
+        say!("\n{}", anomaly.sentence);
     }
-    println!("\n{}", folder.join(file::REPORT).join("index.html").display());
+    say!("\n{}", folder.join(file::REPORT).join("index.html").display());
     if verdicts.validity != Validity::Valid {
-        println!("again: {}", trial.again);
+        say!("again: {}", trial.again);
     }
-    println!("{}", closing(verdicts.validity));
+    say!("{}", closing(verdicts.validity));
 }
 
 fn word(validity: Validity) -> &'static str {
@@ -211,5 +217,5 @@ fn print_json(trial: &TrialPlan, folder: &Path, verdicts: &Verdicts) {
         "validity": verdicts.validity,
         "verdicts": verdicts.verdicts,
     });
-    println!("{line}");
+    say!("{line}");
 }

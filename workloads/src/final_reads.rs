@@ -41,8 +41,9 @@ impl<O, K: Ord + Clone> FinalReads<O, K> {
         FinalReads { nodes, object, read, objects, lists: None, asked: BTreeMap::new() }
     }
 
-    fn lists(&mut self) -> &mut Vec<List<K>> {
-        let (nodes, objects) = (self.nodes, &self.objects);
+    /// One list a node that some slot speaks to: nobody could ask the others.
+    fn lists(&mut self, slots: u32) -> &mut Vec<List<K>> {
+        let (nodes, objects) = (self.nodes.min(slots), &self.objects);
         self.lists.get_or_insert_with(|| {
             (0..nodes)
                 .map(|_| List { left: objects.keys().cloned().collect(), not_before: Time::ZERO })
@@ -53,11 +54,11 @@ impl<O, K: Ord + Clone> FinalReads<O, K> {
 
 impl<O, R, K: Ord + Clone> Generator<O, R> for FinalReads<O, K> {
     fn next(&mut self, cx: &mut Context) -> Next<O> {
-        let (now, nodes, read) = (cx.now, self.nodes, self.read);
+        let (now, nodes, read, slots) = (cx.now, self.nodes, self.read, cx.concurrency());
         let mut wait: Option<Time> = None;
-        for i in 0..cx.concurrency() {
+        for i in 0..slots {
             let slot = Slot(i);
-            let list = &mut self.lists()[(i % nodes) as usize];
+            let list = &mut self.lists(slots)[(i % nodes) as usize];
             if list.left.is_empty() || !cx.is_free(slot) {
                 continue;
             }
@@ -71,11 +72,11 @@ impl<O, R, K: Ord + Clone> Generator<O, R> for FinalReads<O, K> {
             self.asked.insert(slot, object);
             return Next::Invoke(slot, Action::Client(op));
         }
-        let is_over = self.asked.is_empty() && self.lists().iter().all(|list| list.left.is_empty());
+        let is_over = self.asked.is_empty() && self.lists(slots).iter().all(|list| list.left.is_empty());
         if is_over { Next::Done } else { Next::Wait(wait) }
     }
 
-    fn update(&mut self, _cx: &mut Context, event: &Event<O, R>) {
+    fn update(&mut self, cx: &mut Context, event: &Event<O, R>) {
         match &event.what {
             What::Invoked(op) if self.lists.is_none() => {
                 self.objects.insert((self.object)(op), ());
@@ -84,12 +85,64 @@ impl<O, R, K: Ord + Clone> Generator<O, R> for FinalReads<O, K> {
                 let Some(object) = self.asked.remove(&event.slot) else { return };
                 if !outcome.is_ok() {
                     let node = (event.slot.0 % self.nodes) as usize;
-                    let list = &mut self.lists()[node];
+                    let list = &mut self.lists(cx.concurrency())[node];
                     list.left.push_back(object);
                     list.not_before = event.time + PAUSE;
                 }
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use elenchus_core::outcome::Outcome;
+    use elenchus_core::process::Process;
+
+    /// Answers everything, except for the first question to node `deaf`; returns who was asked what.
+    fn ask_all(nodes: u32, slots: u32, deaf: Option<u32>) -> Vec<(u32, u32)> {
+        let mut reads: FinalReads<u32, u32> = FinalReads::new(nodes, [7, 8], |op| *op, |object| *object);
+        let mut cx = Context::new(slots);
+        let mut asked = Vec::new();
+        let mut deaf = deaf;
+        for _ in 0..1000 {
+            match Generator::<u32, ()>::next(&mut reads, &mut cx) {
+                Next::Done => return asked,
+                Next::Wait(until) => cx.now = until.expect("nothing is open"),
+                Next::Invoke(slot, Action::Client(op)) => {
+                    let node = slot.0 % nodes;
+                    let outcome = if deaf.take_if(|deaf| *deaf == node).is_some() {
+                        Outcome::info("no answer")
+                    } else {
+                        asked.push((node, op));
+                        Outcome::Ok(())
+                    };
+                    let what = What::Done(op, outcome);
+                    let event = Event { time: cx.now, slot, process: Process(slot.0), what };
+                    reads.update(&mut cx, &event);
+                }
+                Next::Invoke(..) => panic!("only clients are asked"),
+            }
+        }
+        panic!("it never ends");
+    }
+
+    #[test]
+    fn every_node_is_asked_for_every_object() {
+        let mut asked = ask_all(3, 6, None);
+        asked.sort_unstable();
+        assert_eq!(asked, [(0, 7), (0, 8), (1, 7), (1, 8), (2, 7), (2, 8)]);
+    }
+
+    #[test]
+    fn a_node_that_does_not_answer_is_asked_again() {
+        assert_eq!(ask_all(3, 6, Some(1)).len(), 6);
+    }
+
+    #[test]
+    fn nodes_without_a_client_keep_nobody_waiting() {
+        assert_eq!(ask_all(5, 1, None), [(0, 7), (0, 8)]);
     }
 }
