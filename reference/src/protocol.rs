@@ -56,7 +56,8 @@ pub enum Input {
         /// Which.
         connection: Connection,
     },
-    /// A timer that was set has come due, by the node's clock.
+    /// A timer that was set has come due, by the node's clock. Timer 0 also rings when the clock was set
+    /// anew: a timer that rings too early must do no harm.
     Timer(Timer),
     /// Everything written before the [`Output::Sync`] of this number is durable.
     Synced(SyncId),

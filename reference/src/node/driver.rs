@@ -11,7 +11,7 @@ use super::inbound::Arrival;
 use super::outbox::Outbox;
 use super::{NodeError, NodeOptions};
 use crate::clock::{Clock, Lie};
-use crate::protocol::{Connection, Input, Output, Replica, Status, SyncId};
+use crate::protocol::{Connection, Input, Output, Replica, Status, SyncId, Timer};
 use crate::timers::Timers;
 use crate::wire::{Answer, ToClient, ToNode};
 use std::collections::BTreeMap;
@@ -162,6 +162,9 @@ impl Driver {
                 let lie = Lie { offset_ns, rate_ppm, strobe_ms };
                 self.clock.set(lie, self.time.now());
                 self.diary.note(format_args!("the clock is set to {lie:?}"));
+                // What was due by the old clock may be far away by the new one: the replica looks again.
+                // A cluster whose clocks all fell back would otherwise sleep until somebody spoke.
+                self.step(Input::Timer(Timer(0)))?;
                 id
             }
             _ => return self.step(Input::Request { connection, bytes }),
