@@ -7,7 +7,8 @@
 use super::Insight;
 use super::meter::{Meter, Spent};
 use super::schedule::{Schedule, Task};
-use super::search::{self, Effort, search};
+use super::search::{self, Effort, Refuted, search};
+use super::shortcut;
 use crate::compose::panic_text;
 use elenchus_core::budget::Budget;
 use elenchus_core::event::Index;
@@ -27,6 +28,8 @@ pub struct Finding<K> {
     pub operations: Vec<usize>,
     /// The answer.
     pub answer: Answer,
+    /// Whether it took a search; otherwise the model knew a quicker way.
+    pub searched: bool,
     /// Configurations visited.
     pub configurations: u64,
     /// Most configurations kept after one return.
@@ -96,13 +99,19 @@ fn examine<M: Insight>(
     memory: &AtomicUsize,
 ) -> Finding<M::Key> {
     let own: Vec<_> = part.iter().map(|i| &operations[*i]).collect();
-    let mut effort = Effort::default();
+    let (mut effort, mut searched) = (Effort::default(), false);
     let answer = catch_unwind(AssertUnwindSafe(|| {
         let mut meter = Meter::new(budget, memory);
         match meter.tick() {
             Err(spent) => search::Answer::Unknown(spent, 0),
-            Ok(()) if model.shortcut(&own) == Some(true) => search::Answer::Linearizable,
-            Ok(()) => decide(model, key, &own, false, &mut meter, &mut effort),
+            Ok(()) => match shortcut::ask(model, &own) {
+                Some(Ok(())) => search::Answer::Linearizable,
+                Some(Err(place)) => search::Answer::Refuted(Refuted::at_return_of(place, own[place].done)),
+                None => {
+                    searched = true;
+                    decide(model, key, &own, false, &mut meter, &mut effort)
+                }
+            },
         }
     }));
     let answer = match answer {
@@ -118,7 +127,7 @@ fn examine<M: Insight>(
         }
     };
     let (configurations, frontier_max) = (effort.configurations, effort.frontier_max);
-    Finding { key: key.clone(), operations: part.to_vec(), answer, configurations, frontier_max }
+    Finding { key: key.clone(), operations: part.to_vec(), answer, searched, configurations, frontier_max }
 }
 
 /// Decides the operations of one key by search.

@@ -14,6 +14,7 @@
 //! | `schedule` | one key's operations made ready: slots, classes of operations in doubt |
 //! | `notice` | which states and operations nobody could notice |
 //! | `search` | the search itself, over `frontier` and `counts` |
+//! | `shortcut` | where a history begins to fail, by a model's quicker way |
 //! | `witness` | of a refuted key, the few operations that prove it |
 //! | `verdict` | the words, the figures, and whether enough was examined |
 //! | `meter` | time and memory spent |
@@ -26,6 +27,7 @@ mod meter;
 mod notice;
 mod schedule;
 mod search;
+mod shortcut;
 mod verdict;
 mod window;
 mod witness;

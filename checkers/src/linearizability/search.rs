@@ -47,6 +47,13 @@ pub(super) struct Refuted {
     pub partial: Vec<u32>,
 }
 
+impl Refuted {
+    /// A refutation that ends at this return (an index in the log) of the operation `id`.
+    pub(super) fn at_return_of(id: usize, done: u32) -> Refuted {
+        Refuted { id: id as u32, at: Position::from(done) + 1, partial: Vec::new() }
+    }
+}
+
 /// What the search has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Effort {

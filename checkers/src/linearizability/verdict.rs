@@ -64,8 +64,10 @@ pub(super) fn verdict<M: Insight>(
     }
     let sum = findings.iter().map(|finding| finding.configurations).sum::<u64>();
     let widest = findings.iter().map(|finding| finding.frontier_max).max().unwrap_or(0);
+    let searched = findings.iter().filter(|finding| finding.searched).count();
     verdict = verdict
         .with_figure("keys", findings.len())
+        .with_figure("keys_searched", searched)
         .with_figure("keys_invalid", refuted.len())
         .with_figure("keys_unknown", unknown.len())
         .with_figure("configurations", sum)

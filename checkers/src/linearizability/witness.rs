@@ -13,11 +13,13 @@ use super::Insight;
 use super::judge::decide_tasks;
 use super::meter::Meter;
 use super::schedule::Task;
-use super::search::{Answer, Effort};
+use super::search::{Answer, Effort, Refuted};
+use super::shortcut;
 use elenchus_core::budget::Budget;
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
 use elenchus_core::outcome::Outcome;
+use std::borrow::Cow;
 use std::sync::atomic::AtomicUsize;
 
 /// What proves that a key is not linearizable. Operations are given as positions in the list judged.
@@ -45,9 +47,9 @@ pub fn evidence<M: Insight>(
 ) -> Evidence {
     let doubt = Outcome::info("released");
     let trial = Trial::new(model, operations, part, &doubt, budget);
-    let partial = trial.partial(operations[failed].done);
     let (mut witness, minimal) = trial.minimise(failed);
     let guilty = trial.guilty(&witness).unwrap_or(failed);
+    let partial = trial.partial(operations[failed].done);
     witness.sort_by_key(|i| operations[*i].call);
     Evidence { witness, minimal, guilty, partial }
 }
@@ -79,19 +81,41 @@ impl<'a, M: Insight> Trial<'a, M> {
         Trial { model, key, operations, part, doubt, budget, memory: AtomicUsize::new(0) }
     }
 
-    /// What the search says when all operations but these are released.
-    fn answer(&self, held: impl Fn(usize) -> bool) -> Answer {
+    /// What is found when all operations but these are released, by the model's shortcut or by search.
+    fn answer(&self, held: &[bool]) -> Answer {
+        let mut released: Vec<_> = Vec::with_capacity(self.part.len());
+        released.extend(self.part.iter().map(|i| (*i, self.release(*i, held[*i]))));
+        released.sort_by_key(|(_, operation)| operation.call);
+        let operations: Vec<_> = released.iter().map(|(_, operation)| operation.as_ref()).collect();
+        match shortcut::ask(self.model, &operations) {
+            Some(Ok(())) => return Answer::Linearizable,
+            Some(Err(place)) => {
+                let id = self.part.partition_point(|i| *i < released[place].0);
+                return Answer::Refuted(Refuted::at_return_of(id, operations[place].done));
+            }
+            None => {}
+        }
         let tasks = self.part.iter().enumerate().filter_map(|(id, i)| {
             let (operation, id) = (&self.operations[*i], id as u32);
-            if held(*i) { Task::new(operation, id) } else { Some(Task::released(operation, id, self.doubt)) }
+            if held[*i] { Task::new(operation, id) } else { Some(Task::released(operation, id, self.doubt)) }
         });
         let mut meter = Meter::new(self.budget, &self.memory).with_steps(STEPS_MAX);
         decide_tasks(self.model, &self.key, tasks.collect(), false, &mut meter, &mut Effort::default())
     }
 
+    /// The operation as it is if it is held, or free to happen from the beginning of the log on.
+    fn release(&self, i: usize, held: bool) -> Cow<'a, Operation<M::Op, M::Ret>> {
+        let operation = &self.operations[i];
+        if held {
+            return Cow::Borrowed(operation);
+        }
+        let done = Operation::<M::Op, M::Ret>::OPEN;
+        Cow::Owned(Operation { outcome: self.doubt.clone(), call: 0, done, ..operation.clone() })
+    }
+
     /// Whether these alone refute; `None` if the budget ended first.
     fn refutes(&self, held: &[bool]) -> Option<bool> {
-        match self.answer(|i| held[i]) {
+        match self.answer(held) {
             Answer::Refuted(_) => Some(true),
             Answer::Linearizable => Some(false),
             Answer::Unknown(..) => None,
@@ -173,7 +197,9 @@ impl<'a, M: Insight> Trial<'a, M> {
     }
 
     fn guilty(&self, witness: &[usize]) -> Option<usize> {
-        match self.answer(|i| witness.contains(&i)) {
+        let mut held = vec![false; self.operations.len()];
+        witness.iter().for_each(|i| held[*i] = true);
+        match self.answer(&held) {
             Answer::Refuted(refuted) => Some(self.part[refuted.id as usize]),
             _ => None,
         }

@@ -6,6 +6,7 @@
 //! ([`failed_cas_is_refused`]).
 
 mod tell;
+mod zones;
 
 use super::{heap, key_column, key_of};
 use elenchus_core::model::Model;

@@ -3,6 +3,8 @@
 use super::notation::RegisterOperation;
 use super::oracle::is_linearizable;
 use super::{Answer, Mode, answer, answer_in, search_says};
+use crate::linearizability::Insight;
+use crate::linearizability::shortcut;
 use crate::models::register::{Register, RegisterOp, RegisterRet};
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
@@ -67,14 +69,29 @@ fn random_operation(rng: &mut Rng, values: u64, call: u32) -> RegisterOperation 
     }
 }
 
+/// One of few values for a simulated register.
+pub(super) fn few_values(rng: &mut Rng, _: usize, _: &Value) -> RegisterOp {
+    random_operation(rng, 4, 0).op
+}
+
+/// Operations that set no value twice, and whose cas mostly succeed.
+fn values_set_once(rng: &mut Rng, number: usize, state: &Value) -> RegisterOp {
+    let (key, value) = (Value::Nil, Value::Int(number as i64));
+    match rng.below(4) {
+        0 => RegisterOp::Write { key, value },
+        1 => RegisterOp::Cas { key, from: state.clone(), to: value },
+        _ => RegisterOp::Read { key },
+    }
+}
+
 /// A history of a true register: each operation takes effect at one moment between its call and its
 /// return, those in doubt perhaps, and perhaps later.
 pub(super) fn simulated(
     rng: &mut Rng,
     count: usize,
     processes: usize,
-    values: u64,
     doubt: u64,
+    mut choose: impl FnMut(&mut Rng, usize, &Value) -> RegisterOp,
 ) -> Vec<RegisterOperation> {
     let (model, mut state) = (Register::default(), Value::Nil);
     let mut operations: Vec<RegisterOperation> = Vec::new();
@@ -85,12 +102,24 @@ pub(super) fn simulated(
         let may_call = operations.len() < count && called.len() + effective.len() < processes;
         match rng.below(3) {
             0 if may_call => {
+                let op = choose(rng, operations.len(), &state);
+                let (outcome, done) = (Outcome::info("timeout"), RegisterOperation::OPEN);
+                let (process, called_at) = (Process(0), Time::ZERO);
                 called.push(operations.len());
-                operations.push(random_operation(rng, values, at));
+                operations.push(Operation {
+                    process,
+                    op,
+                    outcome,
+                    call: at,
+                    done,
+                    called: called_at,
+                    ended: None,
+                });
             }
             1 if !called.is_empty() => {
                 let i = called.swap_remove(rng.below(called.len() as u64) as usize);
-                let refused = Outcome::Fail(Failure::Refused(None));
+                let saw = rng.chance(3, 4).then(|| RegisterRet::Saw(state.clone()));
+                let refused = Outcome::Fail(Failure::Refused(saw));
                 let outcome = match &operations[i].op {
                     RegisterOp::Read { .. } => Outcome::Ok(RegisterRet::Saw(state.clone())),
                     RegisterOp::Cas { from, .. } if *from != state => refused,
@@ -183,6 +212,37 @@ fn on_where_a_history_begins_to_fail() {
         };
         assert_eq!(found, expected, "{operations:#?}");
     }
+}
+
+/// Values set once, more operations than can be enumerated; and some answers of reads are lies.
+#[test]
+fn of_the_shortcut_on_random_histories_of_values_set_once() {
+    let (model, mut rng) = (Register::default(), Seed(33).rng());
+    let (mut known, mut linearizable) = (0, 0);
+    for _ in 0..60_000 {
+        let (count, processes) = (rng.between(5, 9) as usize, rng.between(2, 5) as usize);
+        let mut operations = simulated(&mut rng, count, processes, 3, values_set_once);
+        if rng.chance(2, 3) {
+            let values: Vec<Value> = operations.iter().filter_map(|o| o.op.sets().cloned()).collect();
+            let reads = operations
+                .iter_mut()
+                .filter(|o| o.outcome.is_ok() && matches!(o.op, RegisterOp::Read { .. }));
+            if let (Some(read), false) = (reads.last(), values.is_empty()) {
+                read.outcome = Outcome::Ok(RegisterRet::Saw(rng.pick(&values).clone()));
+            }
+        }
+        let own: Vec<_> = operations.iter().collect();
+        let Some(says) = model.shortcut(&own) else { continue };
+        assert_eq!(says, is_linearizable(&model, &operations), "{operations:#?}");
+        let at = match shortcut::ask(&model, &own).expect("it is known") {
+            Err(place) => Some(operations[place].done),
+            Ok(()) => None,
+        };
+        assert_eq!(at, earliest_failure(&model, &operations), "{operations:#?}");
+        known += 1;
+        linearizable += u64::from(says);
+    }
+    assert!(linearizable > 20_000 && known - linearizable > 10_000, "{linearizable} of {known}");
 }
 
 #[test]

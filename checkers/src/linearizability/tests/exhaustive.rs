@@ -6,6 +6,7 @@
 use super::notation::RegisterOperation;
 use super::oracle::is_linearizable;
 use super::search_says;
+use crate::linearizability::Insight;
 use crate::models::register::{Register, RegisterOp, RegisterRet};
 use elenchus_core::outcome::{Failure, Outcome};
 use elenchus_core::process::Process;
@@ -34,6 +35,7 @@ struct Enumeration<'a> {
     open: Vec<usize>,
     histories: u64,
     linearizable: u64,
+    by_shortcut: u64,
 }
 
 /// What the last event was: two neighbouring ones of a kind stand in a fixed order.
@@ -102,6 +104,11 @@ impl Enumeration<'_> {
         let model = Register::default();
         let expected = is_linearizable(&model, &self.operations);
         assert_eq!(search_says(&model, &self.operations), expected, "{:#?}", self.operations);
+        let own: Vec<_> = self.operations.iter().collect();
+        if let Some(says) = model.shortcut(&own) {
+            assert_eq!(says, expected, "{:#?}", self.operations);
+            self.by_shortcut += 1;
+        }
         self.histories += 1;
         self.linearizable += u64::from(expected);
         for id in &self.open {
@@ -126,6 +133,12 @@ fn first_value_is_one(operations: &[RegisterOperation]) -> bool {
 
 /// How many histories of exactly `count` of these operations there are, and how many are linearizable.
 fn agree_on_all(count: usize, names: &str) -> (u64, u64) {
+    let (histories, linearizable, _) = enumerate(count, names);
+    (histories, linearizable)
+}
+
+/// The same, and of how many the model knew the answer without search.
+fn enumerate(count: usize, names: &str) -> (u64, u64, u64) {
     let sorts: Vec<Sort> = names.split_whitespace().map(sort).collect();
     let mut all = Enumeration {
         sorts: &sorts,
@@ -135,9 +148,10 @@ fn agree_on_all(count: usize, names: &str) -> (u64, u64) {
         open: vec![],
         histories: 0,
         linearizable: 0,
+        by_shortcut: 0,
     };
     all.go(0, Last::Call(0));
-    (all.histories, all.linearizable)
+    (all.histories, all.linearizable, all.by_shortcut)
 }
 
 /// Everything over nil, 1 and 2.
@@ -147,6 +161,10 @@ const RICH: &str = "r_ r1 r2 w1 w2 w_ w1? w2? w_? c_,1 c_,2 c1,2 c2,1 c1,_ c2,_ 
 const PLAIN: &str = "r_ r1 w1 w1? w_ c_,1 c_,1? c1,_ c1,_? c_,1! c1,_!";
 /// What needs a third value.
 const THREE: &str = "r1 r2 w1 w2 w1? c_,1? c1,2 c1,2? c_,1! c2,1!";
+
+/// Values that are each set once, where a shortcut knows the answer.
+const UNIQUE: &str =
+    "r_ r1 r2 w1 w1? w2 w2? w3 w3? c_,1 c_,1? c1,2 c1,2? c2,3 c2,3? c1,3? c2,1? c_,3!1 c1,3!_";
 
 // The numbers are those of the enumeration: should they change, histories were lost or gained.
 
@@ -171,4 +189,16 @@ fn on_every_history_of_three_operations_of_any_kind() {
 #[ignore = "long: 2.5 million histories"]
 fn on_every_history_of_four_operations_of_any_kind() {
     assert_eq!(agree_on_all(4, RICH), (2515658, 423288));
+}
+
+#[test]
+fn the_shortcut_for_values_set_once_agrees_on_every_history_of_four_operations() {
+    let numbers: Vec<_> = (1..=4).map(|count| enumerate(count, UNIQUE)).collect();
+    assert_eq!(numbers, [(10, 8, 10), (203, 116, 171), (5559, 2289, 3463), (189342, 56665, 80104)]);
+}
+
+#[test]
+#[ignore = "long: 7.5 million histories"]
+fn the_shortcut_for_values_set_once_agrees_on_every_history_of_five_operations() {
+    assert_eq!(enumerate(5, UNIQUE), (7466894, 1599175, 1999874));
 }

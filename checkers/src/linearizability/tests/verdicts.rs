@@ -1,6 +1,6 @@
 //! Verdicts over whole histories: keys, vacuity, budgets, panics.
 
-use super::agreement::simulated;
+use super::agreement::{few_values, simulated};
 use super::notation::{RegisterOperation, parse};
 use crate::linearizability::{Answer, Insight, check_operations, judge};
 use crate::models::register::{NilReads, Register, RegisterOp, RegisterRet, failed_cas_is_refused};
@@ -130,7 +130,7 @@ fn more_than_a_hundred_open_operations_do_not_overflow_the_window() {
 
 #[test]
 fn more_open_operations_than_the_window_holds_are_unknown() {
-    let one = parse("|-r_-|").remove(0);
+    let one = parse("|-w1-|").remove(0);
     let many = (0..3000).map(|i| RegisterOperation { call: i, done: 3000 + i, ..one.clone() });
     let verdict = verdict(&many.collect::<Vec<_>>());
     assert_eq!(verdict.validity, Validity::Unknown);
@@ -160,7 +160,7 @@ fn a_search_out_of_time_ends_as_unknown() {
     assert!(began.elapsed() < Duration::from_secs(30));
 }
 
-/// Forty writes of different values at once, and cas that link them: too many orders to try.
+/// Thirty writes of different values at once, and cas that link them: too many orders to try.
 fn hopeless() -> Vec<RegisterOperation> {
     let mut operations = Vec::new();
     for i in 0..60u32 {
@@ -174,17 +174,29 @@ fn hopeless() -> Vec<RegisterOperation> {
         (one.call, one.done) = (i, 100 + i);
         operations.push(one);
     }
+    // A refusal that does not say what it saw: no shortcut.
+    let mut refused = parse("|-c70,71!-|").remove(0);
+    (refused.call, refused.done) = (99, 200);
     let mut read = parse("|-r_-|").remove(0);
     (read.call, read.done) = (300, 301);
-    operations.push(read);
+    operations.extend([refused, read]);
     operations
+}
+
+#[test]
+fn values_set_once_need_no_search() {
+    let mut operations = hopeless();
+    operations.retain(|operation| !matches!(operation.outcome, Outcome::Fail(_)));
+    let verdict = verdict(&operations);
+    assert_eq!((verdict.validity, &verdict.figures["keys_searched"]), (Validity::Invalid, &0.into()));
+    assert!(verdict.anomalies[0].operations.len() < 5, "{:?}", verdict.anomalies[0]);
 }
 
 #[test]
 fn a_true_register_is_never_accused() {
     let mut rng = Seed(21).rng();
     for round in 0..300 {
-        let operations = simulated(&mut rng, 200, 8, 4, 1);
+        let operations = simulated(&mut rng, 200, 8, 1, few_values);
         let verdict = verdict(&operations);
         assert_eq!(verdict.validity, Validity::Valid, "round {round}: {}", verdict.why);
     }
@@ -194,7 +206,7 @@ fn a_true_register_is_never_accused() {
 fn a_true_register_with_one_read_changed_to_what_nobody_wrote_always_is() {
     let mut rng = Seed(22).rng();
     for _ in 0..300 {
-        let mut operations = simulated(&mut rng, 200, 8, 4, 1);
+        let mut operations = simulated(&mut rng, 200, 8, 1, few_values);
         let is_read =
             |o: &&mut RegisterOperation| matches!(o.op, RegisterOp::Read { .. }) && o.outcome.is_ok();
         let mut reads: Vec<_> = operations.iter_mut().filter(is_read).collect();

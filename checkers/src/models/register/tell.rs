@@ -3,6 +3,7 @@
 //! A name is given only where it is certain from the whole history of the key. Everything else is called
 //! `nonlinearizable`, which is certain always.
 
+use super::zones;
 use super::{Register, RegisterOp, RegisterRet};
 use crate::exhibits::span;
 use crate::linearizability::{Case, Insight, Telling};
@@ -17,6 +18,10 @@ type RegisterOperation = Operation<RegisterOp, RegisterRet>;
 const SUSPECTS_MAX: usize = 8;
 
 impl Insight for Register {
+    fn shortcut(&self, operations: &[&RegisterOperation]) -> Option<bool> {
+        zones::is_linearizable(self, operations)
+    }
+
     /// Whoever sets, or would set, what the failed operation saw; who replaced that value; and the last
     /// change that was acknowledged before. None where values repeat much: then anything may matter.
     fn suspects(&self, operations: &[&RegisterOperation], failed: usize) -> Vec<usize> {
