@@ -245,6 +245,47 @@ fn of_the_shortcut_on_random_histories_of_values_set_once() {
     assert!(linearizable > 20_000 && known - linearizable > 10_000, "{linearizable} of {known}");
 }
 
+/// A register that gives no hint.
+struct Hintless(Register);
+
+impl Model for Hintless {
+    type Op = RegisterOp;
+    type Ret = RegisterRet;
+    type Key = Value;
+    type State = Value;
+
+    fn init(&self, key: &Value) -> Value {
+        self.0.init(key)
+    }
+
+    fn step(
+        &self,
+        state: &Value,
+        op: &RegisterOp,
+        outcome: &Outcome<RegisterRet>,
+    ) -> impl IntoIterator<Item = Value> {
+        self.0.step(state, op, outcome)
+    }
+
+    fn key(&self, op: &RegisterOp) -> Value {
+        self.0.key(op)
+    }
+
+    fn describe(&self, op: &RegisterOp, outcome: &Outcome<RegisterRet>) -> String {
+        self.0.describe(op, outcome)
+    }
+}
+
+#[test]
+fn of_a_model_that_gives_no_hints() {
+    let (model, mut rng) = (Hintless(Register::default()), Seed(34).rng());
+    for _ in 0..20_000 {
+        let (count, values, doubt) = (rng.between(2, 8) as usize, rng.between(1, 3), rng.below(5));
+        let operations = random(&mut rng, count, 4, values, doubt);
+        assert_eq!(search_says(&model, &operations), is_linearizable(&model, &operations), "{operations:#?}");
+    }
+}
+
 #[test]
 fn on_random_histories() {
     let (tried, linearizable) = agree_on(100_000, 1);
