@@ -1,7 +1,7 @@
 //! Linearizability: every operation seems to take effect at once, somewhere between its call and its
 //! return (Herlihy & Wing 1990).
 //!
-//! [`judge`] decides a list of operations of any [`Model`] exactly, key by key; [`Linearizability`] is the
+//! [`judge()`] decides a list of operations of any [`Model`] exactly, key by key; [`Linearizability`] is the
 //! checker that decodes a history, judges it and words the verdict. A model says through [`Insight`] what
 //! it knows beyond its sequential specification: a quicker way to an answer, and how to tell an anomaly.
 //!
