@@ -23,6 +23,7 @@ use super::protocol::{Lines, Report, Status, line};
 use super::supervisor::{Over, Supervisor};
 use super::{Ended, HostError, Wish};
 use elenchus_core::process::NodeId;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::CloneFlags;
 use nix::sys::prctl;
@@ -256,10 +257,15 @@ impl Watch {
         }
     }
 
-    /// What the supervisor had to say. It has ended, so its end of the pipe is closed.
+    /// What the supervisor had to say. It has ended, so all of it is in the pipe; its controller may hold
+    /// the other end a little longer, and must not keep us.
     fn last(&mut self) -> io::Result<Last> {
+        fcntl(&self.reports, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         let mut bytes = vec![];
-        self.reports.read_to_end(&mut bytes)?;
+        match self.reports.read_to_end(&mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => drop(result?),
+        }
         let mut last = Last::Ended { controller: None, left: vec![] };
         for report in self.lines.push::<Report>(&bytes).map_err(io::Error::other)? {
             last = match report {
