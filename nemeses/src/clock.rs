@@ -134,16 +134,20 @@ fn asked(skew: &Skew) -> String {
 /// An offset for people: `8.200 s ahead`.
 fn ahead(offset_ns: i64) -> String {
     let side = if offset_ns < 0 { "behind" } else { "ahead" };
-    let ms = offset_ns.unsigned_abs() / MILLISECOND;
+    let (ms, us) = (offset_ns.unsigned_abs() / MILLISECOND, offset_ns.unsigned_abs() / 1000);
+    if ms == 0 && us > 0 {
+        return format!("{us} µs {side}");
+    }
     format!("{}.{:03} s {side}", ms / 1000, ms % 1000)
 }
 
 const MILLISECOND: u64 = 1_000_000;
 /// No error of measurement is so large; half of the smallest jump.
 const SEEN_NS: u64 = DELTA_MS_MIN as u64 * MILLISECOND / 2;
-/// What a drift has come to within a fraction of a second.
-const DRIFTED_NS: u64 = 10 * MILLISECOND;
-const READINGS: usize = 16;
+/// What a drift has come to within some readings of it. A node computes how far its clock is ahead, so a true
+/// one reads 0 and not about 0; and a node that is killed while its clock drifts cannot be looked at later.
+const DRIFTED_NS: u64 = 50_000;
+const READINGS: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -191,15 +195,17 @@ mod tests {
         let strobe = Skew::Strobe { delta_ms: 200, period_ms: 70 };
         assert!(shows(&strobe, ms(200)) && !shows(&strobe, 0));
         let drift = Skew::Drift { rate_ppm: -50_000 };
-        assert!(shows(&drift, ms(-50)) && !shows(&drift, ms(-1)) && !shows(&drift, ms(50)));
+        assert!(
+            shows(&drift, ms(-50)) && !shows(&drift, -20_000) && !shows(&drift, 0) && !shows(&drift, ms(50))
+        );
         assert!(!shows(&bump(0), 0), "nothing asked, nothing shown");
     }
 
     #[test]
     fn offsets_read_well() {
         assert_eq!(
-            [8_200_000_000, -1_999_999, 0].map(ahead),
-            ["8.200 s ahead", "0.001 s behind", "0.000 s ahead"]
+            [8_200_000_000, -1_999_999, 66_000, 0].map(ahead),
+            ["8.200 s ahead", "0.001 s behind", "66 µs ahead", "0.000 s ahead"]
         );
     }
 }
