@@ -28,6 +28,7 @@ pub fn play(name: &str, ground: Ground, folder: &Path) -> i32 {
             "suicide" => drop(nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL)),
             "deaf" => {
                 fs::write(folder.join("ready"), "").unwrap();
+                // It hears nothing until the test kills it: this is no wait, only a bound.
                 std::thread::sleep(Duration::from_secs(600));
             }
             "let-go" => let_go(Stage::set(ground, folder)).await,

@@ -32,6 +32,7 @@ pub fn play(role: &str) -> ! {
             std::process::exit(0)
         }
         "sleeper" => loop {
+            // It only has to be there; the trial's end ends it.
             std::thread::sleep(Duration::from_secs(60));
         },
         other => panic!("no such role: {other}"),
