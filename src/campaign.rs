@@ -112,6 +112,11 @@ pub struct Campaign {
     #[serde(default)]
     pub require_recovery: bool,
 
+    /// Leave the healed cluster running after the last questions, until Ctrl-C; judged after that
+    #[arg(long)]
+    #[serde(default)]
+    pub leave_running: bool,
+
     /// How long the checkers may take
     #[arg(long, value_name = "DURATION")]
     #[serde(default)]
@@ -196,6 +201,7 @@ impl Campaign {
             port_base: over.port_base.or(self.port_base),
             bug: if over.bug.is_empty() { self.bug } else { over.bug },
             require_recovery: over.require_recovery || self.require_recovery,
+            leave_running: over.leave_running || self.leave_running,
             check_timeout: over.check_timeout.or(self.check_timeout),
             check_memory: over.check_memory.or(self.check_memory),
         }

@@ -63,6 +63,9 @@ pub struct TrialPlan {
     pub bugs: Vec<String>,
     /// Whether a cluster that does not recover is a violation.
     pub require_recovery: bool,
+    /// Whether the cluster goes on running after the trial until the user ends it.
+    #[serde(default)]
+    pub leave_running: bool,
     /// How long the checkers may take.
     pub check_timeout: Span,
     /// How much memory they may use.
@@ -139,6 +142,7 @@ impl TrialPlan {
             port_base: port_base(campaign, nodes.len())?,
             bugs: bugs(campaign, system)?,
             require_recovery: campaign.require_recovery,
+            leave_running: campaign.leave_running,
             check_timeout: campaign.check_timeout.unwrap_or(Span(Duration::from_secs(60))),
             check_memory: campaign.check_memory.unwrap_or(Bytes(2 << 30)),
             again: again(campaign, seed, file),

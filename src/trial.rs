@@ -15,7 +15,7 @@ use elenchus_core::format::jsonl::Header;
 use elenchus_core::generator::{self, Boxed, Compose, Context, Event, Generator, Next};
 use elenchus_core::system::System;
 use elenchus_core::workload::{Shape, Workload};
-use elenchus_core::world::{Note, World};
+use elenchus_core::world::{Note, Wake, World};
 use elenchus_nemeses::{Schedule, ScheduleOptions};
 use elenchus_systems::memory::MemoryConnector;
 use std::cell::RefCell;
@@ -170,6 +170,10 @@ fn on_ground<W: Workload>(
     let end = drive(&*workload, plan, folder, record, &mut world);
     for trouble in world.heal_all() {
         setup.line(&format!("healing: {trouble}"));
+    }
+    if plan.leave_running && matches!(end, Ok(End::Completed)) {
+        eprintln!("the cluster is left running; its logs are in {}; Ctrl-C ends it", folder.display());
+        while !matches!(world.wait(None), Wake::Interrupted) {}
     }
     world.block_on(async { cluster.stop_all().await });
     end

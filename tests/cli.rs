@@ -36,6 +36,19 @@ fn a_trial_in_memory_is_valid_and_leaves_a_folder_that_can_be_judged_again() {
 }
 
 #[test]
+fn a_build_server_can_read_the_trials() {
+    let store = Store::new("junit");
+    let (path, file) = (store.0.to_str().expect("text"), store.0.join("junit.xml"));
+    let limits = ["--system", "memory", "--time-limit", "300ms", "--test-count", "2"];
+    let output = elenchus(
+        &[&["test", "--store", path, "--junit", file.to_str().expect("text")], &limits[..]].concat(),
+    );
+    expect_code(&output, 0);
+    let xml = std::fs::read_to_string(&file).expect("it was written");
+    assert!(xml.contains("tests=\"2\" failures=\"0\" errors=\"0\""), "{xml}");
+}
+
+#[test]
 fn every_workload_is_valid_in_memory() {
     for workload in ["register", "set", "bank"] {
         let store = Store::new(workload);

@@ -15,6 +15,9 @@ pub struct HealArgs {
     folder: Option<PathBuf>,
     #[command(flatten)]
     store: StoreArgs,
+    /// Print one JSON object a trial
+    #[arg(long)]
+    json: bool,
 }
 
 /// Heals one trial, or all of the store.
@@ -42,9 +45,13 @@ pub fn run(args: &HealArgs) -> Exit {
             }
         };
         found = true;
-        say!("{}: {what}", folder.display());
+        if args.json {
+            say!("{}", serde_json::json!({ "folder": folder, "healed": what }));
+        } else {
+            say!("{}: {what}", folder.display());
+        }
     }
-    if !found && exit == Exit::Valid {
+    if !found && exit == Exit::Valid && !args.json {
         say!("nothing to heal");
     }
     exit

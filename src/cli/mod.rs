@@ -2,6 +2,7 @@
 
 mod check;
 mod heal;
+mod junit;
 mod list;
 mod report;
 mod say;

@@ -14,6 +14,9 @@ use std::path::PathBuf;
 pub struct ReportArgs {
     /// The trial's folder, such as store/latest
     folder: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Judges the folder if nobody did, and builds its report.
@@ -28,7 +31,12 @@ pub fn run(args: &ReportArgs) -> Exit {
     }
     match report::build(&args.folder) {
         Ok(_) => {
-            say!("{}", args.folder.join(file::REPORT).join("index.html").display());
+            let page = args.folder.join(file::REPORT).join("index.html");
+            if args.json {
+                say!("{}", serde_json::json!({ "report": page }));
+            } else {
+                say!("{}", page.display());
+            }
             Exit::Valid
         }
         Err(e) => broken(&format!("the report could not be built: {e}")),

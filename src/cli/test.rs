@@ -1,5 +1,6 @@
 //! `elenchus test`: trials, one after the other, each from plan to report.
 
+use super::junit::{self, Case};
 use super::say::say;
 use super::{PlanArgs, StoreArgs, broken, usage};
 use crate::exit::Exit;
@@ -27,6 +28,9 @@ pub struct TestArgs {
     /// Exit with 0 when a trial is unknown (`unknown` fails by default, `never` fails only when invalid)
     #[arg(long, value_enum, default_value = "unknown")]
     fail_on: FailOn,
+    /// Also write the trials as JUnit's XML, for build servers
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
 }
 
 /// Which verdicts fail a build.
@@ -48,7 +52,7 @@ pub fn run(args: &TestArgs) -> Exit {
     };
     let store = args.store.store();
     let time = utc::basic(SystemTime::now());
-    let (mut worst, mut done) = (Exit::Valid, 0);
+    let (mut worst, mut done, mut cases) = (Exit::Valid, 0, Vec::new());
     for trial in &plan.trials {
         let folder = match prepare(&store, &plan, trial, text.as_deref(), &time) {
             Ok(folder) => folder,
@@ -59,7 +63,15 @@ pub fn run(args: &TestArgs) -> Exit {
                 ));
             }
         };
+        let began = std::time::Instant::now();
         let exit = one(trial, &folder, args);
+        cases.push(Case {
+            name: format!("{}.{}", trial.name, trial.workload),
+            seed: trial.seed.0,
+            exit,
+            why: why(&folder, exit),
+            seconds: began.elapsed().as_secs_f64(),
+        });
         worst = worst.max(exit);
         done += 1;
         if exit != Exit::Valid {
@@ -69,6 +81,11 @@ pub fn run(args: &TestArgs) -> Exit {
     if plan.trials.len() > 1 && !args.json {
         let last = if worst == Exit::Valid { "all valid" } else { "the last one was not valid" };
         say!("\n{done} of {} trials were run: {last}", plan.trials.len());
+    }
+    if let Some(path) = &args.junit
+        && let Err(e) = store::write_whole(path, junit::render(&cases).as_bytes())
+    {
+        eprintln!("elenchus: cannot write {}: {e}; the verdict stands", path.display());
     }
     args.fail_on.apply(worst)
 }
@@ -80,6 +97,17 @@ impl FailOn {
             (FailOn::Never, Exit::Invalid) => Exit::Valid,
             _ => exit,
         }
+    }
+}
+
+/// The verdicts that decided, in words.
+fn why(folder: &Path, exit: Exit) -> String {
+    match judge::read_json::<Verdicts>(&folder.join(file::VERDICTS)) {
+        Ok(verdicts) => {
+            let decided = verdicts.verdicts.iter().filter(|v| v.validity == verdicts.validity);
+            decided.map(|v| format!("{}: {}", v.checker, v.why)).collect::<Vec<_>>().join("; ")
+        }
+        Err(_) => format!("the trial ended with exit code {}", exit.code()),
     }
 }
 
