@@ -7,6 +7,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid};
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -225,10 +226,10 @@ impl Setting {
     }
 
     /// Starts a trial and waits until its controller says that it is ready.
-    fn begin(&self, scenario: &str) -> Child {
-        let mut child = self.command(scenario).stdout(Stdio::piped()).spawn().unwrap();
+    fn begin(&self, scenario: &str) -> Started {
+        let mut child = Started(self.command(scenario).stdout(Stdio::piped()).spawn().unwrap());
         eventually("the trial is ready", || {
-            assert_eq!(child.try_wait().unwrap(), None, "the trial ended before it was ready");
+            assert_eq!(child.0.try_wait().unwrap(), None, "the trial ended before it was ready");
             self.folder.join("ready").exists()
         });
         child
@@ -277,10 +278,32 @@ impl Setting {
     }
 }
 
-/// What the trial printed.
-fn finish(child: Child) -> String {
-    let output = child.wait_with_output().unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned()
+/// A trial that runs. It is killed if its test fails.
+struct Started(Child);
+
+impl Started {
+    fn outer(&self) -> Pid {
+        Pid::from_raw(self.0.id() as i32)
+    }
+
+    /// What the trial printed, once it has ended.
+    fn finish(mut self) -> String {
+        eventually("the trial ends", || self.0.try_wait().unwrap().is_some());
+        let mut stdout = String::new();
+        self.0.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+        stdout
+    }
+
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = (self.0.kill(), self.0.wait());
+    }
 }
 
 // ---- the tests ----------------------------------------------------------------------------------------
@@ -306,8 +329,7 @@ fn nodes_die_when_nobody_commands_them(setting: &Setting) {
 fn killing_the_outer_process_leaves_nothing(setting: &Setting) {
     let mut child = setting.begin("wait");
     assert!(setting.left().len() >= 6, "{:?}", setting.left());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill();
     setting.nothing_stays();
     // Whom it kills, if anybody, was dying already: nobody knows that all is undone, so it looks.
     assert!(matches!(heal(&setting.folder).unwrap(), Healed::Now { .. }));
@@ -317,7 +339,7 @@ fn killing_the_outer_process_leaves_nothing(setting: &Setting) {
 fn killing_the_supervisor_leaves_nothing(setting: &Setting) {
     let child = setting.begin("wait");
     kill(setting.pid("supervisor"), Signal::SIGKILL).unwrap();
-    let stdout = finish(child);
+    let stdout = child.finish();
     assert!(stdout.contains("controller lost; 0 interrupts; [] left"), "{stdout}");
     setting.nothing_is_left();
 }
@@ -325,14 +347,14 @@ fn killing_the_supervisor_leaves_nothing(setting: &Setting) {
 fn killing_the_controller_leaves_nothing(setting: &Setting) {
     let child = setting.begin("wait");
     kill(setting.pid("controller"), Signal::SIGKILL).unwrap();
-    let stdout = finish(child);
+    let stdout = child.finish();
     assert!(stdout.contains("controller was killed by signal 9; 0 interrupts; [] left"), "{stdout}");
     setting.nothing_is_left();
 }
 
 fn healing_ends_what_outlived_its_supervisor_and_us(setting: &Setting) {
     let mut child = setting.begin("wait");
-    let outer = Pid::from_raw(child.id() as i32);
+    let outer = child.outer();
     // As long as the command is there, the trial is its own.
     assert_eq!(heal(&setting.folder).unwrap(), Healed::Running { pid: outer.as_raw() });
     let both = [outer, setting.pid("supervisor")];
@@ -342,7 +364,7 @@ fn healing_ends_what_outlived_its_supervisor_and_us(setting: &Setting) {
         // Whoever is gone already need not be killed.
         let _ = kill(*pid, Signal::SIGKILL);
     }
-    child.wait().unwrap();
+    child.kill();
     // The controller and the nodes die of themselves. Without a pid namespace a daemon does not.
     let daemons = usize::from(setting.isolation == IsolationRequest::Proxy);
     eventually("only daemons are left", || setting.left().len() == daemons);
@@ -362,20 +384,20 @@ fn healing_ends_what_outlived_its_supervisor_and_us(setting: &Setting) {
 
 fn signals_reach_the_controller_as_messages(setting: &Setting) {
     let child = setting.begin("interrupts");
-    let outer = Pid::from_raw(child.id() as i32);
+    let outer = child.outer();
     kill(outer, Signal::SIGINT).unwrap();
     eventually("the first signal arrives", || setting.folder.join("first").exists());
     kill(outer, Signal::SIGTERM).unwrap();
-    let stdout = finish(child);
+    let stdout = child.finish();
     assert!(stdout.contains("controller exited with code 0; 2 interrupts; [] left"), "{stdout}");
     setting.nothing_is_left();
 }
 
 fn the_third_signal_ends_everything(setting: &Setting) {
     let child = setting.begin("deaf");
-    let outer = Pid::from_raw(child.id() as i32);
+    let outer = child.outer();
     [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].iter().for_each(|signal| kill(outer, *signal).unwrap());
-    let stdout = finish(child);
+    let stdout = child.finish();
     assert!(stdout.contains("controller lost; 3 interrupts; [] left"), "{stdout}");
     setting.nothing_is_left();
 }
