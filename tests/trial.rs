@@ -129,6 +129,8 @@ fn a_good_trial(user: User, arguments: &[&str]) {
     let store = Store::new("good");
     let output = run(user, &store, arguments);
     expect_code(&output, 0);
+    // What a failure below is about: the seed, and which faults hit.
+    println!("{}{}", text(&output.stdout), text(&output.stderr));
     let folder = store.latest();
     let count = Count::of(&folder);
     assert!(count.ok >= 2000, "{} ok operations", count.ok);
