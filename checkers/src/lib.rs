@@ -13,7 +13,7 @@
 //! | [`stats`], [`availability`], [`perf`] | none: figures, and whether there was anything to judge |
 //!
 //! [`models`] holds the objects that are judged and how their operations stand on disk; [`check_all`] runs
-//! many checkers on one history.
+//! many checkers on one history; [`synthetic`] makes histories to try them on.
 
 pub mod availability;
 pub mod bank;
@@ -25,6 +25,7 @@ pub mod perf;
 pub mod recovery;
 pub mod set_full;
 pub mod stats;
+pub mod synthetic;
 
 mod exhibits;
 mod trial;

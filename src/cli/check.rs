@@ -8,9 +8,9 @@ use crate::quantity::{Bytes, Span};
 use crate::store::{file, is_trial};
 use clap::{Args, ValueEnum};
 use elenchus_checkers::check_all;
-use elenchus_checkers::linearizability::{Linearizability, Subject};
-use elenchus_checkers::models::register::{NilReads, Register, RegisterVocabulary, failed_cas_is_refused};
-use elenchus_checkers::set_full::SetFull;
+use elenchus_checkers::linearizability::Subject;
+use elenchus_checkers::models::catalogue::{self, CATALOGUE, Choices};
+use elenchus_checkers::models::register::NilReads;
 use elenchus_core::budget::Budget;
 use elenchus_core::checker::Checker;
 use elenchus_core::format::{self, Format, Recording, edn};
@@ -19,13 +19,6 @@ use elenchus_core::verdict::{Validity, Verdict};
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-
-/// The models that a recorded history can be judged against.
-pub const MODELS: &[(&str, &str)] = &[
-    ("register", "read and write, one register a key"),
-    ("cas-register", "read, write and compare-and-set, one register a key"),
-    ("set", "add elements, read them all"),
-];
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -90,9 +83,9 @@ pub fn run(args: &CheckArgs) -> Exit {
         }
     };
     if let Some(model) = &args.model
-        && !MODELS.iter().any(|(name, _)| name == model)
+        && catalogue::named(model).is_none()
     {
-        let known: Vec<&str> = MODELS.iter().map(|(name, _)| *name).collect();
+        let known: Vec<&str> = CATALOGUE.iter().map(|entry| entry.name).collect();
         return usage(&format!("--model: there is no model `{model}`; there are {}", known.join(", ")));
     }
     let mut worst = Exit::Valid;
@@ -140,7 +133,7 @@ fn file(path: &Path, format: Option<Format>, initial: &Value, args: &CheckArgs) 
             Some(model) => format!("there is no model `{model}` yet"),
             None if recording.history.is_empty() => "the history is empty: nothing was examined".into(),
             None => {
-                let known: Vec<&str> = MODELS.iter().map(|(name, _)| *name).collect();
+                let known: Vec<&str> = CATALOGUE.iter().map(|entry| entry.name).collect();
                 let functions = names(&recording);
                 format!(
                     "its operations ({functions}) are those of no model there is yet: {}",
@@ -198,26 +191,21 @@ fn guess(recording: &Recording) -> Option<String> {
 }
 
 fn checker(model: &str, format: Format, initial: &Value, args: &CheckArgs) -> Option<Box<dyn Checker>> {
-    match model {
-        "register" | "cas-register" => {
-            let knossos = format == Format::Edn;
-            let nil_reads = match args.nil_reads {
-                Some(NilReading::Saw) => NilReads::SawNil,
-                Some(NilReading::Nothing) => NilReads::SawNothing,
-                None if knossos => NilReads::SawNothing,
-                None => NilReads::SawNil,
-            };
-            let register = Register { initial: initial.clone(), nil_reads };
-            let checker = Linearizability::new(register, RegisterVocabulary).of(Subject::History);
-            let default = if format == Format::JepsenLog { FailedCas::Refused } else { FailedCas::NotDone };
-            Some(match args.failed_cas.unwrap_or(default) {
-                FailedCas::Refused => Box::new(checker.with_reading(failed_cas_is_refused)),
-                FailedCas::NotDone => Box::new(checker),
-            })
-        }
-        "set" => Some(Box::new(SetFull::linearizable())),
-        _ => None,
-    }
+    let nil_reads = match args.nil_reads {
+        Some(NilReading::Saw) => NilReads::SawNil,
+        Some(NilReading::Nothing) => NilReads::SawNothing,
+        None if format == Format::Edn => NilReads::SawNothing,
+        None => NilReads::SawNil,
+    };
+    let failed_cas = match args.failed_cas {
+        Some(FailedCas::NotDone) => catalogue::FailedCas::NotDone,
+        Some(FailedCas::Refused) => catalogue::FailedCas::Refused,
+        None if format == Format::JepsenLog => catalogue::FailedCas::Refused,
+        None => catalogue::FailedCas::NotDone,
+    };
+    let initial = Some(initial.clone());
+    let choices = Choices { initial, nil_reads, failed_cas, subject: Subject::History };
+    (catalogue::named(model)?.checker)(&choices).ok()
 }
 
 fn show(path: &Path, verdicts: &Verdicts, args: &CheckArgs) -> Exit {

@@ -4,6 +4,7 @@ use super::say::say;
 use crate::exit::Exit;
 use crate::registry::{SYSTEMS, WORKLOADS};
 use clap::Args;
+use elenchus_checkers::models::catalogue::CATALOGUE;
 use elenchus_nemeses::FaultName;
 use elenchus_reference::bug::Bug;
 
@@ -49,7 +50,7 @@ fn sections() -> Vec<(&'static str, Vec<Row>)> {
         ("systems", SYSTEMS.iter().map(|s| row(s.name, s.about)).collect()),
         ("workloads", WORKLOADS.iter().map(|w| row(w.name, w.about)).collect()),
         ("faults", FaultName::ALL.iter().map(|f| row(f.as_str(), f.describe())).collect()),
-        ("models", super::check::MODELS.iter().map(|(name, about)| row(name, about)).collect()),
+        ("models", CATALOGUE.iter().map(|entry| row(entry.name, entry.about)).collect()),
         ("bugs", Bug::ALL.iter().map(|b| row(b.name(), b.page().change)).collect()),
     ]
 }

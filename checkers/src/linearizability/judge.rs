@@ -6,9 +6,10 @@
 
 use super::Insight;
 use super::meter::{Meter, Spent};
-use super::schedule::{Schedule, Task};
-use super::search::{self, Effort, Refuted, search};
+use super::schedule::Schedule;
+use super::search::{self, Effort, search};
 use super::shortcut;
+use super::task::Task;
 use crate::compose::panic_text;
 use elenchus_core::budget::Budget;
 use elenchus_core::event::Index;
@@ -98,20 +99,22 @@ fn examine<M: Insight>(
     budget: &Budget,
     memory: &AtomicUsize,
 ) -> Finding<M::Key> {
-    let own: Vec<_> = part.iter().map(|i| &operations[*i]).collect();
     let (mut effort, mut searched) = (Effort::default(), false);
     let answer = catch_unwind(AssertUnwindSafe(|| {
         let mut meter = Meter::new(budget, memory);
         match meter.tick() {
             Err(spent) => search::Answer::Unknown(spent, 0),
-            Ok(()) => match shortcut::ask(model, &own) {
-                Some(Ok(())) => search::Answer::Linearizable,
-                Some(Err(place)) => search::Answer::Refuted(Refuted::at_return_of(place, own[place].done)),
-                None => {
-                    searched = true;
-                    decide(model, key, &own, false, &mut meter, &mut effort)
+            Ok(()) => {
+                let tasks: Vec<_> = Task::all(part.iter().map(|i| &operations[*i])).collect();
+                match shortcut::ask(model, &tasks) {
+                    Some(Ok(())) => search::Answer::Linearizable,
+                    Some(Err(refuted)) => search::Answer::Refuted(refuted),
+                    None => {
+                        searched = true;
+                        decide(model, key, tasks, false, &mut meter, &mut effort)
+                    }
                 }
-            },
+            }
         }
     }));
     let answer = match answer {
@@ -130,21 +133,8 @@ fn examine<M: Insight>(
     Finding { key: key.clone(), operations: part.to_vec(), answer, searched, configurations, frontier_max }
 }
 
-/// Decides the operations of one key by search.
-pub(super) fn decide<M: Model>(
-    model: &M,
-    key: &M::Key,
-    operations: &[&Operation<M::Op, M::Ret>],
-    traced: bool,
-    meter: &mut Meter<'_>,
-    effort: &mut Effort,
-) -> search::Answer {
-    let tasks = operations.iter().enumerate().filter_map(|(i, o)| Task::new(o, i as u32)).collect();
-    decide_tasks(model, key, tasks, traced, meter, effort)
-}
-
 /// Decides tasks of one key by search.
-pub(super) fn decide_tasks<M: Model>(
+pub(super) fn decide<M: Model>(
     model: &M,
     key: &M::Key,
     tasks: Vec<Task<'_, M>>,

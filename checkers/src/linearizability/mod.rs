@@ -11,6 +11,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `judge` | one answer a key, keys in parallel |
+//! | `task` | an operation as algorithms see it |
 //! | `schedule` | one key's operations made ready: slots, classes of operations in doubt |
 //! | `notice` | which states and operations nobody could notice |
 //! | `search` | the search itself, over `frontier` and `counts` |
@@ -28,15 +29,18 @@ mod notice;
 mod schedule;
 mod search;
 mod shortcut;
+mod task;
 mod verdict;
 mod window;
 mod witness;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use judge::{Answer, Finding, judge};
 pub use meter::Spent;
+pub use shortcut::Shortcut;
+pub use task::{NEVER, Position, Task};
 pub use witness::{Evidence, evidence};
 
 use elenchus_core::budget::Budget;
@@ -51,8 +55,11 @@ use elenchus_core::workload::Vocabulary;
 /// What a model knows of its histories beyond the sequential specification. All of it is optional.
 pub trait Insight: Model {
     /// An answer found without search, if there is a quicker way that is exact: whether the operations of
-    /// one key, in the order of their calls, are linearizable. `None` if it cannot tell.
-    fn shortcut(&self, _operations: &[&Operation<Self::Op, Self::Ret>]) -> Option<bool> {
+    /// one key are linearizable. `None` if it cannot tell.
+    fn shortcut(&self, _tasks: &[Task<'_, Self>]) -> Option<Shortcut>
+    where
+        Self: Sized,
+    {
         None
     }
 

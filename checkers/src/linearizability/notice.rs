@@ -11,7 +11,7 @@
 //! does not say what it saw notices almost everything.
 
 use super::meter::{Meter, Spent};
-use super::schedule::{NEVER, Position, Task};
+use super::task::{NEVER, Position, Task};
 use elenchus_core::model::Model;
 use std::collections::HashMap;
 

@@ -5,74 +5,11 @@
 
 use super::meter::{Meter, Spent};
 use super::notice::Notice;
+use super::task::{Position, Task};
 use elenchus_core::model::Model;
-use elenchus_core::operation::Operation;
-use elenchus_core::outcome::{Failure, Outcome};
+use elenchus_core::outcome::Outcome;
 
-/// A place in the log, counted from 1; 0 is before everything.
-pub(super) type Position = u64;
-
-/// After everything.
-pub(super) const NEVER: Position = Position::MAX;
-
-/// An operation as the search sees it.
-pub(super) struct Task<'h, M: Model> {
-    pub op: &'h M::Op,
-    pub outcome: &'h Outcome<M::Ret>,
-    pub call: Position,
-    /// [`NEVER`] for an operation in doubt.
-    pub done: Position,
-    /// Its number among the key's operations.
-    pub id: u32,
-}
-
-impl<'h, M: Model> Task<'h, M> {
-    /// The task of an operation; `None` if it certainly did not happen and saw nothing.
-    pub(super) fn new(operation: &'h Operation<M::Op, M::Ret>, id: u32) -> Option<Task<'h, M>> {
-        let done = match &operation.outcome {
-            Outcome::Fail(Failure::NotDone(_)) => return None,
-            Outcome::Info(_) => NEVER,
-            _ if operation.done == Operation::<M::Op, M::Ret>::OPEN => NEVER - 1,
-            _ => Position::from(operation.done) + 1,
-        };
-        let call = Position::from(operation.call) + 1;
-        Some(Task { op: &operation.op, outcome: &operation.outcome, call, done, id })
-    }
-
-    /// The operation free to happen at any time or never; `doubt` is an outcome in doubt.
-    pub(super) fn released(
-        operation: &'h Operation<M::Op, M::Ret>,
-        id: u32,
-        doubt: &'h Outcome<M::Ret>,
-    ) -> Task<'h, M> {
-        Task { op: &operation.op, outcome: doubt, call: 0, done: NEVER, id }
-    }
-
-    pub(super) fn in_doubt(&self) -> bool {
-        self.done == NEVER
-    }
-
-    /// Whether its outcome may depend on the state it meets.
-    pub(super) fn observes(&self, model: &M) -> bool {
-        matches!(self.outcome, Outcome::Fail(_)) || !model.overwrites(self.op)
-    }
-
-    pub(super) fn can_follow(&self, model: &M, state: &M::State) -> bool {
-        model.step(state, self.op, self.outcome).into_iter().next().is_some()
-    }
-
-    pub(super) fn can_change(&self, model: &M, state: &M::State) -> bool {
-        model.step(state, self.op, self.outcome).into_iter().any(|after| after != *state)
-    }
-}
-
-impl<M: Model> Clone for Task<'_, M> {
-    fn clone(&self) -> Self {
-        Task { ..*self }
-    }
-}
-
-/// Operations in doubt that ask the same.
+/// Operations in doubt that ask the same and, should it be known, are answered the same.
 pub(super) struct Class<'h, M: Model> {
     pub op: &'h M::Op,
     pub outcome: &'h Outcome<M::Ret>,
@@ -153,7 +90,8 @@ fn classes<'h, M: Model>(
             continue;
         }
         // To leave two like operations in two classes is never wrong, only slower.
-        let known = classes.iter().rposition(|class| class.op == task.op);
+        let alike = |class: &Class<'h, M>| class.op == task.op && class.outcome == task.outcome;
+        let known = classes.iter().rposition(alike);
         let at = known.unwrap_or_else(|| {
             classes.push(Class { op: task.op, outcome: task.outcome, until, ids: Vec::new() });
             classes.len() - 1

@@ -21,7 +21,8 @@ use super::counts::Counts;
 use super::frontier::{Antichain, Configuration};
 use super::index::{Index, Place, hash_of};
 use super::meter::{Meter, Spent};
-use super::schedule::{Class, Position, Schedule, Step};
+use super::schedule::{Class, Schedule, Step};
+use super::task::Position;
 use super::window::Window;
 use elenchus_core::model::Model;
 
@@ -45,13 +46,6 @@ pub(super) struct Refuted {
     pub at: Position,
     /// The longest linearization of what came before, by numbers; empty unless it was traced.
     pub partial: Vec<u32>,
-}
-
-impl Refuted {
-    /// A refutation that ends at this return (an index in the log) of the operation `id`.
-    pub(super) fn at_return_of(id: usize, done: u32) -> Refuted {
-        Refuted { id: id as u32, at: Position::from(done) + 1, partial: Vec::new() }
-    }
 }
 
 /// What the search has done.

@@ -5,51 +5,37 @@
 //! grows, so a binary search over the returns finds the first.
 
 use super::Insight;
-use elenchus_core::event::Index;
-use elenchus_core::operation::Operation;
-use elenchus_core::outcome::{Failure, Outcome};
+use super::search::Refuted;
+use super::task::{Position, Task};
 
-/// What a model knows without search of the operations of one key, given in the order of their calls:
-/// whether they are linearizable, or else the place of the operation whose return is the first that no
-/// linearization survives. `None` if it does not know.
-pub(super) fn ask<M: Insight>(
-    model: &M,
-    operations: &[&Operation<M::Op, M::Ret>],
-) -> Option<Result<(), usize>> {
-    if model.shortcut(operations)? {
+/// What a model found without search.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shortcut {
+    /// There is a linearization.
+    Linearizable,
+    /// There is none: these operations (their [`Task::id`]) contradict each other whatever all others did, the
+    /// others released. Few, and the likeliest for a witness first; none if that is not known.
+    Refuted(Vec<u32>),
+}
+
+/// What a model knows of these operations without search: whether they are linearizable, or else the first
+/// return that no linearization survives. `None` if it does not know.
+pub(super) fn ask<M: Insight>(model: &M, tasks: &[Task<'_, M>]) -> Option<Result<(), Refuted>> {
+    if model.shortcut(tasks)? == Shortcut::Linearizable {
         return Some(Ok(()));
     }
-    let mut returns: Vec<usize> = (0..operations.len()).filter(|i| returns(operations[*i])).collect();
-    returns.sort_by_key(|i| operations[*i].done);
+    let mut returns: Vec<(Position, u32)> =
+        tasks.iter().filter(|task| !task.in_doubt()).map(|task| (task.done, task.id)).collect();
+    returns.sort_unstable();
     let (mut low, mut high) = (0, returns.len().saturating_sub(1));
     while low < high {
         let middle = low.midpoint(high);
-        let prefix = prefix(operations, operations[returns[middle]].done);
-        match model.shortcut(&prefix.iter().collect::<Vec<_>>())? {
-            true => low = middle + 1,
-            false => high = middle,
+        let prefix: Vec<_> = tasks.iter().filter_map(|task| task.before(returns[middle].0)).collect();
+        match model.shortcut(&prefix)? {
+            Shortcut::Linearizable => low = middle + 1,
+            Shortcut::Refuted(_) => high = middle,
         }
     }
-    Some(Err(*returns.get(low)?))
-}
-
-fn returns<O, R>(operation: &Operation<O, R>) -> bool {
-    operation.done != Operation::<O, R>::OPEN
-}
-
-/// What was known of the operations called before `end`, once this return was logged.
-fn prefix<O: Clone, R: Clone>(operations: &[&Operation<O, R>], end: Index) -> Vec<Operation<O, R>> {
-    let called = operations.iter().filter(|operation| operation.call < end);
-    let cut = |operation: &&Operation<O, R>| {
-        let mut operation = (*operation).clone();
-        if operation.done > end {
-            operation.done = Operation::<O, R>::OPEN;
-            operation.outcome = match operation.outcome {
-                Outcome::Fail(_) => Outcome::Fail(Failure::NotDone("it will be".into())),
-                Outcome::Ok(_) | Outcome::Info(_) => Outcome::info("not yet"),
-            };
-        }
-        operation
-    };
-    called.map(cut).collect()
+    let &(at, id) = returns.get(low)?;
+    Some(Err(Refuted { id, at, partial: Vec::new() }))
 }

@@ -10,16 +10,15 @@
 //! Deleting instead of releasing would prove any read guilty without its write.
 
 use super::Insight;
-use super::judge::decide_tasks;
+use super::judge::decide;
 use super::meter::Meter;
-use super::schedule::Task;
-use super::search::{Answer, Effort, Refuted};
-use super::shortcut;
+use super::search::{Answer, Effort};
+use super::shortcut::{self, Shortcut};
+use super::task::Task;
 use elenchus_core::budget::Budget;
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
 use elenchus_core::outcome::Outcome;
-use std::borrow::Cow;
 use std::sync::atomic::AtomicUsize;
 
 /// What proves that a key is not linearizable. Operations are given as positions in the list judged.
@@ -83,34 +82,19 @@ impl<'a, M: Insight> Trial<'a, M> {
 
     /// What is found when all operations but these are released, by the model's shortcut or by search.
     fn answer(&self, held: &[bool]) -> Answer {
-        let mut released: Vec<_> = Vec::with_capacity(self.part.len());
-        released.extend(self.part.iter().map(|i| (*i, self.release(*i, held[*i]))));
-        released.sort_by_key(|(_, operation)| operation.call);
-        let operations: Vec<_> = released.iter().map(|(_, operation)| operation.as_ref()).collect();
-        match shortcut::ask(self.model, &operations) {
-            Some(Ok(())) => return Answer::Linearizable,
-            Some(Err(place)) => {
-                let id = self.part.partition_point(|i| *i < released[place].0);
-                return Answer::Refuted(Refuted::at_return_of(id, operations[place].done));
-            }
-            None => {}
-        }
-        let tasks = self.part.iter().enumerate().filter_map(|(id, i)| {
-            let (operation, id) = (&self.operations[*i], id as u32);
+        let tasks = self.part.iter().zip(0..).filter_map(|(i, id)| {
+            let operation = &self.operations[*i];
             if held[*i] { Task::new(operation, id) } else { Some(Task::released(operation, id, self.doubt)) }
         });
-        let mut meter = Meter::new(self.budget, &self.memory).with_steps(STEPS_MAX);
-        decide_tasks(self.model, &self.key, tasks.collect(), false, &mut meter, &mut Effort::default())
-    }
-
-    /// The operation as it is if it is held, or free to happen from the beginning of the log on.
-    fn release(&self, i: usize, held: bool) -> Cow<'a, Operation<M::Op, M::Ret>> {
-        let operation = &self.operations[i];
-        if held {
-            return Cow::Borrowed(operation);
+        let mut tasks: Vec<_> = tasks.collect();
+        tasks.sort_by_key(|task| task.call);
+        match shortcut::ask(self.model, &tasks) {
+            Some(Ok(())) => return Answer::Linearizable,
+            Some(Err(refuted)) => return Answer::Refuted(refuted),
+            None => {}
         }
-        let done = Operation::<M::Op, M::Ret>::OPEN;
-        Cow::Owned(Operation { outcome: self.doubt.clone(), call: 0, done, ..operation.clone() })
+        let mut meter = Meter::new(self.budget, &self.memory).with_steps(STEPS_MAX);
+        decide(self.model, &self.key, tasks, false, &mut meter, &mut Effort::default())
     }
 
     /// Whether these alone refute; `None` if the budget ended first.
@@ -171,7 +155,7 @@ impl<'a, M: Insight> Trial<'a, M> {
         (high, certain)
     }
 
-    /// The operation that failed; then those the model suspects, then those that ended before it, the latest first, those that could
+    /// What contradicts itself by the model's shortcut; the operation that failed; then those the model suspects, then those that ended before it, the latest first, those that could
     /// change something before those that could not; then all others. What comes first is what the witness
     /// will be made of, where there is a choice.
     fn likeliest_first(&self, failed: usize) -> Vec<usize> {
@@ -180,12 +164,18 @@ impl<'a, M: Insight> Trial<'a, M> {
         let place = self.part.iter().position(|i| *i == failed).expect("what failed is one of the key's");
         let mut suspected = vec![false; self.operations.len()];
         self.model.suspects(&own, place).into_iter().for_each(|at| suspected[self.part[at]] = true);
+        let mut contradicts = vec![false; self.operations.len()];
+        let tasks: Vec<_> = Task::all(own.iter().copied()).collect();
+        if let Some(Shortcut::Refuted(ids)) = self.model.shortcut(&tasks) {
+            ids.into_iter().for_each(|id| contradicts[self.part[id as usize]] = true);
+        }
         let mut order = self.part.to_vec();
         order.sort_by_key(|i| {
             let operation = &self.operations[*i];
             let later = operation.done > end;
             let distance = if later { operation.call } else { end - operation.done };
             (
+                !contradicts[*i],
                 *i != failed,
                 !suspected[*i],
                 later,
@@ -210,7 +200,7 @@ impl<'a, M: Insight> Trial<'a, M> {
         let called = self.part.iter().enumerate().filter(|(_, i)| self.operations[**i].call < end);
         let tasks = called.filter_map(|(id, i)| Task::new(&self.operations[*i], id as u32)).collect();
         let mut meter = Meter::new(self.budget, &self.memory);
-        match decide_tasks(self.model, &self.key, tasks, true, &mut meter, &mut Effort::default()) {
+        match decide(self.model, &self.key, tasks, true, &mut meter, &mut Effort::default()) {
             Answer::Refuted(refuted) => refuted.partial.iter().map(|id| self.part[*id as usize]).collect(),
             _ => Vec::new(),
         }

@@ -8,8 +8,11 @@
 //! | [`register`] | read, write, compare-and-set | [`crate::linearizability`] |
 //! | [`set`] | add, read all | [`crate::set_full`] |
 //! | [`bank`] | transfer, read all balances | [`crate::bank`] |
+//!
+//! The [`catalogue`] has them by name.
 
 pub mod bank;
+pub mod catalogue;
 pub mod register;
 pub mod set;
 

@@ -1,35 +1,49 @@
-//! Tests of the search and of its evidence.
+//! Tests of the search and of its evidence, and what the tests of models share: an oracle, all small
+//! histories, random ones.
 
 mod agreement;
 mod evidence;
-mod exhaustive;
+pub(crate) mod exhaustive;
 mod notation;
-mod oracle;
+pub(crate) mod oracle;
+pub(crate) mod random;
 mod refuted_claims;
+mod small_registers;
 mod verdicts;
 
+use super::shortcut::Shortcut;
+use super::task::Task;
+
+use super::Insight;
 use super::judge::decide;
 use super::meter::Meter;
-use super::schedule::{Schedule, Task};
+use super::schedule::Schedule;
 use super::search::{Answer, Effort, Mode, search_in};
 use elenchus_core::budget::Budget;
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
+use elenchus_core::outcome::Outcome;
 use std::sync::atomic::AtomicUsize;
 
 /// What the search says of the operations of one key, of which there is one at least.
 fn answer<M: Model>(model: &M, operations: &[Operation<M::Op, M::Ret>]) -> Answer {
     let (budget, memory) = (Budget::unlimited(), AtomicUsize::new(0));
-    let own: Vec<_> = operations.iter().collect();
     let key = model.key(&operations[0].op);
-    decide(model, &key, &own, false, &mut Meter::new(&budget, &memory), &mut Effort::default())
+    decide(
+        model,
+        &key,
+        Task::all(operations).collect(),
+        false,
+        &mut Meter::new(&budget, &memory),
+        &mut Effort::default(),
+    )
 }
 
 /// What the search says in one mode alone.
 fn answer_in<M: Model>(mode: Mode, model: &M, operations: &[Operation<M::Op, M::Ret>]) -> Answer {
     let (budget, memory) = (Budget::unlimited(), AtomicUsize::new(0));
     let meter = &mut Meter::new(&budget, &memory);
-    let tasks = operations.iter().enumerate().filter_map(|(i, o)| Task::new(o, i as u32)).collect();
+    let tasks = Task::all(operations).collect();
     let init = model.init(&model.key(&operations[0].op));
     let schedule = Schedule::new(model, init, tasks, meter).expect("the budget has no limit");
     search_in(mode, model, &schedule, false, meter, &mut Effort::default())
@@ -45,4 +59,58 @@ fn search_says<M: Model>(model: &M, operations: &[Operation<M::Op, M::Ret>]) -> 
         Answer::Refuted(_) => false,
         Answer::Unknown(..) => unreachable!("the budget has no limit"),
     }
+}
+
+/// How many histories were compared with the oracle.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub histories: u64,
+    pub linearizable: u64,
+    /// Those that the model knew without search.
+    pub by_shortcut: u64,
+}
+
+impl std::ops::AddAssign for Tally {
+    fn add_assign(&mut self, other: Tally) {
+        self.histories += other.histories;
+        self.linearizable += other.linearizable;
+        self.by_shortcut += other.by_shortcut;
+    }
+}
+
+/// Compares what the search and the model's shortcut say of one object's operations with the oracle.
+#[track_caller]
+pub(crate) fn compare<M: Insight>(model: &M, operations: &[Operation<M::Op, M::Ret>]) -> Tally {
+    let expected = oracle::is_linearizable(model, operations);
+    assert_eq!(search_says(model, operations), expected, "by the search: {operations:#?}");
+    let says = model.shortcut(&Task::all(operations).collect::<Vec<_>>());
+    match &says {
+        None => {}
+        Some(Shortcut::Linearizable) => assert!(expected, "the shortcut accepts: {operations:#?}"),
+        Some(Shortcut::Refuted(ids)) => {
+            assert!(!expected, "the shortcut refutes: {operations:#?}");
+            if !ids.is_empty() {
+                let rest = all_but_released(operations, ids);
+                assert!(
+                    !oracle::is_linearizable(model, &rest),
+                    "no contradiction: {ids:?} of {operations:#?}"
+                );
+            }
+        }
+    }
+    Tally { histories: 1, linearizable: expected.into(), by_shortcut: says.is_some().into() }
+}
+
+/// The operations, all but these released.
+fn all_but_released<O: Clone, R: Clone>(operations: &[Operation<O, R>], ids: &[u32]) -> Vec<Operation<O, R>> {
+    let release = |(id, operation): (u32, &Operation<O, R>)| match ids.contains(&id) {
+        true => operation.clone(),
+        false => Operation {
+            outcome: Outcome::info("released"),
+            call: 0,
+            done: Operation::<O, R>::OPEN,
+            ..operation.clone()
+        },
+    };
+    (0..).zip(operations).map(release).collect()
 }

@@ -6,7 +6,7 @@
 use super::zones;
 use super::{Register, RegisterOp, RegisterRet};
 use crate::exhibits::span;
-use crate::linearizability::{Case, Insight, Telling};
+use crate::linearizability::{Case, Insight, Shortcut, Task, Telling};
 use elenchus_core::operation::Operation;
 use elenchus_core::outcome::{Failure, Outcome};
 use elenchus_core::value::Value;
@@ -18,8 +18,9 @@ type RegisterOperation = Operation<RegisterOp, RegisterRet>;
 const SUSPECTS_MAX: usize = 8;
 
 impl Insight for Register {
-    fn shortcut(&self, operations: &[&RegisterOperation]) -> Option<bool> {
-        zones::is_linearizable(self, operations)
+    fn shortcut(&self, tasks: &[Task<'_, Register>]) -> Option<Shortcut> {
+        let linearizable = zones::is_linearizable(self, tasks)?;
+        Some(if linearizable { Shortcut::Linearizable } else { Shortcut::Refuted(Vec::new()) })
     }
 
     /// Whoever sets, or would set, what the failed operation saw; who replaced that value; and the last

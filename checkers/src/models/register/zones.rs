@@ -14,16 +14,12 @@
 //! do values that are set twice.
 
 use super::{Register, RegisterOp, RegisterRet};
-use elenchus_core::operation::Operation;
+use crate::linearizability::{NEVER, Position};
 use elenchus_core::outcome::{Failure, Outcome};
 use elenchus_core::value::Value;
 use std::collections::HashMap;
 
-type RegisterOperation = Operation<RegisterOp, RegisterRet>;
-
-/// Positions in the log, from 1; the initial value was set at 0.
-type Position = u64;
-const NEVER: Position = Position::MAX;
+type Task<'h> = crate::linearizability::Task<'h, Register>;
 
 /// One value: who set it, and who saw it.
 #[derive(Clone, Copy)]
@@ -42,10 +38,10 @@ const UNSEEN: Group =
     Group { setter: None, replaces: None, first_read_returned: NEVER, last_read_called: 0, counts: false };
 
 /// Whether the operations of one key are linearizable; `None` if this cannot tell.
-pub(super) fn is_linearizable(register: &Register, operations: &[&RegisterOperation]) -> Option<bool> {
+pub(super) fn is_linearizable(register: &Register, tasks: &[Task<'_>]) -> Option<bool> {
     let mut history = History::new(register);
-    for operation in operations {
-        history.take(operation)?;
+    for task in tasks {
+        history.take(task)?;
     }
     Some(history.judge().is_some())
 }
@@ -66,68 +62,62 @@ impl<'h> History<'h> {
     }
 
     /// Enters an operation; `None` if it is of a kind that this cannot judge.
-    fn take(&mut self, operation: &'h RegisterOperation) -> Option<()> {
-        let certain = match &operation.outcome {
-            Outcome::Fail(Failure::NotDone(_)) => return Some(()),
-            Outcome::Fail(Failure::Refused(saw)) => return self.take_refusal(operation, saw.as_ref()),
-            Outcome::Ok(_) => true,
-            Outcome::Info(_) => false,
-        };
-        match (&operation.op, &operation.outcome) {
+    fn take(&mut self, task: &Task<'h>) -> Option<()> {
+        let certain = !task.in_doubt();
+        if let Outcome::Fail(Failure::Refused(saw)) = task.outcome {
+            return self.take_refusal(task, saw.as_ref());
+        }
+        match (task.op, task.outcome) {
+            (RegisterOp::Read { .. }, _) if !certain => {}
             (RegisterOp::Read { .. }, Outcome::Ok(RegisterRet::Saw(value))) => {
                 if self.register.is_seen(value) {
-                    self.take_read(operation, value);
+                    self.take_read(task, value);
                 }
             }
             (RegisterOp::Read { .. }, Outcome::Ok(RegisterRet::Done)) => return None,
             (RegisterOp::Read { .. }, _) => {}
-            (RegisterOp::Write { value, .. }, _) => self.take_setter(operation, value, None)?,
+            (RegisterOp::Write { value, .. }, _) => self.take_setter(task, value, None)?,
             (RegisterOp::Cas { from, to, .. }, _) if from == to => {
                 if certain {
-                    self.take_read(operation, from);
+                    self.take_read(task, from);
                 }
             }
             (RegisterOp::Cas { from, to, .. }, _) => {
                 let replaced = self.number(from);
-                self.take_setter(operation, to, Some(replaced))?;
+                self.take_setter(task, to, Some(replaced))?;
             }
         }
         Some(())
     }
 
-    fn take_refusal(&mut self, operation: &'h RegisterOperation, saw: Option<&'h RegisterRet>) -> Option<()> {
-        match (&operation.op, saw) {
+    fn take_refusal(&mut self, task: &Task<'h>, saw: Option<&'h RegisterRet>) -> Option<()> {
+        match (task.op, saw) {
             (RegisterOp::Read { .. }, _) => Some(()),
             (RegisterOp::Cas { from, .. }, Some(RegisterRet::Saw(value))) if value != from => {
-                self.take_read(operation, value);
+                self.take_read(task, value);
                 Some(())
             }
             _ => None,
         }
     }
 
-    fn take_read(&mut self, operation: &RegisterOperation, value: &'h Value) {
+    fn take_read(&mut self, task: &Task<'h>, value: &'h Value) {
         let number = self.number(value);
         let group = &mut self.groups[number];
-        group.first_read_returned = group.first_read_returned.min(returned(operation));
-        group.last_read_called = group.last_read_called.max(called(operation));
+        group.first_read_returned = group.first_read_returned.min(task.done);
+        group.last_read_called = group.last_read_called.max(task.call);
         group.counts = true;
     }
 
-    fn take_setter(
-        &mut self,
-        operation: &RegisterOperation,
-        value: &'h Value,
-        replaces: Option<usize>,
-    ) -> Option<()> {
+    fn take_setter(&mut self, task: &Task<'h>, value: &'h Value, replaces: Option<usize>) -> Option<()> {
         let number = self.number(value);
         let group = &mut self.groups[number];
         if group.setter.is_some() {
             return None;
         }
-        group.setter = Some((called(operation), returned(operation)));
+        group.setter = Some((task.call, task.done));
         group.replaces = replaces;
-        group.counts |= operation.outcome.is_ok();
+        group.counts |= !task.in_doubt();
         Some(())
     }
 
@@ -216,12 +206,4 @@ impl<'h> History<'h> {
         }
         Some((first_return, last_call))
     }
-}
-
-fn called(operation: &RegisterOperation) -> Position {
-    Position::from(operation.call) + 1
-}
-
-fn returned(operation: &RegisterOperation) -> Position {
-    if operation.done == RegisterOperation::OPEN { NEVER } else { Position::from(operation.done) + 1 }
 }

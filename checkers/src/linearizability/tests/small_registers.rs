@@ -1,0 +1,145 @@
+//! The search and the shortcut agree with the oracle on every small history of a register.
+//!
+//! Of histories that differ by an exchange of the values 1 and 2, one is tried.
+
+use super::Tally;
+use super::exhaustive::{Sort, compare_all};
+use super::notation::RegisterOperation;
+use super::random::compare_many;
+use crate::models::register::{Register, RegisterOp, RegisterRet};
+use elenchus_core::outcome::{Failure, Outcome};
+use elenchus_core::random::Rng;
+use elenchus_core::value::Value;
+
+const PROCESSES: usize = 3;
+
+/// An operation by its name in the notation of these tests: `r1`, `w2`, `w2?`, `c_,1`, `c1,2!_`; with `*` it
+/// never returns, but what it answers if it happens is known.
+fn sort(name: &str) -> Sort<Register> {
+    if let Some(name) = name.strip_suffix('*') {
+        let RegisterOperation { op, outcome, .. } = super::notation::parse(&format!("|{name}|")).remove(0);
+        return Sort::optional(op, outcome);
+    }
+    let doubt = name.ends_with('?');
+    let text = if doubt { format!("|{}>", &name[..name.len() - 1]) } else { format!("|{name}|") };
+    let RegisterOperation { op, outcome, .. } = super::notation::parse(&text).remove(0);
+    Sort::new(op, outcome)
+}
+
+fn first_value_is_one(operations: &[RegisterOperation]) -> bool {
+    let mut values = operations.iter().flat_map(|operation| {
+        let seen = match &operation.outcome {
+            Outcome::Ok(RegisterRet::Saw(v)) | Outcome::Fail(Failure::Refused(Some(RegisterRet::Saw(v)))) => {
+                Some(v)
+            }
+            _ => None,
+        };
+        let from = if let RegisterOp::Cas { from, .. } = &operation.op { Some(from) } else { None };
+        [from, operation.op.sets(), seen].into_iter().flatten()
+    });
+    values.find(|v| !v.is_nil()).is_none_or(|v| *v == Value::Int(1))
+}
+
+/// How many histories of exactly `count` of these operations there are, and how many are linearizable.
+fn agree_on_all(count: usize, names: &str) -> (u64, u64) {
+    let (histories, linearizable, _) = enumerate(count, names);
+    (histories, linearizable)
+}
+
+/// The same, and of how many the model knew the answer without search.
+fn enumerate(count: usize, names: &str) -> (u64, u64, u64) {
+    let sorts: Vec<Sort<Register>> = names.split_whitespace().map(sort).collect();
+    let Tally { histories, linearizable, by_shortcut } =
+        compare_all(&Register::default(), &sorts, count, PROCESSES, first_value_is_one);
+    (histories, linearizable, by_shortcut)
+}
+
+/// Everything over nil, 1 and 2.
+const RICH: &str = "r_ r1 r2 w1 w2 w_ w1? w2? w_? c_,1 c_,2 c1,2 c2,1 c1,_ c2,_ c1,1 \
+    c_,1? c_,2? c1,2? c2,1? c1,_? c2,_? c_,1! c1,2! c2,1! c_,1!1 c_,1!2 c1,2!_ c1,2!2 c2,1!1 r1? w1x";
+/// Everything over nil and 1.
+const PLAIN: &str = "r_ r1 w1 w1? w_ c_,1 c_,1? c1,_ c1,_? c_,1! c1,_!";
+/// What needs a third value.
+const THREE: &str = "r1 r2 w1 w2 w1? c_,1? c1,2 c1,2? c_,1! c2,1!";
+
+/// Values that are each set once, where a shortcut knows the answer.
+const UNIQUE: &str =
+    "r_ r1 r2 w1 w1? w2 w2? w3 w3? c_,1 c_,1? c1,2 c1,2? c2,3 c2,3? c1,3? c2,1? c_,3!1 c1,3!_";
+
+// The numbers are those of the enumeration: should they change, histories were lost or gained.
+
+#[test]
+fn on_every_history_of_five_operations_over_one_value() {
+    let numbers: Vec<_> = (1..=5).map(|count| agree_on_all(count, PLAIN)).collect();
+    assert_eq!(numbers, [(11, 8), (154, 87), (2882, 1350), (66878, 27339), (1792740, 658742)]);
+}
+
+#[test]
+fn on_every_history_of_five_operations_over_two_values() {
+    assert_eq!(agree_on_all(5, THREE), (610162, 179982));
+}
+
+#[test]
+fn on_every_history_of_three_operations_of_any_kind() {
+    let numbers: Vec<_> = (1..=3).map(|count| agree_on_all(count, RICH)).collect();
+    assert_eq!(numbers, [(21, 13), (765, 275), (39041, 9160)]);
+}
+
+#[test]
+#[ignore = "long: 2.5 million histories"]
+fn on_every_history_of_four_operations_of_any_kind() {
+    assert_eq!(agree_on_all(4, RICH), (2515658, 423288));
+}
+
+#[test]
+fn the_shortcut_for_values_set_once_agrees_on_every_history_of_four_operations() {
+    let numbers: Vec<_> = (1..=4).map(|count| enumerate(count, UNIQUE)).collect();
+    assert_eq!(numbers, [(10, 8, 10), (203, 116, 171), (5559, 2289, 3463), (189342, 56665, 80104)]);
+}
+
+#[test]
+#[ignore = "long: 7.5 million histories"]
+fn the_shortcut_for_values_set_once_agrees_on_every_history_of_five_operations() {
+    assert_eq!(enumerate(5, UNIQUE), (7466894, 1599175, 1999874));
+}
+
+#[test]
+fn on_every_history_of_four_operations_some_of_which_did_not_return() {
+    let numbers: Vec<_> =
+        (1..=4).map(|count| enumerate(count, "r1 r1* w1 w1* w2* c_,1* c1,2 c1,2*")).collect();
+    assert_eq!(numbers, [(7, 5, 7), (56, 32, 41), (522, 269, 212), (5640, 2721, 1140)]);
+}
+
+/// An operation that mostly succeeds, on values that are set once.
+fn choose(rng: &mut Rng, number: usize, state: &Value) -> RegisterOp {
+    let (key, to) = (Value::Nil, Value::Int(number as i64 + 1));
+    match rng.below(4) {
+        0 => RegisterOp::Write { key, value: to },
+        1 => RegisterOp::Cas { key, from: state.clone(), to },
+        _ => RegisterOp::Read { key },
+    }
+}
+
+fn answer(state: &Value, op: &RegisterOp) -> Outcome<RegisterRet> {
+    match op {
+        RegisterOp::Read { .. } => Outcome::Ok(RegisterRet::Saw(state.clone())),
+        RegisterOp::Cas { from, .. } if from != state => Outcome::Fail(Failure::Refused(None)),
+        _ => Outcome::Ok(RegisterRet::Done),
+    }
+}
+
+/// Some read saw what it did not see.
+fn lie(rng: &mut Rng, operations: &mut [RegisterOperation]) {
+    let value = Value::Int(rng.between(1, 8) as i64);
+    let reads = operations.iter_mut().filter(|o| o.outcome.is_ok() && !o.op.mutates());
+    if let (Some(read), true) = (reads.last(), rng.chance(1, 2)) {
+        read.outcome = Outcome::Ok(RegisterRet::Saw(value));
+    }
+}
+
+#[test]
+fn on_random_histories_of_values_set_once() {
+    let tally = compare_many(&Register::default(), &Value::Nil, (7, 40_000), choose, answer, lie);
+    let lies = tally.histories - tally.linearizable;
+    assert!(lies > 8_000 && tally.linearizable > 20_000 && tally.by_shortcut > 25_000, "{tally:?}");
+}

@@ -1,0 +1,107 @@
+//! The models that a recorded history can be judged against, each under its name.
+
+use super::register::{NilReads, Register, RegisterVocabulary, failed_cas_is_refused};
+use crate::linearizability::{Linearizability, Subject};
+use crate::set_full::SetFull;
+use elenchus_core::checker::Checker;
+use elenchus_core::value::Value;
+
+/// A model by its name.
+pub struct Entry {
+    /// The name, as `--model` takes it.
+    pub name: &'static str,
+    /// One line about it.
+    pub about: &'static str,
+    /// The functions of its operations: a history of these and no others may be one of this model.
+    pub functions: &'static [&'static str],
+    /// The checker of the model; an error says what was expected of the choices.
+    pub checker: fn(&Choices) -> Result<Box<dyn Checker>, String>,
+}
+
+/// How a recorded history is to be read.
+#[derive(Clone, Debug)]
+pub struct Choices {
+    /// What the object holds at first; the model's own default if it is not said.
+    pub initial: Option<Value>,
+    /// How an `ok` read of nil counts.
+    pub nil_reads: NilReads,
+    /// How a failed compare-and-set counts.
+    pub failed_cas: FailedCas,
+    /// What the verdict is about.
+    pub subject: Subject,
+}
+
+/// How a failed compare-and-set counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailedCas {
+    /// It did nothing, for whatever reason (Jepsen).
+    #[default]
+    NotDone,
+    /// It saw another value (Porcupine, of Jepsen's logs of etcd).
+    Refused,
+}
+
+impl Default for Choices {
+    fn default() -> Choices {
+        Choices {
+            initial: None,
+            nil_reads: NilReads::default(),
+            failed_cas: FailedCas::default(),
+            subject: Subject::History,
+        }
+    }
+}
+
+/// All of them. Where several have all functions of a history, the first is meant.
+pub const CATALOGUE: &[Entry] = &[
+    Entry {
+        name: "register",
+        about: "read and write, one register a key",
+        functions: &["read", "write"],
+        checker: register,
+    },
+    Entry {
+        name: "cas-register",
+        about: "read, write and compare-and-set, one register a key",
+        functions: &["read", "write", "cas"],
+        checker: register,
+    },
+    Entry {
+        name: "set",
+        about: "add elements, read them all: nothing acknowledged is lost, stale or doubled",
+        functions: &["add", "read"],
+        checker: |_| Ok(Box::new(SetFull::linearizable())),
+    },
+];
+
+/// The entry of this name.
+pub fn named(name: &str) -> Option<&'static Entry> {
+    CATALOGUE.iter().find(|entry| entry.name == name)
+}
+
+fn register(choices: &Choices) -> Result<Box<dyn Checker>, String> {
+    let initial = choices.initial.clone().unwrap_or(Value::Nil);
+    let register = Register { initial, nil_reads: choices.nil_reads };
+    let checker = Linearizability::new(register, RegisterVocabulary).of(choices.subject);
+    Ok(match choices.failed_cas {
+        FailedCas::Refused => Box::new(checker.with_reading(failed_cas_is_refused)),
+        FailedCas::NotDone => Box::new(checker),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_name_is_known_once_and_every_model_has_its_checker() {
+        let names: BTreeSet<&str> = CATALOGUE.iter().map(|entry| entry.name).collect();
+        assert_eq!(names.len(), CATALOGUE.len());
+        for entry in CATALOGUE {
+            assert_eq!(named(entry.name).map(|found| found.about), Some(entry.about));
+            assert!((entry.checker)(&Choices::default()).is_ok(), "{}", entry.name);
+        }
+        assert!(named("no such model").is_none());
+    }
+}
