@@ -1,7 +1,7 @@
 //! Many checkers, one history.
 
 use elenchus_core::budget::Budget;
-use elenchus_core::checker::Checker;
+use elenchus_core::checker::{Checker, Unwatched, Watch};
 use elenchus_core::history::{History, Malformed};
 use elenchus_core::verdict::{Validity, Verdict};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,8 +13,18 @@ pub fn check_all(
     history: &History,
     budget: &Budget,
 ) -> Result<Vec<Verdict>, Malformed> {
+    check_all_watched(checkers, history, budget, &Unwatched)
+}
+
+/// As [`check_all`], telling `watch` of what was decided so far.
+pub fn check_all_watched(
+    checkers: Vec<Box<dyn Checker>>,
+    history: &History,
+    budget: &Budget,
+    watch: &dyn Watch,
+) -> Result<Vec<Verdict>, Malformed> {
     let judge = |checker: &dyn Checker| {
-        let checked = catch_unwind(AssertUnwindSafe(|| checker.check(history, budget)));
+        let checked = catch_unwind(AssertUnwindSafe(|| checker.check_watched(history, budget, watch)));
         checked.unwrap_or_else(|panic| {
             Ok(Verdict::new(checker.name(), Validity::Unknown, panic_text(panic.as_ref())))
         })

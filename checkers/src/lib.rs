@@ -33,7 +33,7 @@ mod vacuity;
 
 pub use availability::Availability;
 pub use bank::BankChecker;
-pub use compose::check_all;
+pub use compose::{check_all, check_all_watched};
 pub use faults::Faults;
 pub use linearizability::Linearizability;
 pub use perf::Perf;

@@ -2,7 +2,7 @@
 
 use crate::budget::Budget;
 use crate::history::{History, Malformed};
-use crate::verdict::Verdict;
+use crate::verdict::{Anomaly, Validity, Verdict};
 
 /// Decides from a history whether one promise was kept.
 ///
@@ -15,4 +15,40 @@ pub trait Checker: Send + Sync {
 
     /// Judges the history.
     fn check(&self, history: &History, budget: &Budget) -> Result<Verdict, Malformed>;
+
+    /// As [`Checker::check`], telling `watch` of each independent part as soon as it is decided. A checker
+    /// that does not judge parts apart tells nothing.
+    fn check_watched(
+        &self,
+        history: &History,
+        budget: &Budget,
+        _watch: &dyn Watch,
+    ) -> Result<Verdict, Malformed> {
+        self.check(history, budget)
+    }
+}
+
+/// Is told what was decided while the rest is still being examined, from any thread, so that the answers
+/// are not lost with a check that must be ended by force.
+pub trait Watch: Sync {
+    /// Another part was decided, or given up.
+    fn decided(&self, part: Decided);
+}
+
+/// One independent part (a key) of a history, decided. An `invalid` here is as certain as in a verdict.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decided {
+    /// How many parts there are in all.
+    pub parts: usize,
+    /// The answer on this one.
+    pub validity: Validity,
+    /// If it is invalid: what is known before any evidence was worked out.
+    pub anomaly: Option<Anomaly>,
+}
+
+/// Nobody watches.
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn decided(&self, _part: Decided) {}
 }

@@ -4,17 +4,19 @@
 //! so keys are judged apart, and at once on as many threads as the budget allows, the longest first. A key
 //! whose model panics or whose budget runs out is unknown; the others keep their answers.
 
-use super::Insight;
 use super::meter::{Meter, Spent};
 use super::schedule::Schedule;
 use super::search::{self, Effort, search};
 use super::shortcut;
 use super::task::Task;
+use super::{Case, Insight};
 use crate::compose::panic_text;
 use elenchus_core::budget::Budget;
+use elenchus_core::checker::{Decided, Unwatched, Watch};
 use elenchus_core::event::Index;
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
+use elenchus_core::verdict::{Anomaly, Exhibit, Validity};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -66,6 +68,16 @@ pub fn judge<M: Insight>(
     operations: &[Operation<M::Op, M::Ret>],
     budget: &Budget,
 ) -> Vec<Finding<M::Key>> {
+    judge_watched(model, operations, budget, &Unwatched)
+}
+
+/// As [`judge()`], telling `watch` of each key as soon as it is decided.
+pub(super) fn judge_watched<M: Insight>(
+    model: &M,
+    operations: &[Operation<M::Op, M::Ret>],
+    budget: &Budget,
+    watch: &dyn Watch,
+) -> Vec<Finding<M::Key>> {
     let mut parts: BTreeMap<M::Key, Vec<usize>> = BTreeMap::new();
     for (i, operation) in operations.iter().enumerate() {
         parts.entry(model.key(&operation.op)).or_default().push(i);
@@ -77,6 +89,7 @@ pub fn judge<M: Insight>(
     let work = || {
         while let Some((key, part)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let finding = examine(model, operations, key, part, budget, &memory);
+            watch.decided(decided(model, operations, &finding, jobs.len()));
             findings.lock().expect("no thread panics while it holds the lock").push(finding);
         }
     };
@@ -89,6 +102,31 @@ pub fn judge<M: Insight>(
     let mut findings = findings.into_inner().expect("no thread panics while it holds the lock");
     findings.sort_by(|a, b| a.key.cmp(&b.key));
     findings
+}
+
+/// What is known of a key before its evidence was worked out.
+fn decided<M: Insight>(
+    model: &M,
+    operations: &[Operation<M::Op, M::Ret>],
+    finding: &Finding<M::Key>,
+    parts: usize,
+) -> Decided {
+    let (validity, anomaly) = match finding.answer {
+        Answer::Linearizable => (Validity::Valid, None),
+        Answer::Unknown { .. } => (Validity::Unknown, None),
+        Answer::Refuted { failed, .. } => {
+            let guilty = &operations[failed];
+            let key = model.key_text(&finding.key);
+            let case = Case::<M> { key: key.clone(), operations: Vec::new(), witness: Vec::new(), guilty };
+            let telling = case.plainly(model);
+            let mut exhibit = Exhibit::of(guilty, model.describe(&guilty.op, &guilty.outcome));
+            exhibit.guilty = true;
+            let (class, sentence) = (telling.class.to_owned(), telling.sentence);
+            let anomaly = Anomaly { class, key, sentence, operations: vec![exhibit], context: Vec::new() };
+            (Validity::Invalid, Some(anomaly))
+        }
+    };
+    Decided { parts, validity, anomaly }
 }
 
 fn examine<M: Insight>(

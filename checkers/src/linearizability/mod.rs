@@ -44,7 +44,7 @@ pub use task::{NEVER, Position, Task};
 pub use witness::{Evidence, evidence};
 
 use elenchus_core::budget::Budget;
-use elenchus_core::checker::Checker;
+use elenchus_core::checker::{Checker, Unwatched, Watch};
 use elenchus_core::event::Index;
 use elenchus_core::history::{History, Malformed};
 use elenchus_core::model::Model;
@@ -184,11 +184,20 @@ where
     }
 
     fn check(&self, history: &History, budget: &Budget) -> Result<Verdict, Malformed> {
+        self.check_watched(history, budget, &Unwatched)
+    }
+
+    fn check_watched(
+        &self,
+        history: &History,
+        budget: &Budget,
+        watch: &dyn Watch,
+    ) -> Result<Verdict, Malformed> {
         let mut operations = history.operations(&self.vocabulary)?;
         if let Some(reading) = self.reading {
             operations.iter_mut().for_each(reading);
         }
-        let findings = judge(&self.model, &operations, budget);
+        let findings = judge::judge_watched(&self.model, &operations, budget, watch);
         Ok(verdict::verdict(&self.model, &operations, findings, self.subject, budget))
     }
 }

@@ -2,9 +2,11 @@
 
 use super::agreement::{few_values, simulated};
 use super::notation::{RegisterOperation, parse};
+use crate::linearizability::judge::judge_watched;
 use crate::linearizability::{Answer, Insight, check_operations, judge};
 use crate::models::register::{NilReads, Register, RegisterOp, RegisterRet, failed_cas_is_refused};
 use elenchus_core::budget::Budget;
+use elenchus_core::checker::{Decided, Watch};
 use elenchus_core::model::Model;
 use elenchus_core::outcome::Outcome;
 use elenchus_core::random::Seed;
@@ -264,4 +266,30 @@ fn a_model_that_panics_leaves_its_key_unknown_and_the_others_judged() {
         assert_eq!(verdict.validity, Validity::Invalid);
         assert_eq!(verdict.figures["keys_unknown"], 1);
     }
+}
+
+/// Keeps what it is told.
+#[derive(Default)]
+struct Notes(std::sync::Mutex<Vec<Decided>>);
+
+impl Watch for Notes {
+    fn decided(&self, part: Decided) {
+        self.0.lock().expect("nobody panics").push(part);
+    }
+}
+
+#[test]
+fn a_watcher_is_told_of_every_key() {
+    let mut operations = with_key(parse("|-w9-| |-r9-|"), 1);
+    operations.extend(with_key(parse("               |-w2-| |-r3-|"), 2));
+    operations.extend(with_key(parse("                             |-w2-|"), 3));
+    let notes = Notes::default();
+    judge_watched(&Brittle(Register::default()), &operations, &Budget::unlimited(), &notes);
+    let told = notes.0.into_inner().expect("nobody panics");
+    let validities: Vec<Validity> = told.iter().map(|part| part.validity).collect();
+    assert_eq!(validities, [Validity::Unknown, Validity::Invalid, Validity::Valid]);
+    assert!(told.iter().all(|part| part.parts == 3));
+    let anomaly = told[1].anomaly.as_ref().expect("it is invalid");
+    assert!(anomaly.sentence.contains("`read 3` of key Int(2)"), "{}", anomaly.sentence);
+    assert!(anomaly.operations[0].guilty);
 }
