@@ -1,5 +1,7 @@
 //! Judges of histories: each decides from a recorded history whether one promise was kept.
 //!
+//! New here? Read the [`guide`].
+//!
 //! Everything here is a pure function of a history and a budget. Nothing knows a cluster, a nemesis or a
 //! clock; with `elenchus-core` this is a library that stands alone. Two mistakes are never forgiven: to
 //! accuse a system that kept its promise, and to pass one that was not examined.
@@ -13,15 +15,18 @@
 //! | [`stats`], [`availability`], [`perf`] | none: figures, and whether there was anything to judge |
 //!
 //! [`models`] holds the objects that are judged and how their operations stand on disk; [`check_all`] runs
-//! many checkers on one history; [`synthetic`] makes histories to try them on.
+//! many checkers on one history; [`recorder`] records what the threads of a process do to an object of yours;
+//! [`synthetic`] makes histories to try checkers on.
 
 pub mod availability;
 pub mod bank;
 pub mod compose;
 pub mod faults;
+pub mod guide;
 pub mod linearizability;
 pub mod models;
 pub mod perf;
+pub mod recorder;
 pub mod recovery;
 pub mod set_full;
 pub mod stats;
