@@ -1,12 +1,15 @@
 //! Histories recorded by others, where they are at hand, are judged as their manifest says.
 
-use elenchus_checkers::linearizability::Linearizability;
+use elenchus_checkers::linearizability::{Linearizability, Subject};
+use elenchus_checkers::models::kv::{Kv, KvVocabulary};
+use elenchus_checkers::models::multi_register::{MultiRegister, MultiRegisterVocabulary};
 use elenchus_checkers::models::register::{NilReads, Register, RegisterVocabulary, failed_cas_is_refused};
 use elenchus_core::budget::Budget;
 use elenchus_core::checker::Checker;
 use elenchus_core::format;
 use elenchus_core::value::Value;
 use elenchus_core::verdict::{Anomaly, Validity, Verdict};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,34 +37,46 @@ fn as_knossos() -> Linearizability<Register, RegisterVocabulary> {
     Linearizability::new(model, RegisterVocabulary)
 }
 
+/// Registers in transactions, as Knossos reads them.
+fn multi_register(initial: &Value) -> Linearizability<MultiRegister, MultiRegisterVocabulary> {
+    let model = MultiRegister::starting_as(initial).expect("the manifest says how registers start");
+    Linearizability::new(model, MultiRegisterVocabulary)
+}
+
+/// A store, where a missing key is what the manifest says.
+fn kv(initial: Value) -> Linearizability<Kv, KvVocabulary> {
+    Linearizability::new(Kv { initial, ..Kv::default() }, KvVocabulary)
+}
+
+/// Who judges a line of the manifest.
+fn judge(format: &str, model: &str, initial: &Value) -> Box<dyn Checker> {
+    match (model, format) {
+        ("cas-register", "jepsen-log") => Box::new(as_jepsen_log().of(Subject::History)),
+        ("cas-register", _) => Box::new(as_knossos().of(Subject::History)),
+        ("multi-register", _) => Box::new(multi_register(initial).of(Subject::History)),
+        ("kv", _) => Box::new(kv(initial.clone()).of(Subject::History)),
+        _ => panic!("the manifest names a model {model} that nobody knows"),
+    }
+}
+
 fn check(file: &Path, checker: &dyn Checker) -> Verdict {
     let bytes = std::fs::read(file).expect("the manifest names files that exist");
     let recording = format::read(&bytes, None).expect("a recorded history is readable");
     let budget = Budget::new(Duration::from_secs(60), 1 << 30);
-    checker.check(&recording.history, &budget).expect("a recorded history is a register's")
+    checker.check(&recording.history, &budget).expect("a recorded history is one of its model")
 }
 
 #[test]
-fn every_recorded_register_is_judged_as_its_manifest_says() {
+fn every_recorded_history_is_judged_as_its_manifest_says() {
     let Some(folder) = recorded() else { return };
     let manifest = std::fs::read_to_string(folder.join("manifest.tsv")).expect("the manifest is text");
-    let mut judged = 0;
+    let mut judged: BTreeMap<String, usize> = BTreeMap::new();
     for line in manifest.lines().skip(1) {
         let columns: Vec<&str> = line.split('\t').collect();
-        let [name, format, model, _, expected] = columns[..] else { panic!("manifest: {line}") };
-        if model != "cas-register" {
-            continue;
-        }
-        let verdict = match format {
-            "jepsen-log" => check(&folder.join(name), &as_jepsen_log()),
-            _ => check(&folder.join(name), &as_knossos()),
-        };
-        let expected = match expected {
-            // Nothing succeeded in it, so that a pass would mean nothing.
-            _ if verdict.figures["ok"] == 0 => Validity::Unknown,
-            "valid" => Validity::Valid,
-            _ => Validity::Invalid,
-        };
+        let [name, format, model, initial, expected] = columns[..] else { panic!("manifest: {line}") };
+        let initial = format::edn::read_value(initial).expect("initial values are EDN");
+        let verdict = check(&folder.join(name), &*judge(format, model, &initial));
+        let expected = if expected == "valid" { Validity::Valid } else { Validity::Invalid };
         assert_eq!(verdict.validity, expected, "{name}: {}", verdict.why);
         let guilty = |anomaly: &Anomaly| anomaly.operations.iter().filter(|shown| shown.guilty).count();
         assert!(
@@ -69,7 +84,9 @@ fn every_recorded_register_is_judged_as_its_manifest_says() {
             "{name}: {:?}",
             verdict.anomalies
         );
-        judged += 1;
+        *judged.entry(model.to_owned()).or_default() += 1;
     }
-    assert!(judged > 0, "the manifest names no register");
+    for model in ["cas-register", "kv", "multi-register"] {
+        assert!(judged.contains_key(model), "the manifest names no {model}");
+    }
 }

@@ -1,5 +1,7 @@
 //! The models that a recorded history can be judged against, each under its name.
 
+use super::kv::{Kv, KvVocabulary};
+use super::multi_register::{MultiRegister, MultiRegisterVocabulary};
 use super::register::{NilReads, Register, RegisterVocabulary, failed_cas_is_refused};
 use crate::linearizability::{Linearizability, Subject};
 use crate::set_full::SetFull;
@@ -67,6 +69,18 @@ pub const CATALOGUE: &[Entry] = &[
         checker: register,
     },
     Entry {
+        name: "multi-register",
+        about: "transactions that read and write several registers",
+        functions: &["txn"],
+        checker: multi_register,
+    },
+    Entry {
+        name: "kv",
+        about: "get, put, append, compare-and-set and delete, key by key",
+        functions: &["get", "put", "append", "cas", "delete"],
+        checker: kv,
+    },
+    Entry {
         name: "set",
         about: "add elements, read them all: nothing acknowledged is lost, stale or doubled",
         functions: &["add", "read"],
@@ -86,6 +100,23 @@ fn register(choices: &Choices) -> Result<Box<dyn Checker>, String> {
     Ok(match choices.failed_cas {
         FailedCas::Refused => Box::new(checker.with_reading(failed_cas_is_refused)),
         FailedCas::NotDone => Box::new(checker),
+    })
+}
+
+fn multi_register(choices: &Choices) -> Result<Box<dyn Checker>, String> {
+    let model = choices.initial.as_ref().map(MultiRegister::starting_as).transpose()?;
+    let model = MultiRegister { nil_reads: choices.nil_reads, ..model.unwrap_or_default() };
+    Ok(Box::new(Linearizability::new(model, MultiRegisterVocabulary).of(choices.subject)))
+}
+
+fn kv(choices: &Choices) -> Result<Box<dyn Checker>, String> {
+    let initial = choices.initial.clone().unwrap_or(Value::Nil);
+    let checker = Linearizability::new(Kv { initial, nil_reads: choices.nil_reads }, KvVocabulary);
+    Ok(match choices.failed_cas {
+        FailedCas::Refused => {
+            Box::new(checker.of(choices.subject).with_reading(super::kv::failed_cas_is_refused))
+        }
+        FailedCas::NotDone => Box::new(checker.of(choices.subject)),
     })
 }
 

@@ -6,6 +6,8 @@
 //! | module | object | judged by |
 //! |---|---|---|
 //! | [`register`] | read, write, compare-and-set | [`crate::linearizability`] |
+//! | [`kv`] | get, put, append, compare-and-set, delete | [`crate::linearizability`] |
+//! | [`multi_register`] | transactions that read and write registers | [`crate::linearizability`] |
 //! | [`set`] | add, read all | [`crate::set_full`] |
 //! | [`bank`] | transfer, read all balances | [`crate::bank`] |
 //!
@@ -13,6 +15,8 @@
 
 pub mod bank;
 pub mod catalogue;
+pub mod kv;
+pub mod multi_register;
 pub mod register;
 pub mod set;
 
