@@ -15,8 +15,8 @@
 //! | [`stats`], [`availability`], [`perf`] | none: figures, and whether there was anything to judge |
 //!
 //! [`models`] holds the objects that are judged and how their operations stand on disk; [`check_all`] runs
-//! many checkers on one history; [`recorder`] records what the threads of a process do to an object of yours;
-//! [`synthetic`] makes histories to try checkers on.
+//! many checkers on one history; [`recorder`] records what the threads of a process do to an object of yours,
+//! and [`lint`](mod@lint) warns of mistakes in a recording; [`synthetic`] makes histories to try checkers on.
 
 pub mod availability;
 pub mod bank;
@@ -24,6 +24,7 @@ pub mod compose;
 pub mod faults;
 pub mod guide;
 pub mod linearizability;
+pub mod lint;
 pub mod models;
 pub mod perf;
 pub mod recorder;

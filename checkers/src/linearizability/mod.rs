@@ -43,6 +43,7 @@ pub use shortcut::Shortcut;
 pub use task::{NEVER, Position, Task};
 pub use witness::{Evidence, evidence};
 
+use crate::lint;
 use elenchus_core::budget::Budget;
 use elenchus_core::checker::{Checker, Unwatched, Watch};
 use elenchus_core::event::Index;
@@ -198,7 +199,8 @@ where
             operations.iter_mut().for_each(reading);
         }
         let findings = judge::judge_watched(&self.model, &operations, budget, watch);
-        Ok(verdict::verdict(&self.model, &operations, findings, self.subject, budget))
+        let verdict = verdict::verdict(&self.model, &operations, findings, self.subject, budget);
+        Ok(lint::warned(history, verdict))
     }
 }
 
