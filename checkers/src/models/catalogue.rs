@@ -1,10 +1,12 @@
 //! The models that a recorded history can be judged against, each under its name.
 
+use super::any_set::AnySet;
+use super::element_set::{ElementSet, ElementSetVocabulary};
 use super::kv::{Kv, KvVocabulary};
 use super::multi_register::{MultiRegister, MultiRegisterVocabulary};
 use super::register::{NilReads, Register, RegisterVocabulary, failed_cas_is_refused};
+use super::set;
 use crate::linearizability::{Linearizability, Subject};
-use crate::set_full::SetFull;
 use elenchus_core::checker::Checker;
 use elenchus_core::value::Value;
 
@@ -84,7 +86,13 @@ pub const CATALOGUE: &[Entry] = &[
         name: "set",
         about: "add elements, read them all: nothing acknowledged is lost, stale or doubled",
         functions: &["add", "read"],
-        checker: |_| Ok(Box::new(SetFull::linearizable())),
+        checker: |choices| Ok(Box::new(AnySet::new(element_set(choices)?))),
+    },
+    Entry {
+        name: "element-set",
+        about: "add, remove and look for elements, one object an element",
+        functions: &["add", "remove", "contains"],
+        checker: |choices| Ok(Box::new(element_set(choices)?)),
     },
 ];
 
@@ -118,6 +126,11 @@ fn kv(choices: &Choices) -> Result<Box<dyn Checker>, String> {
         }
         FailedCas::NotDone => Box::new(checker.of(choices.subject)),
     })
+}
+
+fn element_set(choices: &Choices) -> Result<Linearizability<ElementSet, ElementSetVocabulary>, String> {
+    let initial = set::contents(choices.initial.as_ref())?;
+    Ok(Linearizability::new(ElementSet { initial }, ElementSetVocabulary).of(choices.subject))
 }
 
 #[cfg(test)]

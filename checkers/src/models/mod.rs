@@ -9,12 +9,15 @@
 //! | [`kv`] | get, put, append, compare-and-set, delete | [`crate::linearizability`] |
 //! | [`multi_register`] | transactions that read and write registers | [`crate::linearizability`] |
 //! | [`set`] | add, read all | [`crate::set_full`] |
+//! | [`element_set`] | add, remove, contains | [`crate::linearizability`] |
 //! | [`bank`] | transfer, read all balances | [`crate::bank`] |
 //!
 //! The [`catalogue`] has them by name.
 
+mod any_set;
 pub mod bank;
 pub mod catalogue;
+pub mod element_set;
 pub mod kv;
 pub mod multi_register;
 pub mod register;

@@ -6,6 +6,7 @@
 use super::{key_column, key_of};
 use elenchus_core::value::Value;
 use elenchus_core::workload::{Call, Vocabulary};
+use std::collections::BTreeSet;
 
 /// What a client asks of a set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -86,6 +87,17 @@ impl Vocabulary for SetVocabulary {
     }
 }
 
+/// What a set contains at first, from how it is given: nothing, or a list of elements.
+pub(super) fn contents(initial: Option<&Value>) -> Result<BTreeSet<Value>, String> {
+    match initial {
+        None | Some(Value::Nil) => Ok(BTreeSet::new()),
+        Some(Value::Vector(items) | Value::List(items) | Value::Set(items)) => {
+            Ok(items.iter().cloned().collect())
+        }
+        Some(other) => Err(format!("a set begins with a list of elements, such as [1 2], not {other}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +115,14 @@ mod tests {
                 assert_eq!(v.decode_ret(&op, &v.encode_ret(&op, &ret)), Ok(ret));
             }
         }
+    }
+
+    #[test]
+    fn a_set_begins_with_a_list_of_elements_or_with_nothing() {
+        let items = [Value::Int(2), Value::Int(1), Value::Int(2)];
+        assert_eq!(contents(Some(&Value::vector(items.clone()))), Ok(items.into()));
+        assert_eq!(contents(Some(&Value::Nil)), Ok(BTreeSet::new()));
+        assert!(contents(Some(&Value::Int(1))).is_err_and(|e| e.contains("list of elements")));
     }
 
     #[test]
