@@ -1,0 +1,236 @@
+//! How long a verdict takes, reason included, on histories that need no search: true ones, and the same ones
+//! with one answer changed.
+//!
+//! `cargo bench -p elenchus-checkers --bench near_linear -- [PART OF A NAME] [OPERATIONS]` prints a line a case:
+//! the shortest of a few runs of `check_operations`, which takes the operations from memory and gives a
+//! verdict; and the most memory in use meanwhile, the operations themselves included. `searched` counts keys
+//! that the near-linear algorithm could not decide.
+
+use elenchus_checkers::linearizability::{Insight, check_operations};
+use elenchus_checkers::models::register::{Register, RegisterOp, RegisterRet};
+use elenchus_checkers::synthetic::Simulation;
+use elenchus_core::budget::Budget;
+use elenchus_core::operation::Operation;
+use elenchus_core::outcome::{Failure, Outcome};
+use elenchus_core::random::Rng;
+use elenchus_core::value::Value;
+use elenchus_core::verdict::{Validity, Verdict};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// One model's histories. A key is a number; models of one object are tried with one key alone.
+struct Case<M: Insight> {
+    model: M,
+    initial: M::State,
+    /// Draws the operation of a number on a key.
+    choose: fn(&mut Rng, i64, usize, &M::State) -> M::Op,
+    /// What a true object answers.
+    answer: fn(&M::State, &M::Op) -> Outcome<M::Ret>,
+    /// Changes one answer near the middle so that no order explains it.
+    lie: fn(&mut [Operation<M::Op, M::Ret>]),
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let operations = arguments.iter().find_map(|a| a.replace(',', "").parse().ok()).unwrap_or(1_000_000);
+    let part = arguments.iter().find(|a| a.parse::<usize>().is_err()).cloned().unwrap_or_default();
+    let run = Run { part, operations };
+    println!(
+        "{:<26} {:>10} | {:>9} {:>7} {:>8} | {:>9} {:>7} {:>8}  reason",
+        "case", "operations", "valid", "B/op", "searched", "invalid", "B/op", "searched"
+    );
+    // A line a case: name, keys, case.
+    run.case("register", 1, register(reads_and_writes, answers));
+    run.case("register, 100 keys", 100, register(reads_and_writes, answers));
+    run.case("cas chains", 1, register(reads_and_cas, answers));
+    run.case("cas chains, 100 keys", 100, register(reads_and_cas, answers));
+    run.case("cas, silent refusals", 1, register(reads_and_cas, answers_silently));
+}
+
+fn register(
+    choose: fn(&mut Rng, i64, usize, &Value) -> RegisterOp,
+    answer: fn(&Value, &RegisterOp) -> Outcome<RegisterRet>,
+) -> Case<Register> {
+    Case { model: Register::default(), initial: Value::Nil, choose, answer, lie: stale_read }
+}
+
+/// Half reads, half writes of new values.
+fn reads_and_writes(rng: &mut Rng, key: i64, number: usize, _: &Value) -> RegisterOp {
+    let (key, value) = (Value::Int(key), Value::Int(number as i64));
+    if rng.chance(1, 2) { RegisterOp::Read { key } } else { RegisterOp::Write { key, value } }
+}
+
+/// Half reads; cas from the value at the call to a new one, which often come too late; few writes.
+fn reads_and_cas(rng: &mut Rng, key: i64, number: usize, state: &Value) -> RegisterOp {
+    let (key, to) = (Value::Int(key), Value::Int(number as i64));
+    match rng.below(20) {
+        0..10 => RegisterOp::Read { key },
+        10 => RegisterOp::Write { key, value: to },
+        _ => RegisterOp::Cas { key, from: state.clone(), to },
+    }
+}
+
+fn answers(state: &Value, op: &RegisterOp) -> Outcome<RegisterRet> {
+    match op {
+        RegisterOp::Read { .. } => Outcome::Ok(RegisterRet::Saw(state.clone())),
+        RegisterOp::Cas { from, .. } if from != state => {
+            Outcome::Fail(Failure::Refused(Some(RegisterRet::Saw(state.clone()))))
+        }
+        _ => Outcome::Ok(RegisterRet::Done),
+    }
+}
+
+/// A refused cas does not say what it saw.
+fn answers_silently(state: &Value, op: &RegisterOp) -> Outcome<RegisterRet> {
+    match answers(state, op) {
+        Outcome::Fail(Failure::Refused(_)) => Outcome::Fail(Failure::Refused(None)),
+        other => other,
+    }
+}
+
+/// A read sees what another one saw long before.
+fn stale_read(operations: &mut [Operation<RegisterOp, RegisterRet>]) {
+    let middle = operations.len() / 2;
+    let seen = |o: &Operation<RegisterOp, RegisterRet>| match (&o.op, &o.outcome) {
+        (RegisterOp::Read { key }, Outcome::Ok(RegisterRet::Saw(value))) => {
+            Some((key.clone(), value.clone()))
+        }
+        _ => None,
+    };
+    let late = (middle..operations.len()).find(|i| seen(&operations[*i]).is_some()).expect("somebody reads");
+    let (key, _) = seen(&operations[late]).expect("it was found");
+    let mut values = operations.iter().filter_map(seen).filter(|(k, value)| *k == key && !value.is_nil());
+    let (_, old) = values.next().expect("somebody read before");
+    operations[late].outcome = Outcome::Ok(RegisterRet::Saw(old));
+}
+
+struct Run {
+    part: String,
+    operations: usize,
+}
+
+/// Clients, whatever the number of keys; so many keys are in use at once.
+const CLIENTS: usize = 20;
+const ACTIVE: usize = 4;
+
+impl Run {
+    fn case<M: Insight>(&self, name: &str, keys: usize, case: Case<M>) {
+        if !name.contains(&self.part) {
+            return;
+        }
+        let mut operations = self.history(keys, &case);
+        let valid = measure(&case.model, &operations);
+        (case.lie)(&mut operations);
+        let invalid = measure(&case.model, &operations);
+        assert_ne!(valid.verdict.validity, Validity::Invalid, "{name}: {}", valid.verdict.why);
+        if valid.verdict.validity == Validity::Unknown {
+            println!("{name}: {}", valid.verdict.why);
+        }
+        let reason = match invalid.verdict.anomalies.first() {
+            Some(anomaly) => format!("{} operations: {}", anomaly.operations.len(), anomaly.sentence),
+            None => format!("{:?}: {}", invalid.verdict.validity, invalid.verdict.why),
+        };
+        let line = |m: &Measured| {
+            let per_operation = m.memory / operations.len();
+            let searched = m.verdict.figures["keys_searched"].to_string();
+            format!("{:>6} ms {per_operation:>7} {searched:>8}", m.time.as_millis())
+        };
+        println!(
+            "{name:<26} {:>10} | {} | {}  {}",
+            operations.len(),
+            line(&valid),
+            line(&invalid),
+            reason.chars().take(160).collect::<String>()
+        );
+    }
+
+    /// The keys' histories side by side, a few at a time.
+    fn history<M: Insight>(&self, keys: usize, case: &Case<M>) -> Vec<Operation<M::Op, M::Ret>> {
+        let active = ACTIVE.min(keys);
+        let mut all = Vec::with_capacity(self.operations);
+        let (mut begin, mut key) = (0, 0);
+        while key < keys {
+            let mut end = begin;
+            for lane in 0..active.min(keys - key) {
+                let number = (key + lane) as i64;
+                let simulation = Simulation {
+                    operations: self.operations / keys,
+                    clients: CLIENTS / active,
+                    doubt_permille: 20,
+                    seed: number as u64 + 1,
+                };
+                let choose = |rng: &mut Rng, n: usize, state: &M::State| (case.choose)(rng, number, n, state);
+                let own = simulation.run(&case.model, case.initial.clone(), choose, case.answer);
+                let place = |at: u32| begin + at * active as u32 + lane as u32;
+                for mut operation in own {
+                    operation.call = place(operation.call);
+                    if operation.done != Operation::<M::Op, M::Ret>::OPEN {
+                        operation.done = place(operation.done);
+                        end = end.max(operation.done);
+                    }
+                    end = end.max(operation.call);
+                    all.push(operation);
+                }
+            }
+            (begin, key) = (end + 1, key + active);
+        }
+        all.sort_by_key(|operation| operation.call);
+        all
+    }
+}
+
+struct Measured {
+    verdict: Verdict,
+    time: Duration,
+    memory: usize,
+}
+
+/// The shortest of a few runs.
+fn measure<M: Insight>(model: &M, operations: &[Operation<M::Op, M::Ret>]) -> Measured {
+    let once = || {
+        let before = USED.load(Ordering::Relaxed);
+        PEAK.store(before, Ordering::Relaxed);
+        let began = Instant::now();
+        let verdict = check_operations(model, operations, &Budget::new(Duration::from_secs(20), 4 << 30));
+        let time = began.elapsed();
+        let memory = PEAK.load(Ordering::Relaxed) - before + size_of_val(operations);
+        Measured { verdict, time, memory }
+    };
+    let mut best = once();
+    for _ in 0..4 {
+        if best.time > Duration::from_secs(5) {
+            break;
+        }
+        let next = once();
+        if next.time < best.time {
+            best = next;
+        }
+    }
+    best
+}
+
+/// The system's allocator, which counts.
+struct Counting;
+
+static USED: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: every call goes to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let used = USED.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(used, Ordering::Relaxed);
+        // SAFETY: the caller keeps the promises of `GlobalAlloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        USED.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the promises of `GlobalAlloc`.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
