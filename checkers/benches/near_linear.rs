@@ -10,6 +10,7 @@ use elenchus_checkers::linearizability::{Insight, check_operations};
 use elenchus_checkers::models::register::{Register, RegisterOp, RegisterRet};
 use elenchus_checkers::synthetic::Simulation;
 use elenchus_core::budget::Budget;
+use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
 use elenchus_core::outcome::{Failure, Outcome};
 use elenchus_core::random::Rng;
@@ -18,6 +19,9 @@ use elenchus_core::verdict::{Validity, Verdict};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+/// The operations of a model's history.
+type Operations<M> = [Operation<<M as Model>::Op, <M as Model>::Ret>];
 
 /// One model's histories. A key is a number; models of one object are tried with one key alone.
 struct Case<M: Insight> {
@@ -28,7 +32,7 @@ struct Case<M: Insight> {
     /// What a true object answers.
     answer: fn(&M::State, &M::Op) -> Outcome<M::Ret>,
     /// Changes one answer near the middle so that no order explains it.
-    lie: fn(&mut [Operation<M::Op, M::Ret>]),
+    lie: fn(&mut Operations<M>),
 }
 
 fn main() {
