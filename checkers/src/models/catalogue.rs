@@ -2,10 +2,11 @@
 
 use super::any_set::AnySet;
 use super::element_set::{ElementSet, ElementSetVocabulary};
+use super::grow_only_set::GrowOnlySet;
 use super::kv::{Kv, KvVocabulary};
 use super::multi_register::{MultiRegister, MultiRegisterVocabulary};
 use super::register::{NilReads, Register, RegisterVocabulary, failed_cas_is_refused};
-use super::set;
+use super::set::{self, SetVocabulary};
 use crate::linearizability::{Linearizability, Subject};
 use elenchus_core::checker::Checker;
 use elenchus_core::value::Value;
@@ -89,6 +90,12 @@ pub const CATALOGUE: &[Entry] = &[
         checker: |choices| Ok(Box::new(AnySet::new(element_set(choices)?))),
     },
     Entry {
+        name: "grow-only-set",
+        about: "add elements, read them all: every read at one moment between its call and its return",
+        functions: &["add", "read"],
+        checker: grow_only_set,
+    },
+    Entry {
         name: "element-set",
         about: "add, remove and look for elements, one object an element",
         functions: &["add", "remove", "contains"],
@@ -131,6 +138,11 @@ fn kv(choices: &Choices) -> Result<Box<dyn Checker>, String> {
 fn element_set(choices: &Choices) -> Result<Linearizability<ElementSet, ElementSetVocabulary>, String> {
     let initial = set::contents(choices.initial.as_ref())?;
     Ok(Linearizability::new(ElementSet { initial }, ElementSetVocabulary).of(choices.subject))
+}
+
+fn grow_only_set(choices: &Choices) -> Result<Box<dyn Checker>, String> {
+    let initial = set::contents(choices.initial.as_ref())?;
+    Ok(Box::new(Linearizability::new(GrowOnlySet { initial }, SetVocabulary).of(choices.subject)))
 }
 
 #[cfg(test)]

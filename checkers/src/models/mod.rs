@@ -9,6 +9,7 @@
 //! | [`kv`] | get, put, append, compare-and-set, delete | [`crate::linearizability`] |
 //! | [`multi_register`] | transactions that read and write registers | [`crate::linearizability`] |
 //! | [`set`] | add, read all | [`crate::set_full`] |
+//! | [`grow_only_set`] | add, read all | [`crate::linearizability`] |
 //! | [`element_set`] | add, remove, contains | [`crate::linearizability`] |
 //! | [`bank`] | transfer, read all balances | [`crate::bank`] |
 //!
@@ -18,8 +19,10 @@ mod any_set;
 pub mod bank;
 pub mod catalogue;
 pub mod element_set;
+pub mod grow_only_set;
 pub mod kv;
 pub mod multi_register;
+mod numbers;
 pub mod register;
 pub mod set;
 
