@@ -8,6 +8,8 @@
 //! exactly that.
 
 mod rope;
+mod tell;
+mod unique;
 
 use super::register::NilReads;
 use super::{heap, key_column, key_of};
@@ -91,7 +93,8 @@ enum Held {
 }
 
 impl KvState {
-    fn new(value: &Value) -> KvState {
+    /// A key that holds this.
+    pub fn new(value: &Value) -> KvState {
         KvState(match value {
             Value::Str(text) => Held::Text(Rope::new(text)),
             other => Held::Other(other.clone()),
@@ -103,6 +106,14 @@ impl KvState {
             (Held::Text(rope), Value::Str(text)) => rope.is(text),
             (Held::Other(held), value) => held == value,
             (Held::Text(_), _) => false,
+        }
+    }
+
+    /// What it is, as a get answers it.
+    pub fn value(&self) -> Value {
+        match &self.0 {
+            Held::Text(rope) => Value::Str(rope.to_string().into()),
+            Held::Other(value) => value.clone(),
         }
     }
 
@@ -244,12 +255,6 @@ impl Kv {
     }
 }
 
-impl crate::linearizability::Insight for Kv {
-    fn key_text(&self, key: &Value) -> Option<String> {
-        (!key.is_nil()).then(|| key.to_string())
-    }
-}
-
 /// Reads a cas that plainly failed as one that was refused, having seen another value.
 pub fn failed_cas_is_refused(operation: &mut Operation<KvOp, KvRet>) {
     if matches!(operation.op, KvOp::Cas { .. })
@@ -314,6 +319,9 @@ impl Vocabulary for KvVocabulary {
         })
     }
 }
+
+#[cfg(test)]
+mod small_tests;
 
 #[cfg(test)]
 mod tests {

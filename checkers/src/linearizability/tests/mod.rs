@@ -50,7 +50,7 @@ fn answer_in<M: Model>(mode: Mode, model: &M, operations: &[Operation<M::Op, M::
 }
 
 /// Whether the operations of one key are linearizable, by search alone.
-fn search_says<M: Model>(model: &M, operations: &[Operation<M::Op, M::Ret>]) -> bool {
+pub(crate) fn search_says<M: Model>(model: &M, operations: &[Operation<M::Op, M::Ret>]) -> bool {
     if operations.is_empty() {
         return true;
     }
