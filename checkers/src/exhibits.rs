@@ -16,8 +16,10 @@ pub(crate) fn nearest<'h, O, R>(
         (before.max(after), centre.call.abs_diff(operation.call))
     };
     let mut near = operations.to_vec();
-    near.sort_by_key(|operation| distance(operation));
-    near.truncate(count);
+    if count < near.len() {
+        near.select_nth_unstable_by_key(count, |operation| distance(operation));
+        near.truncate(count);
+    }
     near.sort_by_key(|operation| operation.call);
     near
 }

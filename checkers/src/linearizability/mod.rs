@@ -64,6 +64,16 @@ pub trait Insight: Model {
         None
     }
 
+    /// A linearization found without search, as numbers of tasks ([`Task::id`]) in its order: every operation that
+    /// returned is in it, and of those in doubt whatever must have happened. `None` if it knows none; called with
+    /// operations that are linearizable.
+    fn linearization(&self, _tasks: &[Task<'_, Self>]) -> Option<Vec<u32>>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
     /// Operations of one key (their places in the list) that are likely to contradict the one at `failed`,
     /// whose return no linearization survived. They are tried first for a witness; a bad guess costs time.
     fn suspects(&self, _operations: &[&Operation<Self::Op, Self::Ret>], _failed: usize) -> Vec<usize> {

@@ -2,11 +2,13 @@
 //!
 //! A shortcut answers for whole histories. A prefix is a history too: what has not returned yet is in doubt
 //! there, or, if it will turn out to have changed nothing, not there. A failing prefix stays failing as it
-//! grows, so a binary search over the returns finds the first.
+//! grows, so its end can be searched for. What contradicts itself does so when the last of it has returned:
+//! that bounds the end from above, and mostly nothing shorter fails.
 
 use super::Insight;
 use super::search::Refuted;
-use super::task::{Position, Task};
+use super::task::{NEVER, Position, Task};
+use elenchus_core::outcome::Outcome;
 
 /// What a model found without search.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,21 +23,56 @@ pub enum Shortcut {
 /// What a model knows of these operations without search: whether they are linearizable, or else the first
 /// return that no linearization survives. `None` if it does not know.
 pub(super) fn ask<M: Insight>(model: &M, tasks: &[Task<'_, M>]) -> Option<Result<(), Refuted>> {
-    if model.shortcut(tasks)? == Shortcut::Linearizable {
-        return Some(Ok(()));
+    match model.shortcut(tasks)? {
+        Shortcut::Linearizable => Some(Ok(())),
+        Shortcut::Refuted(ids) => first_failure(model, tasks, &ids).map(Err),
     }
-    let mut returns: Vec<(Position, u32)> =
-        tasks.iter().filter(|task| !task.in_doubt()).map(|task| (task.done, task.id)).collect();
+}
+
+/// The operations as they were known once `end` was logged. Unlike in [`Task::before`], those that were called
+/// later are there, in doubt: they cannot explain what returned before, but they can be a part of what
+/// contradicts it.
+pub(super) fn until<'h, M: Insight>(tasks: &[Task<'h, M>], end: Position) -> Vec<Task<'h, M>> {
+    let known = tasks.iter().filter(|task| task.done <= end || !matches!(task.outcome, Outcome::Fail(_)));
+    let cut =
+        |task: &Task<'h, M>| Task { done: if task.done <= end { task.done } else { NEVER }, ..task.clone() };
+    known.map(cut).collect()
+}
+
+/// Where operations that are not linearizable begin to fail; `ids` are some that contradict each other. `None`
+/// if the model cannot tell of some prefix.
+fn first_failure<M: Insight>(model: &M, tasks: &[Task<'_, M>], ids: &[u32]) -> Option<Refuted> {
+    let mut returns: Vec<Position> =
+        tasks.iter().filter(|task| !task.in_doubt()).map(|task| task.done).collect();
     returns.sort_unstable();
-    let (mut low, mut high) = (0, returns.len().saturating_sub(1));
+    let last = |tasks: &[Task<'_, M>], ids: &[u32]| {
+        last_return(tasks, ids).map(|done| returns.partition_point(|other| *other < done))
+    };
+    // What returned before `low` is linearizable, and what returned up to `high` is not.
+    let (mut low, mut high) = (0, last(tasks, ids).unwrap_or(returns.len().saturating_sub(1)));
+    let (mut guided, mut step) = (!ids.is_empty(), 1);
     while low < high {
-        let middle = low.midpoint(high);
-        let prefix: Vec<_> = tasks.iter().filter_map(|task| task.before(returns[middle].0)).collect();
+        let middle = if guided { high - step.min(high - low) } else { low.midpoint(high) };
+        let prefix: Vec<_> = tasks.iter().filter_map(|task| task.before(returns[middle])).collect();
         match model.shortcut(&prefix)? {
-            Shortcut::Linearizable => low = middle + 1,
-            Shortcut::Refuted(_) => high = middle,
+            Shortcut::Linearizable => (low, guided) = (middle + 1, false),
+            Shortcut::Refuted(ids) => {
+                high = last(&prefix, &ids).map_or(middle, |last| last.min(middle));
+                step *= 2;
+            }
         }
     }
-    let &(at, id) = returns.get(low)?;
-    Some(Err(Refuted { id, at, partial: Vec::new() }))
+    let at = *returns.get(high)?;
+    let id = tasks.iter().find(|task| task.done == at)?.id;
+    Some(Refuted { id, at, partial: Vec::new() })
+}
+
+/// More operations than these are no hint.
+const HINT_MAX: usize = 32;
+
+/// The last return of these operations, if there are few.
+fn last_return<M: Insight>(tasks: &[Task<'_, M>], ids: &[u32]) -> Option<Position> {
+    let few = ids.len() <= HINT_MAX;
+    let returned = tasks.iter().filter(|task| few && !task.in_doubt() && ids.contains(&task.id));
+    returned.map(|task| task.done).max()
 }

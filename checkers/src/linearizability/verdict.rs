@@ -91,7 +91,7 @@ fn coverage<M: Insight>(
     for finding in findings {
         let part = || finding.operations.iter().map(|i| &operations[*i]);
         let observes = |o: &&Operation<M::Op, M::Ret>| o.outcome.is_ok() && !model.overwrites(&o.op);
-        let last = part().filter(observes).map(|o| o.call).max();
+        let last = part().rev().find(observes).map(|o| o.call);
         for operation in part() {
             coverage.count(&operation.outcome);
             if operation.outcome.is_ok() && !model.inert(&operation.op, &operation.outcome) {

@@ -2,10 +2,12 @@
 //!
 //! To *release* an operation is to let it happen at any time or never, with any answer. A *witness* is a
 //! set of operations such that the history with all others released is not linearizable, and releasing any
-//! member makes it so. Releasing only ever gives freedom, so sets larger than a witness refute as well:
-//! in any fixed order of the operations the shortest prefix that refutes, together with what was found
-//! before, ends with a member, and a binary search finds it. Each member costs a logarithm of searches
-//! (the same idea as Junker's QuickXplain, 2004).
+//! member makes it so. Releasing only ever gives freedom, so sets larger than a witness refute as well.
+//!
+//! Where the model says which operations contradict each other, what is superfluous among these few is
+//! released one by one. Otherwise, in any fixed order of the operations the shortest prefix that refutes,
+//! together with what was found before, ends with a member, and a binary search finds it: each member costs a
+//! logarithm of searches (the same idea as Junker's QuickXplain, 2004).
 //!
 //! Deleting instead of releasing would prove any read guilty without its write.
 
@@ -14,8 +16,9 @@ use super::judge::decide;
 use super::meter::Meter;
 use super::search::{Answer, Effort};
 use super::shortcut::{self, Shortcut};
-use super::task::Task;
+use super::task::{Position, Task};
 use elenchus_core::budget::Budget;
+use elenchus_core::event::Index;
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
 use elenchus_core::outcome::Outcome;
@@ -46,7 +49,7 @@ pub fn evidence<M: Insight>(
 ) -> Evidence {
     let doubt = Outcome::info("released");
     let trial = Trial::new(model, operations, part, &doubt, budget);
-    let (mut witness, minimal) = trial.minimise(failed);
+    let (mut witness, minimal) = trial.witness(failed);
     let guilty = trial.guilty(&witness).unwrap_or(failed);
     let partial = trial.partial(operations[failed].done);
     witness.sort_by_key(|i| operations[*i].call);
@@ -55,6 +58,12 @@ pub fn evidence<M: Insight>(
 
 /// What one question may cost: a set that is not decided by then is not made smaller that way.
 const STEPS_MAX: u64 = 500_000;
+
+/// What the search for the longest partial linearization may cost.
+const PARTIAL_STEPS_MAX: u64 = 20_000_000;
+
+/// Of so many operations each is released by itself.
+const FEW: usize = 12;
 
 struct Trial<'a, M: Model> {
     model: &'a M,
@@ -80,35 +89,98 @@ impl<'a, M: Insight> Trial<'a, M> {
         Trial { model, key, operations, part, doubt, budget, memory: AtomicUsize::new(0) }
     }
 
-    /// What is found when all operations but these are released, by the model's shortcut or by search.
-    fn answer(&self, held: &[bool]) -> Answer {
-        let tasks = self.part.iter().zip(0..).filter_map(|(i, id)| {
-            let operation = &self.operations[*i];
-            if held[*i] { Task::new(operation, id) } else { Some(Task::released(operation, id, self.doubt)) }
-        });
-        let mut tasks: Vec<_> = tasks.collect();
-        tasks.sort_by_key(|task| task.call);
-        match shortcut::ask(self.model, &tasks) {
-            Some(Ok(())) => return Answer::Linearizable,
-            Some(Err(refuted)) => return Answer::Refuted(refuted),
-            None => {}
+    /// The operations, all but these released.
+    fn tasks(&self, held: &[bool]) -> Vec<Task<'a, M>> {
+        let numbered = || self.part.iter().zip(0..).map(|(i, id)| (held[*i], &self.operations[*i], id));
+        // What is released was called before everything.
+        let released = numbered().filter(|(held, ..)| !held);
+        let released = released.map(|(_, operation, id)| Task::released(operation, id, self.doubt));
+        let held = numbered().filter(|(held, ..)| *held);
+        released.chain(held.filter_map(|(_, operation, id)| Task::new(operation, id))).collect()
+    }
+
+    /// As `held` of [`Trial::tasks`]: these.
+    fn holding(&self, some: &[usize]) -> Vec<bool> {
+        let mut held = vec![false; self.operations.len()];
+        some.iter().for_each(|i| held[*i] = true);
+        held
+    }
+
+    /// Whether these alone refute, by the model's shortcut or by search; `None` if the budget ended first.
+    fn refutes(&self, held: &[bool]) -> Option<bool> {
+        let tasks = self.tasks(held);
+        match self.model.shortcut(&tasks) {
+            Some(shortcut) => Some(shortcut != Shortcut::Linearizable),
+            None => match self.search(tasks) {
+                Answer::Refuted(_) => Some(true),
+                Answer::Linearizable => Some(false),
+                Answer::Unknown(..) => None,
+            },
         }
+    }
+
+    fn search(&self, tasks: Vec<Task<'a, M>>) -> Answer {
         let mut meter = Meter::new(self.budget, &self.memory).with_steps(STEPS_MAX);
         decide(self.model, &self.key, tasks, false, &mut meter, &mut Effort::default())
     }
 
-    /// Whether these alone refute; `None` if the budget ended first.
-    fn refutes(&self, held: &[bool]) -> Option<bool> {
-        match self.answer(held) {
-            Answer::Refuted(_) => Some(true),
-            Answer::Linearizable => Some(false),
-            Answer::Unknown(..) => None,
+    /// A set that refutes, and whether it is minimal.
+    fn witness(&self, failed: usize) -> (Vec<usize>, bool) {
+        for candidates in self.contradictions(failed) {
+            if self.refutes(&self.holding(&candidates)) == Some(true) {
+                return self.reduce(candidates);
+            }
         }
+        self.minimise(self.likeliest_first(failed))
     }
 
-    /// A set that refutes, and whether it is minimal.
-    fn minimise(&self, failed: usize) -> (Vec<usize>, bool) {
-        let mut rest = self.likeliest_first(failed);
+    /// What the model says contradicts itself: in what was known when the operation failed, and in all.
+    fn contradictions(&self, failed: usize) -> impl Iterator<Item = Vec<usize>> {
+        let not_done = |i: &usize| Task::<M>::new(&self.operations[*i], 0).is_none();
+        let failed = Position::from(self.operations[failed].done) + 1;
+        [Some(failed), None]
+            .into_iter()
+            .filter_map(move |end| {
+                let tasks: Vec<Task<'a, M>> =
+                    Task::all(self.part.iter().map(|i| &self.operations[*i])).collect();
+                let tasks = if let Some(end) = end { shortcut::until(&tasks, end) } else { tasks };
+                match self.model.shortcut(&tasks) {
+                    Some(Shortcut::Refuted(ids)) if !ids.is_empty() => {
+                        Some(ids.into_iter().map(|id| self.part[id as usize]).collect::<Vec<usize>>())
+                    }
+                    _ => None,
+                }
+            })
+            // What certainly did not happen is no task, but may belong to it.
+            .flat_map(move |some| {
+                let not_done = self.part.iter().filter(|i| not_done(i));
+                let more: Vec<usize> = some.iter().chain(not_done).copied().collect();
+                if more.len() > some.len() { vec![some, more] } else { vec![some] }
+            })
+    }
+
+    /// Releases whatever is superfluous in a set that refutes.
+    fn reduce(&self, mut set: Vec<usize>) -> (Vec<usize>, bool) {
+        if set.len() > FEW {
+            return self.minimise(set);
+        }
+        let (mut at, mut minimal) = (set.len(), true);
+        while at > 0 {
+            at -= 1;
+            let one = set.remove(at);
+            match self.refutes(&self.holding(&set)) {
+                Some(true) => {}
+                decided => {
+                    minimal &= decided.is_some();
+                    set.insert(at, one);
+                }
+            }
+        }
+        (set, minimal)
+    }
+
+    /// A part of these, all of which together refute, that still does; and whether it is minimal.
+    fn minimise(&self, mut rest: Vec<usize>) -> (Vec<usize>, bool) {
         let (mut members, mut minimal) = (Vec::new(), true);
         loop {
             let (length, certain) = self.shortest(&members, &rest);
@@ -131,8 +203,8 @@ impl<'a, M: Insight> Trial<'a, M> {
         // A prefix that cannot be decided is taken not to refute: what is returned always does.
         let (mut low, mut high, mut length, mut certain) = (0, rest.len(), 0, true);
         let mut refutes = |length: usize| {
-            let mut held = vec![false; self.operations.len()];
-            members.iter().chain(&rest[..length]).for_each(|i| held[*i] = true);
+            let mut held = self.holding(members);
+            rest[..length].iter().for_each(|i| held[*i] = true);
             let refutes = self.refutes(&held);
             certain &= refutes.is_some();
             refutes == Some(true)
@@ -155,27 +227,21 @@ impl<'a, M: Insight> Trial<'a, M> {
         (high, certain)
     }
 
-    /// What contradicts itself by the model's shortcut; the operation that failed; then those the model suspects, then those that ended before it, the latest first, those that could
-    /// change something before those that could not; then all others. What comes first is what the witness
-    /// will be made of, where there is a choice.
+    /// The operation that failed; then those the model suspects, then those that ended before it, the latest
+    /// first, those that could change something before those that could not; then all others. What comes first
+    /// is what the witness will be made of, where there is a choice.
     fn likeliest_first(&self, failed: usize) -> Vec<usize> {
         let end = self.operations[failed].done;
         let own: Vec<_> = self.part.iter().map(|i| &self.operations[*i]).collect();
         let place = self.part.iter().position(|i| *i == failed).expect("what failed is one of the key's");
         let mut suspected = vec![false; self.operations.len()];
         self.model.suspects(&own, place).into_iter().for_each(|at| suspected[self.part[at]] = true);
-        let mut contradicts = vec![false; self.operations.len()];
-        let tasks: Vec<_> = Task::all(own.iter().copied()).collect();
-        if let Some(Shortcut::Refuted(ids)) = self.model.shortcut(&tasks) {
-            ids.into_iter().for_each(|id| contradicts[self.part[id as usize]] = true);
-        }
         let mut order = self.part.to_vec();
         order.sort_by_key(|i| {
             let operation = &self.operations[*i];
             let later = operation.done > end;
             let distance = if later { operation.call } else { end - operation.done };
             (
-                !contradicts[*i],
                 *i != failed,
                 !suspected[*i],
                 later,
@@ -186,22 +252,32 @@ impl<'a, M: Insight> Trial<'a, M> {
         order
     }
 
+    /// The member at whose return no order of the witness is left.
     fn guilty(&self, witness: &[usize]) -> Option<usize> {
-        let mut held = vec![false; self.operations.len()];
-        witness.iter().for_each(|i| held[*i] = true);
-        match self.answer(&held) {
-            Answer::Refuted(refuted) => Some(self.part[refuted.id as usize]),
-            _ => None,
-        }
+        let tasks = self.tasks(&self.holding(witness));
+        let refuted = match shortcut::ask(self.model, &tasks) {
+            Some(found) => found.err(),
+            None => match self.search(tasks) {
+                Answer::Refuted(refuted) => Some(refuted),
+                _ => None,
+            },
+        };
+        refuted.map(|refuted| self.part[refuted.id as usize])
     }
 
-    /// The longest linearization of the operations called before `end`.
-    fn partial(&self, end: u32) -> Vec<usize> {
-        let called = self.part.iter().enumerate().filter(|(_, i)| self.operations[**i].call < end);
-        let tasks = called.filter_map(|(id, i)| Task::new(&self.operations[*i], id as u32)).collect();
-        let mut meter = Meter::new(self.budget, &self.memory);
+    /// The longest linearization of the operations called before `end`, at which one failed.
+    fn partial(&self, end: Index) -> Vec<usize> {
+        let all = self.part.iter().enumerate();
+        let called = all.filter(|(_, i)| self.operations[**i].call < end);
+        let tasks: Vec<_> = called.filter_map(|(id, i)| Task::new(&self.operations[*i], id as u32)).collect();
+        let before: Vec<_> = tasks.iter().filter_map(|task| task.before(Position::from(end))).collect();
+        let places = |ids: Vec<u32>| ids.into_iter().map(|id| self.part[id as usize]).collect();
+        if let Some(ids) = self.model.linearization(&before) {
+            return places(ids);
+        }
+        let mut meter = Meter::new(self.budget, &self.memory).with_steps(PARTIAL_STEPS_MAX);
         match decide(self.model, &self.key, tasks, true, &mut meter, &mut Effort::default()) {
-            Answer::Refuted(refuted) => refuted.partial.iter().map(|id| self.part[*id as usize]).collect(),
+            Answer::Refuted(refuted) => places(refuted.partial),
             _ => Vec::new(),
         }
     }

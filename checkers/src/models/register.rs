@@ -5,6 +5,9 @@
 //! whether an `ok` read of nil saw nil ([`NilReads`]), and whether a cas that plainly failed was refused
 //! ([`failed_cas_is_refused`]).
 
+mod chains;
+mod layout;
+mod refusals;
 mod tell;
 mod zones;
 

@@ -22,7 +22,7 @@ use super::search::{Answer, Effort, Mode, search_in};
 use elenchus_core::budget::Budget;
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
-use elenchus_core::outcome::Outcome;
+use elenchus_core::outcome::{Failure, Outcome};
 use std::sync::atomic::AtomicUsize;
 
 /// What the search says of the operations of one key, of which there is one at least.
@@ -101,16 +101,21 @@ pub(crate) fn compare<M: Insight>(model: &M, operations: &[Operation<M::Op, M::R
     Tally { histories: 1, linearizable: expected.into(), by_shortcut: says.is_some().into() }
 }
 
-/// The operations, all but these released.
+fn not_done<R>(outcome: &Outcome<R>) -> bool {
+    matches!(outcome, Outcome::Fail(Failure::NotDone(_)))
+}
+
+/// The operations, all but these released. What certainly did not happen is no task and stays as it is.
 fn all_but_released<O: Clone, R: Clone>(operations: &[Operation<O, R>], ids: &[u32]) -> Vec<Operation<O, R>> {
-    let release = |(id, operation): (u32, &Operation<O, R>)| match ids.contains(&id) {
-        true => operation.clone(),
-        false => Operation {
-            outcome: Outcome::info("released"),
-            call: 0,
-            done: Operation::<O, R>::OPEN,
-            ..operation.clone()
-        },
-    };
+    let release =
+        |(id, operation): (u32, &Operation<O, R>)| match ids.contains(&id) || not_done(&operation.outcome) {
+            true => operation.clone(),
+            false => Operation {
+                outcome: Outcome::info("released"),
+                call: 0,
+                done: Operation::<O, R>::OPEN,
+                ..operation.clone()
+            },
+        };
     (0..).zip(operations).map(release).collect()
 }

@@ -176,19 +176,22 @@ fn hopeless() -> Vec<RegisterOperation> {
         (one.call, one.done) = (i, 100 + i);
         operations.push(one);
     }
-    // A refusal that does not say what it saw: no shortcut.
-    let mut refused = parse("|-c70,71!-|").remove(0);
-    (refused.call, refused.done) = (99, 200);
+    // A value set twice: no shortcut.
+    for call in [98, 99] {
+        let mut twice = parse("|-w70-|").remove(0);
+        (twice.call, twice.done) = (call, 102 + call);
+        operations.push(twice);
+    }
     let mut read = parse("|-r_-|").remove(0);
     (read.call, read.done) = (300, 301);
-    operations.extend([refused, read]);
+    operations.push(read);
     operations
 }
 
 #[test]
 fn values_set_once_need_no_search() {
     let mut operations = hopeless();
-    operations.retain(|operation| !matches!(operation.outcome, Outcome::Fail(_)));
+    operations.retain(|operation| operation.op.sets() != Some(&Value::Int(70)));
     let verdict = verdict(&operations);
     assert_eq!((verdict.validity, &verdict.figures["keys_searched"]), (Validity::Invalid, &0.into()));
     assert!(verdict.anomalies[0].operations.len() < 5, "{:?}", verdict.anomalies[0]);

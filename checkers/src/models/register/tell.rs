@@ -3,8 +3,7 @@
 //! A name is given only where it is certain from the whole history of the key. Everything else is called
 //! `nonlinearizable`, which is certain always.
 
-use super::zones;
-use super::{Register, RegisterOp, RegisterRet};
+use super::{Register, RegisterOp, RegisterRet, layout, zones};
 use crate::exhibits::span;
 use crate::linearizability::{Case, Insight, Shortcut, Task, Telling};
 use elenchus_core::operation::Operation;
@@ -19,8 +18,11 @@ const SUSPECTS_MAX: usize = 8;
 
 impl Insight for Register {
     fn shortcut(&self, tasks: &[Task<'_, Register>]) -> Option<Shortcut> {
-        let linearizable = zones::is_linearizable(self, tasks)?;
-        Some(if linearizable { Shortcut::Linearizable } else { Shortcut::Refuted(Vec::new()) })
+        zones::shortcut(self, tasks)
+    }
+
+    fn linearization(&self, tasks: &[Task<'_, Register>]) -> Option<Vec<u32>> {
+        layout::linearization(self, tasks)
     }
 
     /// Whoever sets, or would set, what the failed operation saw; who replaced that value; and the last
