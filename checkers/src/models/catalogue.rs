@@ -1,6 +1,7 @@
 //! The models that a recorded history can be judged against, each under its name.
 
 use super::any_set::AnySet;
+use super::counter::{Counter, CounterVocabulary};
 use super::element_set::{ElementSet, ElementSetVocabulary};
 use super::grow_only_set::GrowOnlySet;
 use super::kv::{Kv, KvVocabulary};
@@ -101,6 +102,12 @@ pub const CATALOGUE: &[Entry] = &[
         functions: &["add", "remove", "contains"],
         checker: |choices| Ok(Box::new(element_set(choices)?)),
     },
+    Entry {
+        name: "counter",
+        about: "read a number, add to it (with or without being told its value), set it back",
+        functions: CounterVocabulary::FUNCTIONS,
+        checker: counter,
+    },
 ];
 
 /// The entry of this name.
@@ -143,6 +150,15 @@ fn element_set(choices: &Choices) -> Result<Linearizability<ElementSet, ElementS
 fn grow_only_set(choices: &Choices) -> Result<Box<dyn Checker>, String> {
     let initial = set::contents(choices.initial.as_ref())?;
     Ok(Box::new(Linearizability::new(GrowOnlySet { initial }, SetVocabulary).of(choices.subject)))
+}
+
+fn counter(choices: &Choices) -> Result<Box<dyn Checker>, String> {
+    let initial = match &choices.initial {
+        None | Some(Value::Nil) => 0,
+        Some(Value::Int(n)) => *n,
+        Some(other) => return Err(format!("a counter begins with a number of 64 bits, not {other}")),
+    };
+    Ok(Box::new(Linearizability::new(Counter { initial }, CounterVocabulary).of(choices.subject)))
 }
 
 #[cfg(test)]

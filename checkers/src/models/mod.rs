@@ -11,6 +11,7 @@
 //! | [`set`] | add, read all | [`crate::set_full`] |
 //! | [`grow_only_set`] | add, read all | [`crate::linearizability`] |
 //! | [`element_set`] | add, remove, contains | [`crate::linearizability`] |
+//! | [`counter`] | read, add, fetch-and-add, reset | [`crate::linearizability`] |
 //! | [`bank`] | transfer, read all balances | [`crate::bank`] |
 //!
 //! The [`catalogue`] has them by name.
@@ -18,6 +19,7 @@
 mod any_set;
 pub mod bank;
 pub mod catalogue;
+pub mod counter;
 pub mod element_set;
 pub mod grow_only_set;
 pub mod kv;
