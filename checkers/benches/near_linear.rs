@@ -7,6 +7,8 @@
 //! that the near-linear algorithm could not decide.
 
 use elenchus_checkers::linearizability::{Insight, check_operations};
+use elenchus_checkers::models::bag::{Bag, BagOp, BagRet};
+use elenchus_checkers::models::queue::{Contents, Queue, QueueOp, QueueRet};
 use elenchus_checkers::models::register::{Register, RegisterOp, RegisterRet};
 use elenchus_checkers::synthetic::Simulation;
 use elenchus_core::budget::Budget;
@@ -45,6 +47,9 @@ fn main() {
         "case", "operations", "valid", "B/op", "searched", "invalid", "B/op", "searched"
     );
     // A line a case: name, keys, case.
+    run.case("fifo queue", 1, queue(false));
+    run.case("fifo queue with peeks", 1, queue(true));
+    run.case("bag", 1, bag());
     run.case("register", 1, register(reads_and_writes, answers));
     run.case("register, 100 keys", 100, register(reads_and_writes, answers));
     run.case("cas chains", 1, register(reads_and_cas, answers));
@@ -107,6 +112,79 @@ fn stale_read(operations: &mut [Operation<RegisterOp, RegisterRet>]) {
     let mut values = operations.iter().filter_map(seen).filter(|(k, value)| *k == key && !value.is_nil());
     let (_, old) = values.next().expect("somebody read before");
     operations[late].outcome = Outcome::Ok(RegisterRet::Saw(old));
+}
+
+fn queue(peeks: bool) -> Case<Queue> {
+    let choose = match peeks {
+        true => |rng: &mut Rng, key, number, _: &Contents| match rng.below(3) {
+            0 => QueueOp::Peek { key: Value::Int(key) },
+            _ => enqueue_or_dequeue(rng, key, number),
+        },
+        false => |rng: &mut Rng, key, number, _: &Contents| enqueue_or_dequeue(rng, key, number),
+    };
+    let answer = |state: &Contents, op: &QueueOp| {
+        Outcome::Ok(match (op, state.first()) {
+            (QueueOp::Enqueue { .. }, _) => QueueRet::Done,
+            (_, Some(value)) => QueueRet::Value(value.clone()),
+            (_, None) => QueueRet::Empty,
+        })
+    };
+    Case { model: Queue::default(), initial: Contents::new([]), choose, answer, lie: out_of_order }
+}
+
+/// A little fewer enqueues than dequeues, so that the queue is often empty.
+fn enqueue_or_dequeue(rng: &mut Rng, key: i64, number: usize) -> QueueOp {
+    let (key, value) = (Value::Int(key), Value::Int(number as i64));
+    if rng.chance(49, 100) { QueueOp::Enqueue { key, value } } else { QueueOp::Dequeue { key } }
+}
+
+/// Two dequeues far apart answer what the other one should have.
+fn out_of_order(operations: &mut [Operation<QueueOp, QueueRet>]) {
+    let middle = operations.len() / 2;
+    let dequeued = |o: &Operation<QueueOp, QueueRet>| {
+        matches!((&o.op, &o.outcome), (QueueOp::Dequeue { .. }, Outcome::Ok(QueueRet::Value(_))))
+    };
+    let mut found = (middle..operations.len()).filter(|i| dequeued(&operations[*i]));
+    let first = found.next().expect("somebody dequeues");
+    let second = found.nth(100).expect("many do");
+    let outcome = operations[first].outcome.clone();
+    operations[first].outcome = std::mem::replace(&mut operations[second].outcome, outcome);
+}
+
+fn bag() -> Case<Bag> {
+    let choose = |rng: &mut Rng, key, number: usize, _: &Contents| {
+        let (key, value) = (Value::Int(key), Value::Int(number as i64));
+        if rng.chance(49, 100) { BagOp::Put { key, value } } else { BagOp::Take { key } }
+    };
+    let answer = |state: &Contents, op: &BagOp| {
+        Outcome::Ok(match (op, state.items().last()) {
+            (BagOp::Put { .. }, _) => BagRet::Done,
+            (_, Some(value)) => BagRet::Value(value.clone()),
+            (_, None) => BagRet::Empty,
+        })
+    };
+    Case { model: Bag::default(), initial: Contents::new([]), choose, answer, lie: false_empty }
+}
+
+/// A take finds nothing, although something was put in before it.
+fn false_empty(operations: &mut [Operation<BagOp, BagRet>]) {
+    let middle = operations.len() / 2;
+    let taken = |value: &Value| {
+        let answer = Outcome::Ok(BagRet::Value(value.clone()));
+        operations.iter().find(|o| o.outcome == answer).map(|o| o.call)
+    };
+    let inside = operations[middle..].iter().find_map(|o| match &o.op {
+        BagOp::Put { value, .. } if o.outcome.is_ok() => {
+            let call = taken(value)?;
+            let within = |t: &&Operation<BagOp, BagRet>| t.call > o.done && t.done < call;
+            operations.iter().find(within).map(|t| t.call)
+        }
+        _ => None,
+    });
+    let call = inside.expect("some value was inside for a while");
+    let found = operations.iter_mut().find(|o| o.call == call).expect("it was found");
+    found.op = BagOp::Take { key: found.op.key().clone() };
+    found.outcome = Outcome::Ok(BagRet::Empty);
 }
 
 struct Run {

@@ -1,11 +1,13 @@
 //! The models that a recorded history can be judged against, each under its name.
 
 use super::any_set::AnySet;
+use super::bag::{Bag, BagVocabulary};
 use super::counter::{Counter, CounterVocabulary};
 use super::element_set::{ElementSet, ElementSetVocabulary};
 use super::grow_only_set::GrowOnlySet;
 use super::kv::{Kv, KvVocabulary};
 use super::multi_register::{MultiRegister, MultiRegisterVocabulary};
+use super::queue::{Queue, QueueVocabulary};
 use super::register::{NilReads, Register, RegisterVocabulary, failed_cas_is_refused};
 use super::set::{self, SetVocabulary};
 use crate::linearizability::{Linearizability, Subject};
@@ -60,6 +62,18 @@ impl Default for Choices {
 
 /// All of them. Where several have all functions of a history, the first is meant.
 pub const CATALOGUE: &[Entry] = &[
+    Entry {
+        name: "fifo-queue",
+        about: "enqueue, dequeue and peek, first in, first out; nil where nothing was inside",
+        functions: &["enqueue", "dequeue", "peek"],
+        checker: fifo_queue,
+    },
+    Entry {
+        name: "bag",
+        about: "put and take (or enqueue and dequeue) in any order; nil where nothing was inside",
+        functions: &["put", "take", "enqueue", "dequeue"],
+        checker: bag,
+    },
     Entry {
         name: "register",
         about: "read and write, one register a key",
@@ -159,6 +173,29 @@ fn counter(choices: &Choices) -> Result<Box<dyn Checker>, String> {
         Some(other) => return Err(format!("a counter begins with a number of 64 bits, not {other}")),
     };
     Ok(Box::new(Linearizability::new(Counter { initial }, CounterVocabulary).of(choices.subject)))
+}
+
+fn fifo_queue(choices: &Choices) -> Result<Box<dyn Checker>, String> {
+    let queue = Queue { initial: listed(choices)? };
+    Ok(Box::new(Linearizability::new(queue, QueueVocabulary).of(choices.subject)))
+}
+
+fn bag(choices: &Choices) -> Result<Box<dyn Checker>, String> {
+    let bag = Bag { initial: listed(choices)? };
+    Ok(Box::new(Linearizability::new(bag, BagVocabulary).of(choices.subject)))
+}
+
+/// What a queue or a bag holds at first: a list.
+fn listed(choices: &Choices) -> Result<Vec<Value>, String> {
+    match &choices.initial {
+        None | Some(Value::Nil) => Ok(Vec::new()),
+        Some(value) => match value.as_items() {
+            Some(items) if !items.iter().any(Value::is_nil) => Ok(items.to_vec()),
+            _ => {
+                Err(format!("it holds a list of values at first, [1 2] or [], none of them nil; not {value}"))
+            }
+        },
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@
 //! | [`register`] | read, write, compare-and-set | [`crate::linearizability`] |
 //! | [`kv`] | get, put, append, compare-and-set, delete | [`crate::linearizability`] |
 //! | [`multi_register`] | transactions that read and write registers | [`crate::linearizability`] |
+//! | [`queue`] | enqueue, dequeue, peek: first in, first out | [`crate::linearizability`] |
+//! | [`mod@bag`] | put, take: in any order | [`crate::linearizability`] |
 //! | [`set`] | add, read all | [`crate::set_full`] |
 //! | [`grow_only_set`] | add, read all | [`crate::linearizability`] |
 //! | [`element_set`] | add, remove, contains | [`crate::linearizability`] |
@@ -17,14 +19,17 @@
 //! The [`catalogue`] has them by name.
 
 mod any_set;
+pub mod bag;
 pub mod bank;
 pub mod catalogue;
+mod collection;
 pub mod counter;
 pub mod element_set;
 pub mod grow_only_set;
 pub mod kv;
 pub mod multi_register;
 mod numbers;
+pub mod queue;
 pub mod register;
 pub mod set;
 
