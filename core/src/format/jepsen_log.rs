@@ -16,9 +16,12 @@ use std::borrow::Cow;
 
 /// Reads the operations of a log. A log without any is an error: it is something else.
 pub fn read(bytes: &[u8]) -> Result<Recording, ReadError> {
+    read_into(HistoryBuilder::new(), bytes)
+}
+
+pub(super) fn read_into(mut builder: HistoryBuilder, bytes: &[u8]) -> Result<Recording, ReadError> {
     let content = without_mark(bytes);
     let offset = bytes.len() - content.len();
-    let mut builder = HistoryBuilder::new();
     let (mut start, mut skipped, mut doubtful) = (0, 0, Vec::new());
     while start < content.len() {
         let end = line_end(content, start);

@@ -10,7 +10,7 @@
 
 use super::fields::{Fields, escape, once, unescape};
 use super::json::{self, Reader};
-use super::text::{ReadError, Trouble, line_end, push_u64};
+use super::text::{ReadError, Trouble, line_end, push_u64, tell_torn};
 use super::{Recording, without_mark};
 use crate::event::Kind;
 use crate::history::{EventRef, HistoryBuilder};
@@ -133,9 +133,12 @@ pub fn write_event(out: &mut Vec<u8>, event: &EventRef<'_>) {
 
 /// Reads a log: an optional header, then events.
 pub fn read(bytes: &[u8]) -> Result<Recording, ReadError> {
+    read_into(HistoryBuilder::new(), bytes)
+}
+
+pub(super) fn read_into(builder: HistoryBuilder, bytes: &[u8]) -> Result<Recording, ReadError> {
     let content = without_mark(bytes);
-    let mut lines =
-        Lines { reader: Reader::new(content), builder: HistoryBuilder::new(), header: None, fresh: true };
+    let mut lines = Lines { reader: Reader::new(content), builder, header: None, fresh: true };
     let mut torn = None;
     let content_end = content.trim_ascii_end().len();
     let mut start = 0;
@@ -160,14 +163,6 @@ pub fn read(bytes: &[u8]) -> Result<Recording, ReadError> {
 fn is_torn(line: &[u8], trouble: &Trouble) -> bool {
     let mut reader = Reader::new(line);
     trouble.syntax || reader.value(0).and_then(|_| reader.end("the end")).is_err_and(|trouble| trouble.syntax)
-}
-
-fn tell_torn(bytes: &[u8], line: &[u8]) -> String {
-    const SHOWN: usize = 80;
-    let number = ReadError::at(bytes, bytes.trim_ascii_end().len(), "").line;
-    let text = String::from_utf8_lossy(&line[..line.len().min(SHOWN)]);
-    let more = if line.len() > SHOWN { "…" } else { "" };
-    format!("line {number}, the last, is cut off after {} bytes and was dropped: {text}{more}", line.len())
 }
 
 /// What has been read so far.

@@ -120,6 +120,15 @@ pub(crate) fn line_end(bytes: &[u8], from: usize) -> usize {
     at + bytes[at..].iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len() - at)
 }
 
+/// A last line that was cut off, for people.
+pub(crate) fn tell_torn(bytes: &[u8], line: &[u8]) -> String {
+    const SHOWN: usize = 80;
+    let number = ReadError::at(bytes, bytes.trim_ascii_end().len(), "").line;
+    let text = String::from_utf8_lossy(&line[..line.len().min(SHOWN)]);
+    let more = if line.len() > SHOWN { "…" } else { "" };
+    format!("line {number}, the last, is cut off after {} bytes and was dropped: {text}{more}", line.len())
+}
+
 /// Bytes that take formatted text.
 pub(crate) struct Bytes<'a>(pub &'a mut Vec<u8>);
 

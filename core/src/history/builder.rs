@@ -15,6 +15,8 @@ pub struct HistoryBuilder {
     name_ids: HashMap<Arc<str>, u16>,
     key_ids: HashMap<Value, u32>,
     extra_names: HashSet<Arc<str>>,
+    /// The event that is refused, whatever it is.
+    refused: Option<Index>,
 }
 
 /// An event on its way into a history, with its function by reference.
@@ -50,7 +52,13 @@ impl HistoryBuilder {
             name_ids: HashMap::new(),
             key_ids: HashMap::new(),
             extra_names: HashSet::new(),
+            refused: None,
         }
+    }
+
+    /// A builder that refuses the event at this position, so that its reader says where it stands.
+    pub(crate) fn refusing(index: Index) -> HistoryBuilder {
+        HistoryBuilder { refused: Some(index), ..HistoryBuilder::new() }
     }
 
     /// How many events it has.
@@ -90,6 +98,9 @@ impl HistoryBuilder {
         let malformed = |what: String| Malformed { index, what };
         if index == NONE {
             return Err(malformed(format!("expected at most {NONE} events")));
+        }
+        if self.refused == Some(index) {
+            return Err(malformed(String::new()));
         }
         let partner = self.partner(&draft).map_err(malformed)?;
         let function = self.function(draft.f, partner).map_err(malformed)?;

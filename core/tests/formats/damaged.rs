@@ -240,6 +240,29 @@ fn a_header_torn_at_any_byte_leaves_an_empty_history() {
 }
 
 #[test]
+fn a_line_of_edn_torn_at_any_byte_is_dropped_and_told() {
+    let mut bytes = Vec::new();
+    edn::write_history(
+        &mut bytes,
+        &jsonl::read(&arbitrary::register_lines(&mut Seed(6).rng(), 12)).unwrap().history,
+    );
+    let last = bytes[..bytes.len() - 1].iter().rposition(|&byte| byte == b'\n').unwrap() + 1;
+    for cut in last..=bytes.len() {
+        let recording =
+            edn::read_lines(&bytes[..cut]).unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
+        let kept = cut + 1 >= bytes.len();
+        assert_eq!(recording.history.len(), if kept { 12 } else { 11 });
+        assert_eq!(recording.torn.is_some(), !kept && cut > last, "cut at {cut}");
+    }
+    let error = edn::read_lines(b"{:process 1 :type :invoke :f :r}\n{:proc\n{}\n").unwrap_err();
+    assert_eq!(error.to_string(), "line 2, column 7: expected a value, found the end");
+    let error = edn::read_lines(b"{:process 1 :type :invoke\n:f :r}\n").unwrap_err();
+    assert_eq!(error.line, 1);
+    let error = edn::read_lines(b"{:process 1 :type :ok :f :r}\n").unwrap_err();
+    assert!(error.what.contains("it has none open"), "{error}");
+}
+
+#[test]
 fn a_last_line_of_garbage_is_torn_but_a_wrong_event_is_an_error() {
     let torn = jsonl::read(format!("{INVOKE}\n{{\"proc\0\0\0\0\n\n").as_bytes()).unwrap();
     assert_eq!(torn.history.len(), 1);
@@ -267,10 +290,11 @@ fn damage_never_makes_a_reader_panic() {
     for i in 0..6_000 {
         let history = arbitrary::history(&mut rng, 6);
         let mut bytes = Vec::new();
-        match i % 3 {
+        match i % 4 {
             0 => edn::write_history(&mut bytes, &history),
             1 => history.events().for_each(|event| jsonl::write_event(&mut bytes, &event)),
-            _ => bytes.extend_from_slice(LOG.as_bytes()),
+            2 => bytes.extend_from_slice(LOG.as_bytes()),
+            _ => bytes.extend_from_slice(PORCUPINE.as_bytes()),
         }
         for _ in 0..rng.between(1, 4) {
             let at = rng.below(bytes.len() as u64 + 1) as usize;
@@ -283,7 +307,7 @@ fn damage_never_makes_a_reader_panic() {
                 _ => drop(bytes.drain(at..bytes.len().min(at + 5))),
             }
         }
-        for format in [None, Some(Format::Jsonl), Some(Format::Edn), Some(Format::JepsenLog)] {
+        for format in Format::ALL.map(Some).into_iter().chain([None]) {
             if let Ok(recording) = read(&bytes, format) {
                 // What could be read can be written and read again.
                 let mut again = Vec::new();
@@ -293,6 +317,10 @@ fn damage_never_makes_a_reader_panic() {
         }
     }
 }
+
+const PORCUPINE: &str = r#"[{"ClientId":0,"Input":{"f":"cas","key":"x","from":1,"to":2},"Call":1,"Output":{"ok":false,"saw":3},"Return":5},
+    {"ClientId":1,"Input":{"f":"write","key":"x","value":[1,{}]},"Call":2,"Output":{"error":"timeout"},"Return":9},
+    {"ClientId":0,"Input":{"f":"read","key":"x"},"Call":5,"Output":null}]"#;
 
 const LOG: &str = "INFO  jepsen.core - starting\n\
     INFO  jepsen.util - 0\t:invoke\t:cas\t[1 2]\n\

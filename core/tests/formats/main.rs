@@ -2,5 +2,6 @@
 
 mod arbitrary;
 mod damaged;
+mod porcupine;
 mod recorded;
 mod round_trip;

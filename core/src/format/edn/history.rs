@@ -8,7 +8,7 @@ use super::Reader;
 use super::name::{is_keyword, key_of, name_of};
 use crate::event::{Event, Kind};
 use crate::format::fields::{Fields, escape, once, unescape};
-use crate::format::text::{Bytes, ReadError, Trouble, push_u64};
+use crate::format::text::{Bytes, ReadError, Trouble, line_end, push_u64, tell_torn};
 use crate::format::{Recording, without_mark};
 use crate::history::{EventRef, History, HistoryBuilder, Malformed};
 use crate::process::Process;
@@ -19,13 +19,61 @@ use std::fmt::Write;
 
 /// Reads a history: maps or `#jepsen.history.Op{…}`, one after the other or within one vector or list.
 pub fn read(bytes: &[u8]) -> Result<Recording, ReadError> {
+    read_into(HistoryBuilder::new(), bytes)
+}
+
+pub(crate) fn read_into(mut builder: HistoryBuilder, bytes: &[u8]) -> Result<Recording, ReadError> {
     let content = without_mark(bytes);
     let mut reader = Reader::new(content);
-    let mut builder = HistoryBuilder::new();
     match read_events(&mut reader, &mut builder) {
         Ok(()) => Ok(Recording { header: None, history: builder.seal(), torn: None, complaints: Vec::new() }),
         Err(trouble) => Err(ReadError::at(bytes, bytes.len() - content.len() + trouble.at, trouble.what)),
     }
+}
+
+/// Reads a history with one event on each line. As of [`crate::format::jsonl`], a last line that is cut off
+/// is dropped and told.
+pub fn read_lines(bytes: &[u8]) -> Result<Recording, ReadError> {
+    read_lines_into(HistoryBuilder::new(), bytes)
+}
+
+pub(crate) fn read_lines_into(mut builder: HistoryBuilder, bytes: &[u8]) -> Result<Recording, ReadError> {
+    let content = without_mark(bytes);
+    let content_end = content.trim_ascii_end().len();
+    let (mut torn, mut start) = (None, 0);
+    while start < content_end {
+        let end = line_end(content, start);
+        let line = &content[start..end];
+        match read_line(line, &mut builder) {
+            Ok(()) => {}
+            Err(trouble) if end >= content_end && (trouble.syntax || is_torn(line)) => {
+                torn = Some(tell_torn(bytes, line));
+            }
+            Err(trouble) => {
+                let at = bytes.len() - content.len() + start + trouble.at;
+                return Err(ReadError::at(bytes, at, trouble.what));
+            }
+        }
+        start = end + 1;
+    }
+    Ok(Recording { header: None, history: builder.seal(), torn, complaints: Vec::new() })
+}
+
+/// Whether a line is no EDN, whatever its beginning may say.
+fn is_torn(line: &[u8]) -> bool {
+    let mut reader = Reader::new(line);
+    reader.value(0).and_then(|_| reader.end("the end")).is_err_and(|trouble| trouble.syntax)
+}
+
+fn read_line(line: &[u8], builder: &mut HistoryBuilder) -> Result<(), Box<Trouble>> {
+    let mut reader = Reader::new(line);
+    reader.skip(0)?;
+    if reader.peek().is_none() {
+        return Ok(());
+    }
+    let event = event(&mut reader, builder)?;
+    reader.end("the end of the line after one event")?;
+    add(event, builder)
 }
 
 /// Writes a history as Jepsen's `history.edn`: a map a line.
@@ -134,6 +182,15 @@ fn read_events(reader: &mut Reader<'_>, builder: &mut HistoryBuilder) -> Result<
 }
 
 fn read_event(reader: &mut Reader<'_>, builder: &mut HistoryBuilder) -> Result<(), Box<Trouble>> {
+    let event = event(reader, builder)?;
+    add(event, builder)
+}
+
+/// The fields of the next event, and where it began.
+fn event<'a>(
+    reader: &mut Reader<'a>,
+    builder: &mut HistoryBuilder,
+) -> Result<(Fields<'a>, usize), Box<Trouble>> {
     let start = reader.at;
     if reader.peek() == Some(b'#') {
         reader.at += 1;
@@ -155,6 +212,10 @@ fn read_event(reader: &mut Reader<'_>, builder: &mut HistoryBuilder) -> Result<(
     if let Some(missing) = fields.missing() {
         return Err(Trouble::meaning(start, format!("expected an event, this one has no :{missing}")));
     }
+    Ok((fields, start))
+}
+
+fn add((fields, start): (Fields<'_>, usize), builder: &mut HistoryBuilder) -> Result<(), Box<Trouble>> {
     fields.push_to(builder).map_err(|malformed| Trouble::meaning(start, malformed.to_string()))
 }
 

@@ -10,9 +10,10 @@ mod name;
 mod read;
 mod write;
 
-pub use history::{read, split_keys, write_event, write_history};
+pub use history::{read, read_lines, split_keys, write_event, write_history};
 pub use write::write_value;
 
+pub(crate) use history::{read_into, read_lines_into};
 pub(crate) use read::Reader;
 
 use crate::format::text::{ReadError, Trouble};
