@@ -11,6 +11,7 @@ use crate::report::scene::{InForce, Scene};
 use crate::report::series::Series;
 use crate::report::statistics::{Row, rows};
 use elenchus_core::fault_log;
+use elenchus_core::history::History;
 use elenchus_core::time::Time;
 use elenchus_core::verdict::{Anomaly, Validity, Verdict};
 
@@ -35,6 +36,8 @@ pub struct Story {
     pub anomalies_untold: usize,
     /// When the last event was, in nanoseconds.
     pub end: u64,
+    /// Whether the history bears times; else each event's is its position, and no duration means anything.
+    pub timed: bool,
     /// All operations of the clients.
     pub operations: Operations,
     /// Those that are drawn one by one, as positions in `operations.all`.
@@ -90,6 +93,7 @@ impl Story {
         let header = &folder.header;
         let history = &folder.history;
         let end = history.events().map(|event| event.time.0).max().unwrap_or(0);
+        let timed = history.is_empty() || bears_times(history);
         let mut operations = Operations::of(history, header.concurrency);
         let (anomalies, anomalies_untold) = collect_anomalies(&folder.verdicts);
         mark_roles(&mut operations, &anomalies);
@@ -114,12 +118,13 @@ impl Story {
             validity: folder.validity,
             why: why(folder.validity, &folder.verdicts),
             verdicts: folder.verdicts.clone(),
-            remarks: remarks(folder, &operations, drawn.len(), end),
+            remarks: remarks(folder, &operations, drawn.len(), timed),
             anomalies: anomalies.into_iter().map(told).collect(),
             anomalies_untold,
             end,
+            timed,
             series: Series::of(&operations.all, end),
-            statistics: statistics(&operations, header.concurrency, &header.nodes),
+            statistics: statistics(&operations, header.concurrency, &header.nodes, timed),
             operations,
             drawn,
             texts,
@@ -157,6 +162,11 @@ impl Story {
             _ => lane.to_string(),
         }
     }
+}
+
+/// Whether some event has a time of its own: a reader gives its position to one that has none.
+fn bears_times(history: &History) -> bool {
+    history.events().any(|event| event.time.0 != u64::from(event.index) && event.time != Time::ZERO)
 }
 
 /// The anomalies told one by one: those of the worst verdicts first.
@@ -213,7 +223,7 @@ fn facts(folder: &Folder, operations: &Operations, end: u64) -> Vec<(String, Str
     facts
 }
 
-fn remarks(folder: &Folder, operations: &Operations, drawn: usize, end: u64) -> Vec<String> {
+fn remarks(folder: &Folder, operations: &Operations, drawn: usize, timed: bool) -> Vec<String> {
     let mut remarks = folder.remarks.clone();
     match folder.trial.entry("end").as_deref() {
         None | Some("completed") => {}
@@ -224,8 +234,12 @@ fn remarks(folder: &Folder, operations: &Operations, drawn: usize, end: u64) -> 
     }
     if operations.all.is_empty() {
         remarks.push("The history holds no operation of a client, so there is nothing to draw.".to_owned());
-    } else if end == 0 {
-        remarks.push("The history bears no times, so plots over time are empty.".to_owned());
+    } else if !timed {
+        remarks.push(
+            "The history bears no times, so there are no latencies and no rates. Where this page shows a time, \
+             a nanosecond stands for one event of the log."
+                .to_owned(),
+        );
     }
     if drawn < operations.all.len() {
         remarks.push(format!(
@@ -242,6 +256,7 @@ fn statistics(
     operations: &Operations,
     concurrency: Option<u32>,
     nodes: &[String],
+    timed: bool,
 ) -> Vec<(&'static str, Vec<Row>)> {
     let all = &operations.all;
     let total = rows(all, &["operations".to_owned()], |_| Some(0));
@@ -250,6 +265,9 @@ fn statistics(
     if let Some(slots) = concurrency.filter(|&slots| slots > 0 && !nodes.is_empty()) {
         let by_node = rows(all, nodes, |op| Some((op.process % slots) as usize % nodes.len()));
         statistics.push(("node", by_node));
+    }
+    if !timed {
+        statistics.iter_mut().flat_map(|(_, rows)| rows).for_each(|row| row.latency = None);
     }
     statistics
 }

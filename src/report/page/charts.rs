@@ -15,6 +15,13 @@ use crate::report::story::Story;
 /// All charts.
 pub fn render(out: &mut String, story: &Story) {
     put!(out, "<section id=\"plots\">\n<h2>How it went</h2>\n");
+    if !story.timed {
+        put!(
+            out,
+            "<p class=\"soft\">The history bears no times: there is nothing to plot over time.</p>\n</section>\n"
+        );
+        return;
+    }
     shades_legend(out, story);
     put!(
         out,

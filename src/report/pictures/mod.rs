@@ -21,6 +21,7 @@ pub const NAMES: [&str; 5] =
 /// Draws the picture of this name. `None`: the story has nothing to show in it. An error says why not.
 pub fn draw(story: &Story, name: &str) -> Result<Option<Picture>, String> {
     match name {
+        "latency-raw.png" | "latency-quantiles.png" | "rate.png" if !story.timed => Ok(None),
         "latency-raw.png" => latency::raw(story).map(Some),
         "latency-quantiles.png" => latency::quantiles(story).map(Some),
         "rate.png" => rate::draw(story).map(Some),
