@@ -2,8 +2,7 @@
 
 mod common;
 
-use common::{Store, elenchus, events, expect_code, json, required, text};
-use std::path::Path;
+use common::{Store, elenchus, events, expect_code, json, text};
 
 #[track_caller]
 fn refused(arguments: &[&str], words: &[&str]) {
@@ -177,51 +176,4 @@ fn what_there_is_can_be_listed_and_completed() {
         expect_code(&elenchus(&["completions", shell]), 0);
     }
     expect_code(&elenchus(&["--version"]), 0);
-}
-
-#[test]
-fn a_history_that_lies_is_invalid_and_the_guilty_read_is_named() {
-    let store = Store::new("lie");
-    let file = store.0.join("h.jsonl");
-    let lines = [
-        r#"{"process":0,"type":"invoke","f":"write","value":1}"#,
-        r#"{"process":0,"type":"ok","f":"write","value":1}"#,
-        r#"{"process":1,"type":"invoke","f":"write","value":2}"#,
-        r#"{"process":1,"type":"ok","f":"write","value":2}"#,
-        r#"{"process":2,"type":"invoke","f":"read","value":null}"#,
-        r#"{"process":2,"type":"ok","f":"read","value":1}"#,
-    ];
-    std::fs::write(&file, lines.join("\n") + "\n").expect("our own folder");
-    let output = elenchus(&["check", file.to_str().expect("text")]);
-    expect_code(&output, 1);
-    assert!(text(&output.stdout).contains("process 2"), "{}", text(&output.stdout));
-    std::fs::write(&file, "{\"process\":0,\"type\":\"ok\",\"f\":\"read\",\"value\":1}\n")
-        .expect("our own folder");
-    refused(&["check", file.to_str().expect("text"), "--model", "register"], &["h.jsonl", "event 0"]);
-}
-
-/// Histories that others recorded, each with its verdict. They are not part of the project.
-#[test]
-fn recorded_histories_get_their_known_verdicts() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/histories");
-    let Ok(manifest) = std::fs::read_to_string(root.join("manifest.tsv")) else {
-        assert!(!required("histories"), "{} is missing", root.display());
-        return eprintln!("skipped: there are no recorded histories at {}", root.display());
-    };
-    let mut decided = 0;
-    for line in manifest.lines().skip(1) {
-        let [file, format, model, initial, verdict] = line.split('\t').collect::<Vec<_>>()[..] else {
-            panic!("{line}");
-        };
-        if model != "cas-register" {
-            continue;
-        }
-        let path = root.join(file);
-        let path = path.to_str().expect("text");
-        let output = elenchus(&["check", path, "--model", model, "--format", format, "--initial", initial]);
-        let expected = if verdict == "valid" { 0 } else { 1 };
-        assert_eq!(output.status.code(), Some(expected), "{file}: {}", text(&output.stdout));
-        decided += 1;
-    }
-    assert!(decided > 100, "only {decided} histories were decided");
 }

@@ -47,6 +47,9 @@ enum Command {
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },
+    /// Be the process that judges for `check`
+    #[command(hide = true)]
+    Judge(check::JudgeArgs),
     /// Be one node of the bundled cluster
     #[command(hide = true)]
     Node {
@@ -101,6 +104,7 @@ pub fn main(arguments: Vec<std::ffi::OsString>) -> Exit {
             say::bytes(&script);
             Exit::Valid
         }
+        Command::Judge(args) => check::judge(&args),
         Command::Node { options } => node(&options),
     }
 }

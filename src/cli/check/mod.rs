@@ -1,0 +1,216 @@
+//! `elenchus check`: recorded histories, or the folder of a trial, judged.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `manifest` | which histories, and what is expected of them |
+//! | `watchdog` | has each judged in a process of its own, and ends that one in time |
+//! | `job` | what the two processes say to each other |
+//! | `worker` | judges, in that process |
+//! | `limits` | what the operating system holds it to |
+//! | `input` | from a file to a history |
+//! | `model` | which model is meant |
+//! | `page` | the report of a recorded history |
+//! | `show` | what the user sees |
+//! | `adversary` | models that never let go, for tests |
+
+mod adversary;
+mod input;
+mod job;
+mod limits;
+mod manifest;
+mod model;
+mod page;
+mod show;
+mod watchdog;
+mod worker;
+
+use super::usage;
+use crate::exit::Exit;
+use crate::judge;
+use crate::quantity::{Bytes, Span};
+use crate::store::is_trial;
+use clap::{Args, ValueEnum};
+use elenchus_core::format::{Format, edn};
+use job::Job;
+use manifest::Row;
+use serde::{Deserialize, Serialize};
+use show::{Shown, Style, Summary};
+use std::path::{Path, PathBuf};
+use watchdog::{Answer, Outcome, Watchdog};
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Recorded histories (also gzip and zstd), folders of trials, or `-` for standard input
+    #[arg(required_unless_present = "manifest")]
+    paths: Vec<PathBuf>,
+    /// A table of histories (tabs; columns file, format, model, initial, verdict), relative to its place
+    #[arg(long, value_name = "FILE.tsv")]
+    manifest: Option<PathBuf>,
+    /// What the history is judged against (see `elenchus list`); guessed where it is plain
+    #[arg(long)]
+    model: Option<String>,
+    /// What the object holds at first, as EDN; the model's default (a register: nil) if left out
+    #[arg(long, value_name = "EDN")]
+    initial: Option<String>,
+    /// How the file is written: jsonl, edn, edn-lines, jepsen-log, porcupine-json; recognised if left out
+    #[arg(long)]
+    format: Option<String>,
+    /// Judge only this key, as EDN or as its text; may be given again
+    #[arg(long = "key", value_name = "KEY")]
+    keys: Vec<String>,
+    /// Whether values are jepsen.independent's tuples [key value]; found out where it is plain
+    #[arg(long, value_enum)]
+    tuples: Option<YesNo>,
+    /// How an `ok` read of nil counts
+    #[arg(long, value_enum)]
+    nil_reads: Option<NilReading>,
+    /// How a failed compare-and-set counts
+    #[arg(long, value_enum)]
+    failed_cas: Option<FailedCas>,
+    /// How long the check of each file may take once it was read
+    #[arg(long, default_value = "60s")]
+    timeout: Span,
+    /// How much memory the check may use
+    #[arg(long, default_value = "2GiB")]
+    memory: Bytes,
+    /// Print one JSON object a file
+    #[arg(long)]
+    json: bool,
+    /// Print the evidence of every file, and not only where there is one file
+    #[arg(long)]
+    evidence: bool,
+    /// Write the page of the counterexample into this folder (of many files: into a folder each)
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+}
+
+/// Arguments of the hidden command that judges.
+#[derive(Debug, Args)]
+pub struct JudgeArgs {
+    /// The only job, as JSON; without it, jobs come on standard input
+    job: Option<String>,
+}
+
+/// Yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum YesNo {
+    Yes,
+    No,
+}
+
+/// How an `ok` read of nil counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub enum NilReading {
+    /// It saw nil (the default, except for EDN).
+    Saw,
+    /// It says nothing (as Knossos has it; the default for EDN).
+    Nothing,
+}
+
+/// How a failed compare-and-set counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+pub enum FailedCas {
+    /// It did nothing, for whatever reason (Jepsen; the default, except for jepsen-log).
+    NotDone,
+    /// It saw another value (the default for jepsen-log).
+    Refused,
+}
+
+/// Judges every path and every row of the manifest; the worst exit wins.
+pub fn run(args: &CheckArgs) -> Exit {
+    let rows = match rows(args) {
+        Ok(rows) => rows,
+        Err(why) => return usage(&why),
+    };
+    let style = Style { json: args.json, evidence: args.evidence || rows.len() == 1 };
+    let (mut watchdog, mut summary, mut worst) = (Watchdog::default(), Summary::default(), Exit::Valid);
+    for Row { job, expected } in &rows {
+        let path = Path::new(&job.path);
+        let outcome = if path.is_dir() && is_trial(path) { trial(path) } else { watchdog.judge(job) };
+        let shown = Shown { path, outcome: &outcome, expected: *expected };
+        shown.show(style);
+        summary.count(&shown);
+        worst = worst.max(shown.exit());
+        if matches!(outcome.report, Some(Err(_))) {
+            worst = worst.max(Exit::Broken);
+        }
+    }
+    if args.manifest.is_some() {
+        summary.show(style);
+    }
+    worst
+}
+
+/// Is the process that judges.
+pub fn judge(args: &JudgeArgs) -> Exit {
+    worker::run(args.job.as_deref())
+}
+
+fn rows(args: &CheckArgs) -> Result<Vec<Row>, String> {
+    let usual = Job {
+        path: "-".into(),
+        format: args.format.clone(),
+        model: args.model.clone(),
+        initial: args.initial.clone(),
+        nil_reads: args.nil_reads,
+        failed_cas: args.failed_cas,
+        keys: args.keys.clone(),
+        tuples: args.tuples.map(|tuples| tuples == YesNo::Yes),
+        timeout: args.timeout.0,
+        memory: args.memory.0,
+        report: None,
+    };
+    validate(&usual)?;
+    let of_path = |path: &PathBuf| Row { job: Job { path: path.into(), ..usual.clone() }, expected: None };
+    let mut rows: Vec<Row> = args.paths.iter().map(of_path).collect();
+    if let Some(manifest) = &args.manifest {
+        rows.extend(manifest::read(manifest, &usual)?);
+    }
+    if rows.iter().filter(|row| row.job.path == "-").count() > 1 {
+        return Err("standard input can be read only once".into());
+    }
+    let alone = rows.len() == 1;
+    for (number, row) in (1..).zip(&mut rows) {
+        row.job.report = args.report.as_ref().map(|folder| match alone {
+            true => folder.into(),
+            false => folder.join(member(number, Path::new(&row.job.path))).into(),
+        });
+    }
+    Ok(rows)
+}
+
+/// The folder of one of many reports: a number, and what the file is called.
+fn member(number: usize, path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    format!("{number:03}-{stem}")
+}
+
+/// What can be said of a job before anything is read.
+fn validate(job: &Job) -> Result<(), String> {
+    if let Some(name) = &job.format
+        && Format::named(name).is_none()
+    {
+        let known = Format::ALL.map(Format::name).join(", ");
+        return Err(format!("--format: there is no format `{name}`; there are {known}"));
+    }
+    if let Some(name) = &job.model
+        && !model::is_known(name)
+    {
+        return Err(model::unknown(name));
+    }
+    job.initial
+        .as_deref()
+        .map_or(Ok(()), |text| edn::read_value(text).map(drop))
+        .map_err(|e| format!("--initial: {e}"))
+}
+
+/// A trial's folder: everything that judged it then judges it now, within the limits of its plan.
+fn trial(path: &Path) -> Outcome {
+    let answer = match judge::judge(path) {
+        Ok(verdicts) => Answer::Verdicts(verdicts.verdicts),
+        Err(e @ judge::JudgeError::Write { .. }) => Answer::Broken(e.to_string()),
+        Err(e) => Answer::Refused(e.to_string()),
+    };
+    Outcome { answer, ..Outcome::default() }
+}
