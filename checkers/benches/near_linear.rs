@@ -8,8 +8,12 @@
 
 use elenchus_checkers::linearizability::{Insight, check_operations};
 use elenchus_checkers::models::bag::{Bag, BagOp, BagRet};
+use elenchus_checkers::models::counter::{Counter, CounterOp, CounterRet, Tells};
+use elenchus_checkers::models::element_set::{ElementOp, ElementRet, ElementSet, Request};
+use elenchus_checkers::models::grow_only_set::GrowOnlySet;
 use elenchus_checkers::models::queue::{Contents, Queue, QueueOp, QueueRet};
 use elenchus_checkers::models::register::{Register, RegisterOp, RegisterRet};
+use elenchus_checkers::models::set::{SetOp, SetRet};
 use elenchus_checkers::synthetic::Simulation;
 use elenchus_core::budget::Budget;
 use elenchus_core::model::Model;
@@ -19,6 +23,7 @@ use elenchus_core::random::Rng;
 use elenchus_core::value::Value;
 use elenchus_core::verdict::{Validity, Verdict};
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -55,6 +60,11 @@ fn main() {
     run.case("cas chains", 1, register(reads_and_cas, answers));
     run.case("cas chains, 100 keys", 100, register(reads_and_cas, answers));
     run.case("cas, silent refusals", 1, register(reads_and_cas, answers_silently));
+    run.case("set, 100,000 elements", 100_000.min(run.operations / 10).max(1), element_set());
+    run.case("grow-only set, 2,000 keys", 2_000.min(run.operations / 100).max(1), grow_only_set());
+    run.case("counter, reads", 1, counter(increments_and_reads));
+    run.case("counter, fetch-and-add 1", 1, counter(fetches_of_one));
+    run.case("counter, fetch-and-add 1-5", 1, counter(fetches));
 }
 
 fn register(
@@ -185,6 +195,97 @@ fn false_empty(operations: &mut [Operation<BagOp, BagRet>]) {
     let found = operations.iter_mut().find(|o| o.call == call).expect("it was found");
     found.op = BagOp::Take { key: found.op.key().clone() };
     found.outcome = Outcome::Ok(BagRet::Empty);
+}
+
+fn element_set() -> Case<ElementSet> {
+    let choose = |rng: &mut Rng, key: i64, number: usize, _: &bool| {
+        let request = match rng.below(4) {
+            _ if number == 0 => Request::Add,
+            // Some elements are never removed.
+            0 if key % 10 > 0 => Request::Remove,
+            _ => Request::Contains,
+        };
+        ElementOp { key: Value::Nil, element: Value::Int(key), request }
+    };
+    let answer = |there: &bool, op: &ElementOp| {
+        Outcome::Ok(ElementRet::Answer(*there != (op.request == Request::Add)))
+    };
+    Case { model: ElementSet::default(), initial: false, choose, answer, lie: lost_element }
+}
+
+/// An element that was added and never removed is not found.
+fn lost_element(operations: &mut [Operation<ElementOp, ElementRet>]) {
+    let middle = operations.len() / 2;
+    let added = |contains: &Operation<ElementOp, ElementRet>| {
+        operations.iter().any(|o| {
+            o.op.request == Request::Add && o.op.element == contains.op.element && o.precedes(contains)
+        })
+    };
+    let lost = |o: &Operation<ElementOp, ElementRet>| {
+        o.op.request == Request::Contains
+            && matches!(o.op.element, Value::Int(key) if key % 10 == 0)
+            && o.outcome == Outcome::Ok(ElementRet::Answer(true))
+            && added(o)
+    };
+    let late = (middle..operations.len()).find(|i| lost(&operations[*i])).expect("somebody looks for it");
+    operations[late].outcome = Outcome::Ok(ElementRet::Answer(false));
+}
+
+fn grow_only_set() -> Case<GrowOnlySet> {
+    let choose = |rng: &mut Rng, key: i64, number: usize, _: &BTreeSet<Value>| {
+        let (key, element) = (Value::Int(key), Value::Int(number as i64));
+        if rng.chance(1, 50) { SetOp::Read { key } } else { SetOp::Add { key, element } }
+    };
+    let answer = |state: &BTreeSet<Value>, op: &SetOp| match op {
+        SetOp::Read { .. } => Outcome::Ok(SetRet::Elements(state.iter().cloned().collect())),
+        SetOp::Add { .. } => Outcome::Ok(SetRet::Done),
+    };
+    Case { model: GrowOnlySet::default(), initial: BTreeSet::new(), choose, answer, lie: missing_element }
+}
+
+/// A read misses the first element.
+fn missing_element(operations: &mut [Operation<SetOp, SetRet>]) {
+    let middle = operations.len() / 2;
+    let shown = operations[middle..].iter_mut().find_map(|o| match &mut o.outcome {
+        Outcome::Ok(SetRet::Elements(elements)) if elements.len() > 100 => Some(elements),
+        _ => None,
+    });
+    shown.expect("somebody reads").remove(0);
+}
+
+fn counter(choose: fn(&mut Rng, i64, usize, &i128) -> CounterOp) -> Case<Counter> {
+    let answer = |state: &i128, op: &CounterOp| {
+        let state = i64::try_from(*state).expect("the amounts are small");
+        Outcome::Ok(match op {
+            CounterOp::Read { .. } | CounterOp::Add { tells: Tells::Before, .. } => CounterRet::Saw(state),
+            _ => CounterRet::Done,
+        })
+    };
+    Case { model: Counter::default(), initial: 0, choose, answer, lie: older_number }
+}
+
+fn increments_and_reads(rng: &mut Rng, key: i64, _: usize, _: &i128) -> CounterOp {
+    let key = Value::Int(key);
+    match rng.chance(1, 2) {
+        true => CounterOp::Read { key },
+        false => CounterOp::Add { key, amount: 1, tells: Tells::Nothing },
+    }
+}
+
+fn fetches_of_one(_: &mut Rng, key: i64, _: usize, _: &i128) -> CounterOp {
+    CounterOp::Add { key: Value::Int(key), amount: 1, tells: Tells::Before }
+}
+
+fn fetches(rng: &mut Rng, key: i64, _: usize, _: &i128) -> CounterOp {
+    CounterOp::Add { key: Value::Int(key), amount: rng.between(1, 5) as i64, tells: Tells::Before }
+}
+
+/// Somebody in the middle sees the value that somebody saw long before.
+fn older_number(operations: &mut [Operation<CounterOp, CounterRet>]) {
+    let sees = |o: &Operation<CounterOp, CounterRet>| matches!(o.outcome, Outcome::Ok(CounterRet::Saw(_)));
+    let (before, after) = operations.split_at_mut(operations.len() / 2);
+    let old = before[before.len() / 2..].iter().find(|o| sees(o)).expect("somebody sees it");
+    after.iter_mut().find(|o| sees(o)).expect("somebody sees it").outcome = old.outcome.clone();
 }
 
 struct Run {

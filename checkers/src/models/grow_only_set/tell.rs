@@ -65,13 +65,13 @@ impl<'h> Read<'_, 'h> {
     fn shows(&self, element: &Value) -> String {
         let (process, of) = (self.read.process, self.case.of_key());
         match self.is_whole() {
-            true => format!("process {process} read a set{of} with {element} in it"),
+            true => format!("process {process} read the set{of} with {element} in it"),
             false => format!("process {process} was refused to add {element}{of}, as if it were there"),
         }
     }
 
     fn misses(&self, element: &Value) -> String {
-        format!("process {} read a set{} without {element}", self.read.process, self.case.of_key())
+        format!("process {} read the set{} without {element}", self.read.process, self.case.of_key())
     }
 
     fn name(&self, operation: &SetOperation) -> String {
@@ -192,7 +192,7 @@ impl<'h> Read<'_, 'h> {
         let later = shown.into_iter().find(|element| self.adds(element).all(|add| missed.precedes(add)));
         let add = self.is_whole().then_some(self.adds(later?).next()?)?;
         let sentence = format!(
-            "process {} read a set{} with {} and without {}, although {} was answered before {} began",
+            "process {} read the set{} with {} and without {}, although {} was answered before {} began",
             self.read.process,
             self.case.of_key(),
             later?,
@@ -214,7 +214,7 @@ impl<'h> Read<'_, 'h> {
             elements.iter().find(|element| !own.contains(element))?,
         );
         let sentence = format!(
-            "process {} read a set{} with {mine} and without {other_has}, process {} one with {other_has} and without \
+            "process {} read the set{} with {mine} and without {other_has}, process {} one with {other_has} and without \
              {mine}: neither can be the earlier one",
             self.read.process,
             self.case.of_key(),

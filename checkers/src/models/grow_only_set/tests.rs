@@ -174,45 +174,45 @@ fn anomalies_are_told_in_plain_words() {
     tells(
         &[("a1", 0, 0, 1), ("a2", 0, 2, 3), ("r2", 1, 5, 6)],
         "lost-element",
-        "process 1 read a set without 1, although `add 1` by process 0 was answered 4 ms before; no later read \
+        "process 1 read the set without 1, although `add 1` by process 0 was answered 4 ms before; no later read \
          shows it, so it was lost",
     );
     tells(
         &[("a1?", 0, 0, 1), ("r1", 1, 2, 3), ("r", 2, 4, 5), ("r1", 2, 6, 7)],
         "stale-read",
-        "process 2 read a set without 1, although `read {1}` by process 1 had shown it 1 ms before",
+        "process 2 read the set without 1, although `read {1}` by process 1 had shown it 1 ms before",
     );
     tells(
         &[("r3", 1, 0, 1)],
         "phantom-element",
-        "process 1 read a set with 3 in it, which nobody ever added",
+        "process 1 read the set with 3 in it, which nobody ever added",
     );
     tells(
         &[("a3x", 0, 0, 1), ("r3", 1, 2, 3)],
         "aborted-read",
-        "process 1 read a set with 3 in it, although `add 3 failed` by process 0 was answered as not done and \
+        "process 1 read the set with 3 in it, although `add 3 failed` by process 0 was answered as not done and \
          nobody else added it",
     );
     tells(
         &[("a1", 0, 0, 1), ("r11", 1, 2, 3)],
         "duplicate-element",
-        "process 1 read a set with 1 in it, twice",
+        "process 1 read the set with 1 in it, twice",
     );
     tells(
         &[("r1", 1, 0, 1), ("a1", 0, 2, 3)],
         "future-read",
-        "process 1 read a set with 1 in it, although `add 1` by process 0 began only after that",
+        "process 1 read the set with 1 in it, although `add 1` by process 0 began only after that",
     );
     tells(
         &[("a1", 0, 0, 7), ("a2", 1, 1, 8), ("r1", 2, 2, 5), ("r2", 3, 3, 6)],
         "diverging-reads",
-        "process 3 read a set with 2 and without 1, process 2 one with 1 and without 2: neither can be the \
+        "process 3 read the set with 2 and without 1, process 2 one with 1 and without 2: neither can be the \
          earlier one",
     );
     tells(
         &[("r2", 2, 0, 9), ("a1", 0, 1, 2), ("a2", 1, 3, 4)],
         "out-of-order",
-        "process 2 read a set with 2 and without 1, although `add 1` by process 0 was answered before `add 2` by \
+        "process 2 read the set with 2 and without 1, although `add 1` by process 0 was answered before `add 2` by \
          process 1 began",
     );
 }
