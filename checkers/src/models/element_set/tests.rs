@@ -1,15 +1,15 @@
 //! Tests of the set of elements: its hints, its vocabulary, its shortcut, its words.
 
 use super::*;
-use crate::linearizability::check_operations;
-use crate::linearizability::tests::Tally;
 use crate::linearizability::tests::exhaustive::{Sort, compare_all};
 use crate::linearizability::tests::random::compare_many;
+use crate::linearizability::tests::{Tally, search_says};
+use crate::linearizability::{Insight, Shortcut, Task, check_operations};
 use crate::synthetic::Simulation;
 use elenchus_core::budget::Budget;
 use elenchus_core::operation::Operation;
 use elenchus_core::process::Process;
-use elenchus_core::random::Rng;
+use elenchus_core::random::{Rng, Seed};
 use elenchus_core::time::Time;
 use elenchus_core::verdict::{Validity, Verdict};
 
@@ -235,6 +235,30 @@ fn anomalies_are_told_in_plain_words() {
         "process 1 found 7 (`remove 7 → true`), although `remove 7 → true` by process 2 had the same effect and \
          nobody can have undone that",
     );
+}
+
+#[test]
+fn the_search_agrees_on_histories_of_a_thousand_operations() {
+    let (model, mut rng, mut refuted) = (ElementSet::default(), Seed(57).rng(), 0);
+    for seed in 0..10 {
+        let simulation = Simulation { operations: 1_000, clients: 5, doubt_permille: 10, seed };
+        let remove = rng.between(50, 950) as usize;
+        let choose = |rng: &mut Rng, number: usize, _: &bool| match number {
+            20 => op(Request::Add),
+            _ if number > remove && rng.chance(1, 30) => op(Request::Remove),
+            _ => op(Request::Contains),
+        };
+        let mut operations = simulation.run(&model, false, choose, |there, op| answer(there, op, false));
+        for _ in 0..3 {
+            let says = model.shortcut(&Task::all(&operations).collect::<Vec<_>>());
+            let says = says.expect("it was added once") == Shortcut::Linearizable;
+            assert_eq!(search_says(&model, &operations), says, "seed {seed}");
+            refuted += u32::from(!says);
+            let at = rng.below(980) as usize;
+            lie(&mut rng, &mut operations[at..at + 4]);
+        }
+    }
+    assert!((3..=20).contains(&refuted), "{refuted} of 30 are lies");
 }
 
 /// Many elements in one set, each drawn anew once it is old.

@@ -1,14 +1,15 @@
 //! Tests of the grow-only set: its hints, its shortcut, its words.
 
 use super::*;
-use crate::linearizability::check_operations;
 use crate::linearizability::tests::exhaustive::{Sort, compare_all};
 use crate::linearizability::tests::random::compare_many;
+use crate::linearizability::tests::search_says;
+use crate::linearizability::{Insight, Shortcut, Task, check_operations};
 use crate::synthetic::Simulation;
 use elenchus_core::budget::Budget;
 use elenchus_core::operation::Operation;
 use elenchus_core::process::Process;
-use elenchus_core::random::Rng;
+use elenchus_core::random::{Rng, Seed};
 use elenchus_core::time::Time;
 use elenchus_core::verdict::{Validity, Verdict};
 
@@ -215,6 +216,31 @@ fn anomalies_are_told_in_plain_words() {
         "process 2 read the set with 2 and without 1, although `add 1` by process 0 was answered before `add 2` by \
          process 1 began",
     );
+}
+
+#[test]
+fn the_search_agrees_on_histories_of_a_thousand_operations() {
+    let (model, mut rng, mut refuted) = (GrowOnlySet::default(), Seed(56).rng(), 0);
+    for seed in 0..2 {
+        let simulation = Simulation { operations: 1_000, clients: 4, doubt_permille: 10, seed };
+        let choose = |rng: &mut Rng, number: usize, _: &BTreeSet<Value>| {
+            if rng.chance(1, 5) { read() } else { add(number as i64 - rng.below(2) as i64) }
+        };
+        let mut operations = simulation.run(&model, BTreeSet::new(), choose, answer);
+        for _ in 0..3 {
+            let says = model.shortcut(&Task::all(&operations).collect::<Vec<_>>());
+            let says = says == Some(Shortcut::Linearizable);
+            assert_eq!(search_says(&model, &operations), says, "seed {seed}");
+            refuted += u32::from(!says);
+            let reads = operations.iter_mut().skip(rng.below(800) as usize);
+            let mut shown = reads.filter_map(|o| match &mut o.outcome {
+                Outcome::Ok(SetRet::Elements(elements)) => (!elements.is_empty()).then(|| elements.remove(0)),
+                _ => None,
+            });
+            assert!(shown.next().is_some(), "there are reads");
+        }
+    }
+    assert!((2..=4).contains(&refuted), "{refuted} of 6 are lies");
 }
 
 #[test]
