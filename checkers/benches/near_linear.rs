@@ -411,6 +411,14 @@ unsafe impl GlobalAlloc for Counting {
         unsafe { System.alloc(layout) }
     }
 
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let used = USED.fetch_add(size, Ordering::Relaxed) + size - layout.size();
+        USED.fetch_sub(layout.size(), Ordering::Relaxed);
+        PEAK.fetch_max(used, Ordering::Relaxed);
+        // SAFETY: the caller keeps the promises of `GlobalAlloc`.
+        unsafe { System.realloc(at, layout, size) }
+    }
+
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         USED.fetch_sub(layout.size(), Ordering::Relaxed);
         // SAFETY: the caller keeps the promises of `GlobalAlloc`.

@@ -78,19 +78,17 @@ pub(super) fn judge_watched<M: Insight>(
     budget: &Budget,
     watch: &dyn Watch,
 ) -> Vec<Finding<M::Key>> {
-    let mut parts: BTreeMap<M::Key, Vec<usize>> = BTreeMap::new();
-    for (i, operation) in operations.iter().enumerate() {
-        parts.entry(model.key(&operation.op)).or_default().push(i);
-    }
-    let mut jobs: Vec<(M::Key, Vec<usize>)> = parts.into_iter().collect();
+    let mut jobs = partition(model, operations);
     jobs.sort_by_key(|(_, part)| std::cmp::Reverse(part.len()));
     let (next, memory) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let findings = Mutex::new(Vec::with_capacity(jobs.len()));
+    let found = Mutex::new(Vec::with_capacity(jobs.len()));
     let work = || {
-        while let Some((key, part)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let finding = examine(model, operations, key, part, budget, &memory);
-            watch.decided(decided(model, operations, &finding, jobs.len()));
-            findings.lock().expect("no thread panics while it holds the lock").push(finding);
+        loop {
+            let job = next.fetch_add(1, Ordering::Relaxed);
+            let Some((key, part)) = jobs.get(job) else { return };
+            let examined = examine(model, operations, key, part, budget, &memory);
+            watch.decided(decided(model, operations, key, &examined.answer, jobs.len()));
+            found.lock().expect("no thread panics while it holds the lock").push((job, examined));
         }
     };
     let threads = budget.threads_max.clamp(1, jobs.len().max(1));
@@ -99,24 +97,51 @@ pub(super) fn judge_watched<M: Insight>(
     } else {
         std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
     }
-    let mut findings = findings.into_inner().expect("no thread panics while it holds the lock");
+    let mut found = found.into_inner().expect("no thread panics while it holds the lock");
+    found.sort_unstable_by_key(|(job, _)| *job);
+    let finding = |((key, operations), (_, examined)): ((M::Key, Vec<usize>), (usize, Examined))| {
+        let Examined { answer, searched, effort } = examined;
+        let Effort { configurations, frontier_max } = effort;
+        Finding { key, operations, answer, searched, configurations, frontier_max }
+    };
+    let mut findings: Vec<_> = jobs.into_iter().zip(found).map(finding).collect();
     findings.sort_by(|a, b| a.key.cmp(&b.key));
     findings
+}
+
+/// The operations of each key, as positions in the list.
+fn partition<M: Model>(model: &M, operations: &[Operation<M::Op, M::Ret>]) -> Vec<(M::Key, Vec<usize>)> {
+    let mut numbers: BTreeMap<M::Key, usize> = BTreeMap::new();
+    let mut parts: Vec<(M::Key, Vec<usize>)> = Vec::new();
+    let mut last = 0;
+    for (i, operation) in operations.iter().enumerate() {
+        let key = model.key(&operation.op);
+        // Mostly it is the one before, where there are few.
+        if parts.get(last).is_none_or(|(known, _)| *known != key) {
+            last = *numbers.entry(key).or_insert_with_key(|key| {
+                parts.push((key.clone(), Vec::new()));
+                parts.len() - 1
+            });
+        }
+        parts[last].1.push(i);
+    }
+    parts
 }
 
 /// What is known of a key before its evidence was worked out.
 fn decided<M: Insight>(
     model: &M,
     operations: &[Operation<M::Op, M::Ret>],
-    finding: &Finding<M::Key>,
+    key: &M::Key,
+    answer: &Answer,
     parts: usize,
 ) -> Decided {
-    let (validity, anomaly) = match finding.answer {
+    let (validity, anomaly) = match *answer {
         Answer::Linearizable => (Validity::Valid, None),
         Answer::Unknown { .. } => (Validity::Unknown, None),
         Answer::Refuted { failed, .. } => {
             let guilty = &operations[failed];
-            let key = model.key_text(&finding.key);
+            let key = model.key_text(key);
             let case = Case::<M> { key: key.clone(), operations: Vec::new(), witness: Vec::new(), guilty };
             let telling = case.plainly(model);
             let mut exhibit = Exhibit::of(guilty, model.describe(&guilty.op, &guilty.outcome));
@@ -129,6 +154,13 @@ fn decided<M: Insight>(
     Decided { parts, validity, anomaly }
 }
 
+/// What was found of one key, without the key.
+struct Examined {
+    answer: Answer,
+    searched: bool,
+    effort: Effort,
+}
+
 fn examine<M: Insight>(
     model: &M,
     operations: &[Operation<M::Op, M::Ret>],
@@ -136,14 +168,15 @@ fn examine<M: Insight>(
     part: &[usize],
     budget: &Budget,
     memory: &AtomicUsize,
-) -> Finding<M::Key> {
+) -> Examined {
     let (mut effort, mut searched) = (Effort::default(), false);
     let answer = catch_unwind(AssertUnwindSafe(|| {
         let mut meter = Meter::new(budget, memory);
         match meter.tick() {
             Err(spent) => search::Answer::Unknown(spent, 0),
             Ok(()) => {
-                let tasks: Vec<_> = Task::all(part.iter().map(|i| &operations[*i])).collect();
+                let mut tasks = Vec::with_capacity(part.len());
+                tasks.extend(Task::all(part.iter().map(|i| &operations[*i])));
                 match shortcut::ask(model, &tasks) {
                     Some(Ok(())) => search::Answer::Linearizable,
                     Some(Err(refuted)) => search::Answer::Refuted(refuted),
@@ -167,8 +200,7 @@ fn examine<M: Insight>(
             Answer::Unknown { reached, why: spent.why().to_owned() }
         }
     };
-    let (configurations, frontier_max) = (effort.configurations, effort.frontier_max);
-    Finding { key: key.clone(), operations: part.to_vec(), answer, searched, configurations, frontier_max }
+    Examined { answer, searched, effort }
 }
 
 /// Decides tasks of one key by search.

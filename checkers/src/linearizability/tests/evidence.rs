@@ -7,6 +7,7 @@ use crate::linearizability::{Answer, Evidence, check_operations, evidence, judge
 use crate::models::register::Register;
 use elenchus_core::budget::Budget;
 use elenchus_core::model::Model;
+use elenchus_core::operation::Operation;
 use elenchus_core::outcome::Outcome;
 use elenchus_core::random::Seed;
 use elenchus_core::value::Value;
@@ -20,12 +21,15 @@ fn evidence_on(operations: &[RegisterOperation]) -> Option<Evidence> {
 }
 
 /// The history with all operations but these free to happen at any time or never.
-fn release_all_but(operations: &[RegisterOperation], held: &[usize]) -> Vec<RegisterOperation> {
+pub(super) fn release_all_but<O: Clone, R: Clone>(
+    operations: &[Operation<O, R>],
+    held: &[usize],
+) -> Vec<Operation<O, R>> {
     let mut released = operations.to_vec();
     for (_, operation) in released.iter_mut().enumerate().filter(|(i, _)| !held.contains(i)) {
         operation.outcome = Outcome::info("released");
         operation.call = 0;
-        operation.done = RegisterOperation::OPEN;
+        operation.done = Operation::<O, R>::OPEN;
     }
     released.sort_by_key(|operation| operation.call);
     released

@@ -7,6 +7,7 @@ pub(crate) mod exhaustive;
 mod notation;
 pub(crate) mod oracle;
 pub(crate) mod random;
+mod recorded;
 mod refuted_claims;
 mod small_registers;
 mod verdicts;

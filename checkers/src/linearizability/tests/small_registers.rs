@@ -2,11 +2,13 @@
 //!
 //! Of histories that differ by an exchange of the values 1 and 2, one is tried.
 
-use super::Tally;
 use super::exhaustive::{Sort, compare_all};
 use super::notation::RegisterOperation;
 use super::random::compare_many;
+use super::{Tally, search_says};
+use crate::linearizability::{Insight, Shortcut, Task};
 use crate::models::register::{Register, RegisterOp, RegisterRet};
+use crate::synthetic::Simulation;
 use elenchus_core::outcome::{Failure, Outcome};
 use elenchus_core::random::Rng;
 use elenchus_core::value::Value;
@@ -108,6 +110,69 @@ fn on_every_history_of_four_operations_some_of_which_did_not_return() {
     let numbers: Vec<_> =
         (1..=4).map(|count| enumerate(count, "r1 r1* w1 w1* w2* c_,1* c1,2 c1,2*")).collect();
     assert_eq!(numbers, [(7, 5, 7), (56, 32, 41), (522, 269, 212), (5640, 2721, 1140)]);
+}
+
+/// Values that are each set once, and refusals that do not say what they saw.
+const SILENT: &str = "r_ r1 r2 w1 w2 w2? w3? c_,1? c1,2 c1,2? c2,3? c_,4! c1,4! c2,5! c3,4!";
+
+/// How many histories of exactly `count` of these operations set no value twice, how many of those are
+/// linearizable, and of how many the model knew the answer without search.
+fn enumerate_set_once(count: usize, names: &str) -> (u64, u64, u64) {
+    let sorts: Vec<Sort<Register>> = names.split_whitespace().map(sort).collect();
+    let set_once = |operations: &[RegisterOperation]| {
+        let set = operations.iter().filter(|o| !matches!(o.outcome, Outcome::Fail(_)));
+        let mut values: Vec<_> = set.filter_map(|o| o.op.sets()).collect();
+        let count = values.len();
+        values.sort();
+        values.dedup();
+        values.len() == count && !values.contains(&&Value::Nil)
+    };
+    let Tally { histories, linearizable, by_shortcut } =
+        compare_all(&Register::default(), &sorts, count, PROCESSES, set_once);
+    (histories, linearizable, by_shortcut)
+}
+
+#[test]
+fn silent_refusals_need_no_search_in_nearly_all_histories_of_four_operations() {
+    let numbers: Vec<_> = (1..=4).map(|count| enumerate_set_once(count, SILENT)).collect();
+    assert_eq!(numbers, [(15, 11, 15), (244, 127, 244), (5116, 1969, 5110), (129407, 37680, 129067)]);
+}
+
+#[test]
+#[ignore = "long: millions of histories"]
+fn silent_refusals_need_no_search_in_nearly_all_histories_of_five_operations() {
+    assert_eq!(enumerate_set_once(5, SILENT), (0, 0, 0));
+}
+
+/// A true register's longer histories, refusals silent, which no oracle can decide; and the same where one
+/// cas was refused that succeeded.
+#[test]
+fn silent_refusals_of_long_histories_are_decided_as_the_search_decides_them() {
+    let model = Register::default();
+    let (mut agreed, mut refuted, mut open) = (0, 0, 0);
+    for seed in 0..60 {
+        let simulation = Simulation { operations: 1_000, clients: 6, doubt_permille: 10, seed };
+        let mut operations = simulation.run(&model, Value::Nil, choose, answer);
+        for round in 0..2 {
+            let tasks: Vec<_> = Task::all(&operations).collect();
+            match model.shortcut(&tasks) {
+                Some(Shortcut::Linearizable) => {
+                    assert!(search_says(&model, &operations), "seed {seed}, round {round}");
+                    agreed += 1;
+                }
+                Some(Shortcut::Refuted(_)) => {
+                    assert!(round == 1 && !search_says(&model, &operations), "seed {seed}, round {round}");
+                    refuted += 1;
+                }
+                None => open += 1,
+            }
+            let succeeded =
+                |o: &&mut RegisterOperation| matches!(o.op, RegisterOp::Cas { .. }) && o.outcome.is_ok();
+            let cas = operations.iter_mut().filter(succeeded).nth(90).expect("cas mostly succeed");
+            cas.outcome = Outcome::Fail(Failure::Refused(None));
+        }
+    }
+    assert_eq!((agreed, refuted, open), (79, 41, 0));
 }
 
 /// An operation that mostly succeeds, on values that are set once.
