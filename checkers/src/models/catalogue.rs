@@ -10,6 +10,7 @@ use super::multi_register::{MultiRegister, MultiRegisterVocabulary};
 use super::queue::{Queue, QueueVocabulary};
 use super::register::{NilReads, Register, RegisterVocabulary, failed_cas_is_refused};
 use super::set::{self, SetVocabulary};
+use super::table::Table;
 use crate::linearizability::{Linearizability, Subject};
 use elenchus_core::checker::Checker;
 use elenchus_core::value::Value;
@@ -124,6 +125,17 @@ pub const CATALOGUE: &[Entry] = &[
     },
 ];
 
+/// The checker of a user's own model, given as the text of a table ([`super::table`]). An error says what is
+/// wrong with it: where in the text, or with the choices.
+pub fn of_table(text: &str, choices: &Choices) -> Result<Box<dyn Checker>, String> {
+    let table = Table::parse(text).map_err(|error| error.to_string())?;
+    let table = match &choices.initial {
+        Some(initial) => table.starting_as(initial)?,
+        None => table,
+    };
+    Ok(Box::new(Linearizability::new(table.clone(), table).of(choices.subject)))
+}
+
 /// The entry of this name.
 pub fn named(name: &str) -> Option<&'static Entry> {
     CATALOGUE.iter().find(|entry| entry.name == name)
@@ -202,6 +214,18 @@ fn listed(choices: &Choices) -> Result<Vec<Value>, String> {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn a_table_is_a_model_that_starts_as_it_is_told() {
+        let text = include_str!("../../../examples/lock.toml");
+        let held = Choices { initial: Some(Value::str("held")), ..Choices::default() };
+        assert!(of_table(text, &held).is_ok());
+        let lost = Choices { initial: Some(Value::str("lost")), ..Choices::default() };
+        let error = of_table(text, &lost).err();
+        assert_eq!(error.as_deref(), Some("lock has no state `lost`, only free, held"));
+        let error = of_table("initial = 3", &held).err();
+        assert_eq!(error.as_deref(), Some("line 1, column 11: `initial` must be text"));
+    }
 
     #[test]
     fn every_name_is_known_once_and_every_model_has_its_checker() {

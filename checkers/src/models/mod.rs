@@ -10,6 +10,7 @@
 //! | [`multi_register`] | transactions that read and write registers | [`crate::linearizability`] |
 //! | [`queue`] | enqueue, dequeue, peek: first in, first out | [`crate::linearizability`] |
 //! | [`mod@bag`] | put, take: in any order | [`crate::linearizability`] |
+//! | [`table`] | a user's own, as a table of transitions | [`crate::linearizability`] |
 //! | [`set`] | add, read all | [`crate::set_full`] |
 //! | [`grow_only_set`] | add, read all | [`crate::linearizability`] |
 //! | [`element_set`] | add, remove, contains | [`crate::linearizability`] |
@@ -32,6 +33,7 @@ mod numbers;
 pub mod queue;
 pub mod register;
 pub mod set;
+pub mod table;
 
 use elenchus_core::value::Value;
 
