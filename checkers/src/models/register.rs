@@ -189,7 +189,7 @@ impl Model for Register {
 
 impl Register {
     /// Whether a read that returned this saw it.
-    fn is_seen(&self, value: &Value) -> bool {
+    pub(crate) fn is_seen(&self, value: &Value) -> bool {
         !(value.is_nil() && self.nil_reads == NilReads::SawNothing)
     }
 

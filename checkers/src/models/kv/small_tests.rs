@@ -76,6 +76,10 @@ fn tally(histories: u64, linearizable: u64, by_shortcut: u64) -> Tally {
     Tally { histories, linearizable, by_shortcut }
 }
 
+fn counts(tally: Tally) -> (u64, u64) {
+    (tally.histories, tally.linearizable)
+}
+
 /// Appends and puts of texts that each occur once, if nothing is chosen twice.
 const APPENDS: &str =
     "got: got:a got:b got:ab got:ba got:ca got:cb got:c app:a app:b app:a? put:c put:c? app:b~";
@@ -105,12 +109,16 @@ fn appends_to_nothing_agree_with_the_oracle_on_every_history_of_three_operations
 #[test]
 fn all_operations_agree_with_the_oracle_on_every_history_of_three() {
     let numbers = [all(&store(Value::Nil), RICH, 3), all(&store(text("")), RICH, 3)];
-    assert_eq!(numbers, [tally(11135, 4061, 2592), tally(11135, 2671, 3320)]);
+    assert_eq!(numbers.map(counts), [(11135, 4061), (11135, 2671)]);
+    // How many need no search is up to the register.
+    assert!(numbers.iter().all(|tally| tally.by_shortcut > 2_500), "{numbers:?}");
 }
 
 #[test]
 fn stores_without_appends_agree_with_the_oracle_on_every_history_of_four() {
-    assert_eq!(all(&store(Value::Nil), PLAIN, 4), tally(55729, 13425, 17314));
+    let tally = all(&store(Value::Nil), PLAIN, 4);
+    assert_eq!(counts(tally), (55729, 13425));
+    assert!(tally.by_shortcut > 17_000, "{tally:?}");
 }
 
 #[test]
@@ -174,7 +182,7 @@ fn random_histories_agree_with_the_oracle() {
     let grown = compare_many(&empty, &KvState::new(&text("")), (1, 20_000), growing, answer, lie);
     let mixed =
         compare_many(&store(Value::Nil), &KvState::new(&Value::Nil), (2, 20_000), anything, answer, lie);
-    assert_eq!([grown, mixed], [tally(20_000, 18_163, 20_000), tally(20_000, 19_335, 4_012)]);
+    assert_eq!((grown, counts(mixed)), (tally(20_000, 18_163, 20_000), (20_000, 19_335)));
 }
 
 #[test]
