@@ -7,6 +7,7 @@
 
 mod chains;
 mod layout;
+mod possible;
 mod refusals;
 mod tell;
 mod zones;

@@ -180,7 +180,26 @@ fn what_has_no_simple_story_is_told_plainly() {
     let history = "|--w1--|    |-r1-| |-r1-|\n|--w2--|    |-r1-| |-r2-| |-r1-|";
     let verdict = verdict(history);
     assert_eq!((verdict.validity, verdict.class.as_deref()), (Validity::Invalid, Some("nonlinearizable")));
-    assert!(verdict.why.contains("no order of these"), "{}", verdict.why);
+    let possible = "when the register can only have held 1: no order of these";
+    assert!(verdict.why.contains(possible), "{}", verdict.why);
+}
+
+#[test]
+fn a_refusal_that_nothing_explains_is_told_with_what_the_register_held() {
+    told(
+        "|-w1-| |-c1,2!-|",
+        "nonlinearizable",
+        "process 0 was refused the cas 1 → 2, when the register can only have held 1",
+        &["write 1", "! cas 1 → 2 refused"],
+    );
+}
+
+#[test]
+fn a_value_that_others_wrote_too_is_told_with_the_write_that_was_answered_as_not_done() {
+    let history = "|-w1-| |-w2-| |-w1x-|\n                      |-r1-| |-w1-| |-r1-|";
+    let verdict = verdict(history);
+    assert_eq!(verdict.class.as_deref(), Some("aborted-read"));
+    assert!(verdict.why.contains("which `write 1 failed` by process 0 explains"), "{}", verdict.why);
 }
 
 #[test]

@@ -3,9 +3,11 @@
 //! A name is given only where it is certain from the whole history of the key. Everything else is called
 //! `nonlinearizable`, which is certain always.
 
+use super::possible::Possible;
 use super::{Register, RegisterOp, RegisterRet, layout, zones};
 use crate::exhibits::span;
 use crate::linearizability::{Case, Insight, Shortcut, Task, Telling};
+use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
 use elenchus_core::outcome::{Failure, Outcome};
 use elenchus_core::value::Value;
@@ -53,7 +55,64 @@ impl Insight for Register {
             let tellers = [Sources::unwritten, Sources::future, Sources::lost_update, Sources::overwritten];
             tellers.iter().find_map(|teller| teller(&sources))
         });
-        told.unwrap_or_else(|| case.plainly(self))
+        told.unwrap_or_else(|| self.tell_what_was_possible(case))
+    }
+}
+
+impl Register {
+    /// What the register can have held instead, or which operation that was answered as not done explains it.
+    fn tell_what_was_possible(&self, case: &Case<'_, Register>) -> Telling {
+        let plain = case.plainly(self);
+        let Some(possible) = Possible::new(self, case) else { return plain };
+        let happened = what_happened(case);
+        if let Some(done) = possible.done_nevertheless() {
+            let name = format!("`{}` by process {}", self.describe(&done.op, &done.outcome), done.process);
+            let sentence = format!("{happened}, which {name} explains, although it was answered as not done");
+            return Telling { class: "aborted-read", sentence, named: vec![case.guilty.call, done.call] };
+        }
+        let count = case.witness.len();
+        match possible.values().as_deref() {
+            None | Some([]) => plain,
+            Some(values) => {
+                let sentence = format!(
+                    "{happened}, when the register can only have held {}: no order of these {count} \
+                     operations explains it, whenever the others took effect",
+                    either(values)
+                );
+                Telling { sentence, ..plain }
+            }
+        }
+    }
+}
+
+/// `1`, `1 or 2`, `1, 2 or 3`
+fn either(values: &[&Value]) -> String {
+    let texts: Vec<String> = values.iter().map(ToString::to_string).collect();
+    match texts.as_slice() {
+        [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        texts => texts.concat(),
+    }
+}
+
+/// `process 3 read 17 of key 4`
+fn what_happened(case: &Case<'_, Register>) -> String {
+    let Operation { process, op, outcome, .. } = case.guilty;
+    let of = case.of_key();
+    match (op, outcome) {
+        (RegisterOp::Read { .. }, Outcome::Ok(RegisterRet::Saw(value))) => {
+            format!("process {process} read {value}{of}")
+        }
+        (RegisterOp::Read { .. }, _) => format!("process {process} read{of}"),
+        (RegisterOp::Write { value, .. }, _) => format!("process {process} wrote {value}{of}"),
+        (RegisterOp::Cas { from, to, .. }, Outcome::Fail(Failure::Refused(Some(RegisterRet::Saw(saw))))) => {
+            format!("process {process} was refused the cas {from} → {to}{of}, having seen {saw}")
+        }
+        (RegisterOp::Cas { from, to, .. }, Outcome::Fail(_)) => {
+            format!("process {process} was refused the cas {from} → {to}{of}")
+        }
+        (RegisterOp::Cas { from, to, .. }, _) => {
+            format!("process {process} changed {from} to {to} by cas{of}")
+        }
     }
 }
 
@@ -96,22 +155,8 @@ impl<'c, 'h> Sources<'c, 'h> {
         Sources { model, case, value, initial: model.initial == *value, setters }
     }
 
-    /// `process 3 read 17 of key 4`
-    fn what_happened(&self) -> String {
-        let Operation { process, op, outcome, .. } = self.case.guilty;
-        let of = self.case.of_key();
-        match (op, outcome) {
-            (RegisterOp::Read { .. }, _) => format!("process {process} read {}{of}", self.value),
-            (RegisterOp::Cas { from, to, .. }, Outcome::Ok(_)) => {
-                format!("process {process} changed {from} to {to} by cas{of}")
-            }
-            _ => format!("process {process} was refused a cas{of} that saw {}", self.value),
-        }
-    }
-
     /// `` `write 21` by process 1 ``
     fn name(&self, operation: &RegisterOperation) -> String {
-        use elenchus_core::model::Model;
         let what = self.model.describe(&operation.op, &operation.outcome);
         format!("`{what}` by process {}", operation.process)
     }
@@ -127,7 +172,7 @@ impl<'c, 'h> Sources<'c, 'h> {
             return None;
         }
         let failed = self.case.operations.iter().find(|operation| would_set(operation) == Some(self.value));
-        let happened = self.what_happened();
+        let happened = what_happened(self.case);
         Some(match failed {
             None => self.telling("never-written", format!("{happened}, which nobody ever wrote"), None),
             Some(failed) => {
@@ -146,7 +191,7 @@ impl<'c, 'h> Sources<'c, 'h> {
         }
         let first = self.setters.first()?;
         let sentence =
-            format!("{}, although {} began only after that", self.what_happened(), self.name(first));
+            format!("{}, although {} began only after that", what_happened(self.case), self.name(first));
         Some(self.telling("future-read", sentence, Some(first)))
     }
 
@@ -160,7 +205,7 @@ impl<'c, 'h> Sources<'c, 'h> {
             self.case.witness.iter().find(|o| o.call != self.case.guilty.call && replaces(o, self.value))?;
         let sentence = format!(
             "{}, although {} succeeded from the same value, which the register held only once",
-            self.what_happened(),
+            what_happened(self.case),
             self.name(other)
         );
         Some(self.telling("lost-update", sentence, Some(other)))
@@ -186,7 +231,7 @@ impl<'c, 'h> Sources<'c, 'h> {
         };
         let mut sentence = format!(
             "{}, although {} was acknowledged {before}before that {} began and {again}",
-            self.what_happened(),
+            what_happened(self.case),
             self.name(later),
             if self.guilty_reads() { "read" } else { "cas" },
         );
@@ -197,7 +242,12 @@ impl<'c, 'h> Sources<'c, 'h> {
                 "lost-write"
             }
             (true, true) => {
-                sentence.push_str("; what it wrote was seen before, so either it was lost or an older write took effect twice");
+                let undone = match self.setters.as_slice() {
+                    [setter] => format!("{} took effect twice", self.name(setter)),
+                    _ => format!("one of those that set {} took effect twice", self.value),
+                };
+                sentence.push_str("; what that one wrote was seen, so it was lost afterwards, or ");
+                sentence.push_str(&undone);
                 "reappeared"
             }
         };
