@@ -9,6 +9,7 @@
 //! | module | promise |
 //! |---|---|
 //! | [`linearizability`] | every operation takes effect at once, between call and return |
+//! | [`consistency`] | weaker ones: sequential consistency, session guarantees, how stale reads were |
 //! | [`set_full`] | what was added to a set stays in it |
 //! | [`bank`] | transfers neither make nor lose money |
 //! | [`faults`], [`recovery`] | the faults asked for struck; the healed cluster answers |
@@ -21,6 +22,7 @@
 pub mod availability;
 pub mod bank;
 pub mod compose;
+pub mod consistency;
 pub mod faults;
 pub mod guide;
 pub mod linearizability;
