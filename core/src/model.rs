@@ -62,6 +62,18 @@ pub trait Model: Sync {
         None
     }
 
+    /// Hint: the only state in which `op` cannot end so, without changing anything (the value that a refused
+    /// cas expected, where it did not say what it saw). `None`: there are many, none, or nobody knows.
+    fn excludes(&self, _op: &Self::Op, _outcome: &Outcome<Self::Ret>) -> Option<Self::State> {
+        None
+    }
+
+    /// Hint: in whatever order the same operations happen with the same outcomes, if they can, the state
+    /// after them is the same (a counter, a grow-only set, a semaphore; not a register, not a queue).
+    fn order_free(&self) -> bool {
+        false
+    }
+
     /// Hint: bytes that this state occupies, heap included.
     fn weight(&self, _state: &Self::State) -> usize {
         size_of::<Self::State>()

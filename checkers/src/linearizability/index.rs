@@ -67,8 +67,10 @@ impl Index {
         }
     }
 
+    /// What it holds, and would hold while it grows, if it soon will.
     pub(super) fn bytes(&self) -> usize {
-        self.slots.len() * size_of::<Slot>()
+        let growth = if self.len * 16 >= self.slots.len() * 7 { 3 } else { 1 };
+        self.slots.len() * size_of::<Slot>() * growth
     }
 
     fn grow(&mut self) {
@@ -89,13 +91,14 @@ impl Index {
 
 /// The hash of anything, the same in every run. Its upper half is the better one.
 pub(super) fn hash_of(thing: &impl Hash) -> u64 {
-    let mut hasher = Scatter(0);
+    let mut hasher = Scatter::default();
     thing.hash(&mut hasher);
     hasher.finish()
 }
 
 /// A multiplicative hash in the manner of Fx: weak against an enemy, quick for small keys.
-struct Scatter(u64);
+#[derive(Clone, Copy, Default)]
+pub(super) struct Scatter(u64);
 
 impl Hasher for Scatter {
     fn finish(&self) -> u64 {

@@ -6,7 +6,7 @@
 
 use super::meter::{Meter, Spent};
 use super::schedule::Schedule;
-use super::search::{self, Effort, search};
+use super::search::{self, Effort, Order, search};
 use super::shortcut;
 use super::task::Task;
 use super::{Case, Insight};
@@ -82,11 +82,13 @@ pub(super) fn judge_watched<M: Insight>(
     jobs.sort_by_key(|(_, part)| std::cmp::Reverse(part.len()));
     let (next, memory) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let found = Mutex::new(Vec::with_capacity(jobs.len()));
+    // Where there are fewer keys than threads, two orders of search run side by side.
+    let order = if 2 * jobs.len() <= budget.threads_max { Order::Race } else { Order::InTurns };
     let work = || {
         loop {
             let job = next.fetch_add(1, Ordering::Relaxed);
             let Some((key, part)) = jobs.get(job) else { return };
-            let examined = examine(model, operations, key, part, budget, &memory);
+            let examined = examine(model, operations, key, part, order, (budget, &memory));
             watch.decided(decided(model, operations, key, &examined.answer, jobs.len()));
             found.lock().expect("no thread panics while it holds the lock").push((job, examined));
         }
@@ -166,8 +168,8 @@ fn examine<M: Insight>(
     operations: &[Operation<M::Op, M::Ret>],
     key: &M::Key,
     part: &[usize],
-    budget: &Budget,
-    memory: &AtomicUsize,
+    order: Order,
+    (budget, memory): (&Budget, &AtomicUsize),
 ) -> Examined {
     let (mut effort, mut searched) = (Effort::default(), false);
     let answer = catch_unwind(AssertUnwindSafe(|| {
@@ -182,7 +184,7 @@ fn examine<M: Insight>(
                     Some(Err(refuted)) => search::Answer::Refuted(refuted),
                     None => {
                         searched = true;
-                        decide(model, key, tasks, false, &mut meter, &mut effort)
+                        decide(model, key, tasks, order, &mut meter, &mut effort)
                     }
                 }
             }
@@ -208,13 +210,13 @@ pub(super) fn decide<M: Model>(
     model: &M,
     key: &M::Key,
     tasks: Vec<Task<'_, M>>,
-    traced: bool,
+    order: Order,
     meter: &mut Meter<'_>,
     effort: &mut Effort,
 ) -> search::Answer {
     let schedule: Result<Schedule<'_, M>, Spent> = Schedule::new(model, model.init(key), tasks, meter);
     match schedule {
-        Ok(schedule) => search(model, &schedule, traced, meter, effort),
+        Ok(schedule) => search(model, &schedule, order, meter, effort),
         Err(spent) => search::Answer::Unknown(spent, 0),
     }
 }

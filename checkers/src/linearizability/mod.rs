@@ -14,22 +14,29 @@
 //! | `task` | an operation as algorithms see it |
 //! | `schedule` | one key's operations made ready: slots, classes of operations in doubt |
 //! | `notice` | which states and operations nobody could notice |
-//! | `search` | the search itself, over `frontier` and `counts` |
+//! | `search` | the search itself: in `breadth` and in `depth`, over one `board` |
+//! | `frontier`, `counts`, `states`, `window` | configurations and what they are made of |
 //! | `shortcut` | where a history begins to fail, by a model's quicker way |
 //! | `witness` | of a refuted key, the few operations that prove it |
 //! | `verdict` | the words, the figures, and whether enough was examined |
 //! | `meter` | time and memory spent |
 
+mod board;
+mod breadth;
 mod counts;
+mod depth;
 mod frontier;
 mod index;
 mod judge;
 mod meter;
 mod notice;
+mod refuted;
 mod schedule;
 mod search;
 mod shortcut;
+mod states;
 mod task;
+mod trace;
 mod verdict;
 mod window;
 mod witness;

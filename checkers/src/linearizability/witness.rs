@@ -14,7 +14,7 @@
 use super::Insight;
 use super::judge::decide;
 use super::meter::Meter;
-use super::search::{Answer, Effort};
+use super::search::{Answer, Effort, Order};
 use super::shortcut::{self, Shortcut};
 use super::task::{Position, Task};
 use elenchus_core::budget::Budget;
@@ -121,7 +121,7 @@ impl<'a, M: Insight> Trial<'a, M> {
 
     fn search(&self, tasks: Vec<Task<'a, M>>) -> Answer {
         let mut meter = Meter::new(self.budget, &self.memory).with_steps(STEPS_MAX);
-        decide(self.model, &self.key, tasks, false, &mut meter, &mut Effort::default())
+        decide(self.model, &self.key, tasks, Order::InTurns, &mut meter, &mut Effort::default())
     }
 
     /// A set that refutes, and whether it is minimal.
@@ -276,7 +276,7 @@ impl<'a, M: Insight> Trial<'a, M> {
             return places(ids);
         }
         let mut meter = Meter::new(self.budget, &self.memory).with_steps(PARTIAL_STEPS_MAX);
-        match decide(self.model, &self.key, tasks, true, &mut meter, &mut Effort::default()) {
+        match decide(self.model, &self.key, tasks, Order::Traced, &mut meter, &mut Effort::default()) {
             Answer::Refuted(refuted) => places(refuted.partial),
             _ => Vec::new(),
         }

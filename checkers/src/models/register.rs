@@ -183,6 +183,17 @@ impl Model for Register {
         (!says_nothing).then(|| seen.clone())
     }
 
+    fn excludes(&self, op: &RegisterOp, outcome: &Outcome<RegisterRet>) -> Option<Value> {
+        match (op, outcome) {
+            (RegisterOp::Cas { from, .. }, Outcome::Fail(Failure::Refused(saw)))
+                if !matches!(saw, Some(RegisterRet::Saw(_))) =>
+            {
+                Some(from.clone())
+            }
+            _ => None,
+        }
+    }
+
     fn weight(&self, state: &Value) -> usize {
         size_of::<Value>() + heap(state)
     }

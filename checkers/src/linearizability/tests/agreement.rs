@@ -2,7 +2,7 @@
 
 use super::notation::RegisterOperation;
 use super::oracle::is_linearizable;
-use super::{Answer, Mode, answer, answer_in, search_says};
+use super::{Answer, Mode, answer, answer_in, answer_in_depth, search_says};
 use crate::linearizability::{Task, shortcut};
 use crate::models::register::{Register, RegisterOp, RegisterRet};
 use elenchus_core::model::Model;
@@ -195,7 +195,7 @@ fn each_way_of_counting_what_is_in_doubt_keeps_its_promise() {
         too_strict += u32::from(truth && !thrifty);
         too_lax += u32::from(relaxed && !truth);
     }
-    assert!(too_strict > 10 && too_lax > 50, "hardly anything was tried: {too_strict}, {too_lax}");
+    assert!(too_strict > 5 && too_lax > 50, "hardly anything was tried: {too_strict}, {too_lax}");
 }
 
 #[test]
@@ -210,6 +210,12 @@ fn on_where_a_history_begins_to_fail() {
             _ => None,
         };
         assert_eq!(found, expected, "{operations:#?}");
+        let in_depth = match answer_in_depth(&model, &operations) {
+            Answer::Refuted(refuted) => Some(refuted.at),
+            Answer::Linearizable => None,
+            Answer::Unknown(..) => unreachable!("nothing is dropped in so small a history"),
+        };
+        assert_eq!(in_depth, expected, "in depth: {operations:#?}");
     }
 }
 

@@ -19,7 +19,8 @@ use super::Insight;
 use super::judge::decide;
 use super::meter::Meter;
 use super::schedule::Schedule;
-use super::search::{Answer, Effort, Mode, search_in};
+use super::search::{Answer, Effort, Mode, Order, Plan};
+use super::window::{Narrow, Wide};
 use elenchus_core::budget::Budget;
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
@@ -34,7 +35,7 @@ fn answer<M: Model>(model: &M, operations: &[Operation<M::Op, M::Ret>]) -> Answe
         model,
         &key,
         Task::all(operations).collect(),
-        false,
+        Order::InTurns,
         &mut Meter::new(&budget, &memory),
         &mut Effort::default(),
     )
@@ -47,7 +48,18 @@ fn answer_in<M: Model>(mode: Mode, model: &M, operations: &[Operation<M::Op, M::
     let tasks = Task::all(operations).collect();
     let init = model.init(&model.key(&operations[0].op));
     let schedule = Schedule::new(model, init, tasks, meter).expect("the budget has no limit");
-    search_in(mode, model, &schedule, false, meter, &mut Effort::default())
+    let plan = Plan::<M, Narrow<1>>::new(model, &schedule);
+    plan.breadth(mode, (false, u64::MAX), meter, &mut Effort::default())
+}
+
+/// What the search in depth says alone.
+fn answer_in_depth<M: Model>(model: &M, operations: &[Operation<M::Op, M::Ret>]) -> Answer {
+    let (budget, memory) = (Budget::unlimited(), AtomicUsize::new(0));
+    let meter = &mut Meter::new(&budget, &memory);
+    let init = model.init(&model.key(&operations[0].op));
+    let tasks = Task::all(operations).collect();
+    let schedule = Schedule::new(model, init, tasks, meter).expect("the budget has no limit");
+    Plan::<M, Wide>::new(model, &schedule).depth(u64::MAX, meter, &mut Effort::default())
 }
 
 /// Whether the operations of one key are linearizable, by search alone.
@@ -84,6 +96,10 @@ impl std::ops::AddAssign for Tally {
 pub(crate) fn compare<M: Insight>(model: &M, operations: &[Operation<M::Op, M::Ret>]) -> Tally {
     let expected = oracle::is_linearizable(model, operations);
     assert_eq!(search_says(model, operations), expected, "by the search: {operations:#?}");
+    if !operations.is_empty() {
+        let in_depth = answer_in_depth(model, operations) == Answer::Linearizable;
+        assert_eq!(in_depth, expected, "by the search in depth: {operations:#?}");
+    }
     let says = model.shortcut(&Task::all(operations).collect::<Vec<_>>());
     match &says {
         None => {}

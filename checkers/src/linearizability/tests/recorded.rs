@@ -3,7 +3,7 @@
 use super::evidence::release_all_but;
 use crate::linearizability::judge::decide;
 use crate::linearizability::meter::Meter;
-use crate::linearizability::search::{Answer as Found, Effort};
+use crate::linearizability::search::{Answer as Found, Effort, Order};
 use crate::linearizability::{Answer, Insight, Shortcut, Task, evidence, judge};
 use crate::models::kv::{Kv, KvVocabulary};
 use crate::models::register::{NilReads, Register, RegisterVocabulary, failed_cas_is_refused};
@@ -27,7 +27,7 @@ fn says<M: Insight>(name: &str, model: &M, key: &M::Key, operations: &[Operation
     let shortcut = model.shortcut(&tasks).map(|shortcut| shortcut == Shortcut::Linearizable);
     let (budget, memory) = (Budget::new(Duration::from_secs(2), 1 << 28), AtomicUsize::new(0));
     let meter = &mut Meter::new(&budget, &memory);
-    let found = match decide(model, key, tasks, false, meter, &mut Effort::default()) {
+    let found = match decide(model, key, tasks, Order::InTurns, meter, &mut Effort::default()) {
         Found::Linearizable => true,
         Found::Refuted(_) => false,
         Found::Unknown(spent, _) => {

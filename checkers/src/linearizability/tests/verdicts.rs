@@ -108,8 +108,8 @@ fn hundreds_of_operations_in_doubt_do_not_stop_the_search() {
 }
 
 #[test]
-fn more_than_a_hundred_open_operations_do_not_overflow_the_window() {
-    for width in [63, 64, 65, 128, 129, 600] {
+fn thousands_of_open_operations_do_not_overflow_the_window() {
+    for width in [63, 64, 65, 128, 129, 600, 3_000] {
         let mut operations = Vec::new();
         for i in 0..width {
             let mut one = parse("|-w1-|").remove(0);
@@ -128,15 +128,6 @@ fn more_than_a_hundred_open_operations_do_not_overflow_the_window() {
         operations[last].outcome = Outcome::Ok(RegisterRet::Saw(Value::Nil));
         assert_eq!(verdict(&operations).validity, Validity::Invalid, "{width} open");
     }
-}
-
-#[test]
-fn more_open_operations_than_the_window_holds_are_unknown() {
-    let one = parse("|-w1-|").remove(0);
-    let many = (0..3000).map(|i| RegisterOperation { call: i, done: 3000 + i, ..one.clone() });
-    let verdict = verdict(&many.collect::<Vec<_>>());
-    assert_eq!(verdict.validity, Validity::Unknown);
-    assert!(verdict.why.contains("2,048"), "{}", verdict.why);
 }
 
 #[test]
