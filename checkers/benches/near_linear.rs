@@ -186,14 +186,15 @@ fn false_empty(operations: &mut [Operation<BagOp, BagRet>]) {
     let inside = operations[middle..].iter().find_map(|o| match &o.op {
         BagOp::Put { value, .. } if o.outcome.is_ok() => {
             let call = taken(value)?;
-            let within = |t: &&Operation<BagOp, BagRet>| t.call > o.done && t.done < call;
+            let takes =
+                |t: &Operation<BagOp, BagRet>| matches!(t.op, BagOp::Take { .. }) && t.outcome.is_ok();
+            let within = |t: &&Operation<BagOp, BagRet>| takes(t) && t.call > o.done && t.done < call;
             operations.iter().find(within).map(|t| t.call)
         }
         _ => None,
     });
     let call = inside.expect("some value was inside for a while");
     let found = operations.iter_mut().find(|o| o.call == call).expect("it was found");
-    found.op = BagOp::Take { key: found.op.key().clone() };
     found.outcome = Outcome::Ok(BagRet::Empty);
 }
 

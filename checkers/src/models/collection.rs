@@ -9,18 +9,23 @@
 //! | `lives` | the lives of values, gathered from the tasks of one key |
 //! | `cover` | where something was certainly inside, so that nobody can have found the collection empty |
 //! | `doubt` | removals that do not say what they removed: what they can explain, and what not |
+//! | `layout` | who did what to which value, to write a linearization down |
 //! | `reason`, `tell` | why there is no linearization, which operations contradict each other, in words |
 //! | `state` | what a sequential collection holds |
 
 mod cover;
 mod doubt;
+mod layout;
 mod lives;
 mod reason;
 mod state;
 mod tell;
+#[cfg(test)]
+pub(super) mod tests;
 
 pub(super) use cover::{Cover, covered};
-pub(super) use doubt::{Loose, Unsettled, assign, settle};
+pub(super) use doubt::{Loose, Removal, Unsettled, assign, settle};
+pub(super) use layout::{Deeds, Doers};
 pub(super) use lives::{At, Deed, END, Empty, Life, Lives, NOBODY, gather};
 pub(super) use reason::Reason;
 pub use state::Contents;

@@ -8,6 +8,7 @@
 //! Histories in which no value is enqueued twice are judged without search ([`fifo`]).
 
 mod fifo;
+mod layout;
 mod spans;
 mod tell;
 

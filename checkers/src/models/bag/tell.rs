@@ -11,6 +11,10 @@ impl Insight for Bag {
         shortcut(self, tasks)
     }
 
+    fn linearization(&self, tasks: &[Task<'_, Bag>]) -> Option<Vec<u32>> {
+        unordered::linearization(self, tasks)
+    }
+
     fn key_text(&self, key: &Value) -> Option<String> {
         (!key.is_nil()).then(|| key.to_string())
     }

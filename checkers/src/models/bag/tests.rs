@@ -4,8 +4,10 @@ use super::*;
 use crate::linearizability::tests::Tally;
 use crate::linearizability::tests::exhaustive::{Sort, compare_all};
 use crate::linearizability::tests::random::compare_many;
+use crate::models::collection::tests::{by_search, by_shortcut, check_linearization};
+use crate::synthetic::Simulation;
 use elenchus_core::operation::Operation;
-use elenchus_core::random::Rng;
+use elenchus_core::random::{Rng, Seed};
 
 type BagOperation = Operation<BagOp, BagRet>;
 
@@ -56,15 +58,24 @@ fn canonical(operations: &[BagOperation]) -> bool {
 }
 
 /// And each is put in once at most.
-fn unique(operations: &[BagOperation]) -> bool {
+fn is_unique(operations: &[BagOperation]) -> bool {
     let times = |n: i64| operations.iter().filter(|o| o.op == put(n)).count();
     canonical(operations) && (1..=4).all(|n| times(n) <= 1)
+}
+
+/// Only these are kept; and if they are linearizable, as far as they are known here, it is shown how.
+fn unique_and_written_down(operations: &[BagOperation]) -> bool {
+    let unique = is_unique(operations);
+    if unique {
+        check_linearization(&Bag::default(), operations);
+    }
+    unique
 }
 
 /// Histories, linearizable ones, and those decided without search.
 #[track_caller]
 fn numbers(count: usize, names: &str) -> (u64, u64, u64) {
-    let tally = compare_all(&Bag::default(), &sorts(names), count, 3, unique);
+    let tally = compare_all(&Bag::default(), &sorts(names), count, 3, unique_and_written_down);
     (tally.histories, tally.linearizable, tally.by_shortcut)
 }
 
@@ -129,6 +140,40 @@ fn random_histories_are_judged_as_the_oracle_does() {
     let tally = compare_many(&Bag::default(), &Contents::new([]), (1, 30_000), choose, answer, lie);
     assert!(tally.by_shortcut * 100 > tally.histories * 99, "{tally:?}");
     assert!((24_000..28_000).contains(&tally.linearizable), "{tally:?}");
+}
+
+fn simulated(operations: usize, clients: usize, doubt_permille: u64, seed: u64) -> Vec<BagOperation> {
+    let simulation = Simulation { operations, clients, doubt_permille, seed };
+    simulation.run(&Bag::default(), Contents::new([]), choose, answer)
+}
+
+#[test]
+fn linearizations_of_long_histories_are_some() {
+    for seed in 0..300 {
+        let doubt_permille = [0, 20, 100, 400][seed as usize % 4];
+        let operations = simulated(300, 2 + seed as usize % 20, doubt_permille, seed);
+        assert_ne!(by_shortcut(&Bag::default(), &operations), Some(false), "{seed}");
+        check_linearization(&Bag::default(), &operations);
+    }
+}
+
+#[test]
+fn search_agrees_on_a_thousand_operations() {
+    let (model, mut decided, mut refuted) = (Bag::default(), 0, 0);
+    for seed in 0..24 {
+        let mut operations = simulated(1_000, 4, 2 * (seed % 3), seed);
+        if seed >= 8 {
+            lie(&mut Seed(seed).rng(), &mut operations);
+        }
+        if let (Some(search), Some(shortcut)) =
+            (by_search(&model, &operations), by_shortcut(&model, &operations))
+        {
+            assert_eq!(search, shortcut, "seed {seed}");
+            decided += 1;
+            refuted += u32::from(!search);
+        }
+    }
+    assert!(decided >= 16 && refuted >= 4, "{refuted} of {decided}");
 }
 
 #[test]

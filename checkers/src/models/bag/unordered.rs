@@ -17,7 +17,9 @@
 
 use super::{Bag, BagOp, BagRet, finds_nothing};
 use crate::linearizability::Task;
-use crate::models::collection::{Deed, END, Loose, Reason, Unsettled, assign, covered, gather, settle};
+use crate::models::collection::{
+    At, Deed, Deeds, Doers, END, Life, Loose, NOBODY, Reason, Unsettled, assign, covered, gather, settle,
+};
 use elenchus_core::outcome::{Failure, Outcome};
 
 /// Whether these operations of one key are linearizable, or why not; `None` if this cannot tell.
@@ -44,6 +46,40 @@ pub(super) fn judge(bag: &Bag, tasks: &[Task<'_, Bag>]) -> Option<Result<(), Rea
     };
     let exact = loose.iter().all(|value| value.own == END);
     (exact || assign(&loose, &lives.blind, &gaps).is_some()).then_some(Ok(()))
+}
+
+/// A linearization of these operations of one key, as numbers; `None` if this cannot tell.
+pub(super) fn linearization(bag: &Bag, tasks: &[Task<'_, Bag>]) -> Option<Vec<u32>> {
+    let lives = gather(&bag.initial, tasks, deed)?.ok()?;
+    let loose: Vec<Loose> =
+        lives.loose().map(|number| Loose::new(&lives.lives[number as usize], END)).collect();
+    let gaps = settle(&lives, &loose, covered(&lives).ok()?).ok()?;
+    let removals = assign(&loose, &lives.blind, &gaps)?;
+    let mut last: Vec<At> = lives.lives.iter().map(|life| life.last).collect();
+    lives.loose().zip(&removals).for_each(|(number, removal)| last[number as usize] = removal.at);
+    let deeds = Deeds::new(&lives, tasks, deed, &bag.initial, (&removals, &gaps));
+    let mut places: Vec<Place> = deeds.empties.iter().map(|(gap, id)| (*gap, 1, 0, *id)).collect();
+    places.extend(deeds.idle.iter().map(|(call, id)| (*call, 1, 0, *id)));
+    for (rank, ((life, doers), last)) in (0..).zip(lives.lives.iter().zip(&deeds.doers).zip(last)) {
+        let [put, take] = ends(life, last, rank);
+        let Doers { adder, remover, .. } = *doers;
+        places.extend((adder != NOBODY).then_some((put.0, put.1, put.2, adder)));
+        places.extend((remover != NOBODY).then_some((take.0, take.1, take.2, remover)));
+    }
+    places.sort_unstable();
+    Some(places.into_iter().map(|(.., id)| id).collect())
+}
+
+/// An operation's gap; of one gap first what is taken there, then who finds nothing, then what is put in, then what
+/// is put in and taken at once; among these last, the value.
+type Place = (At, u8, u64, u32);
+
+/// Where a value is put in and where it is taken, if it was taken after `last`.
+fn ends(life: &Life, last: At, rank: u64) -> [(At, u8, u64); 2] {
+    match life.inside() <= last {
+        true => [(life.inside().saturating_sub(1), 2, 0), (last, 0, 0)],
+        false => [(last, 3, 2 * rank), (last, 3, 2 * rank + 1)],
+    }
 }
 
 fn deed<'h>(task: &Task<'h, Bag>) -> Deed<'h> {

@@ -203,14 +203,24 @@ impl Free {
     }
 }
 
-/// A guess: where each loose value was removed at the earliest, if the collection is empty at these gaps (in
-/// order). It holds for them and for the deadlines, but says nothing of what else the removal may disturb.
-pub fn assign(loose: &[Loose], blind: &[At], gaps: &[At]) -> Option<Vec<At>> {
+/// How a loose value was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// At the earliest; [`END`] if it was not.
+    pub at: At,
+    /// By which blind removal, if by one.
+    pub blind: Option<u32>,
+}
+
+/// A guess: how each loose value was removed, if the collection is empty at these gaps (in order). It holds for
+/// them and for the deadlines, but says nothing of what else the removal may disturb.
+pub fn assign(loose: &[Loose], blind: &[At], gaps: &[At]) -> Option<Vec<Removal>> {
     let due = |value: &Loose| {
         let gap = gaps.get(gaps.partition_point(|gap| *gap < value.inside));
         value.deadline.min(gap.map_or(END, |gap| gap + 1))
     };
-    let mut removed: Vec<At> = loose.iter().map(|value| value.own).collect();
+    let mut removed: Vec<Removal> =
+        loose.iter().map(|value| Removal { at: value.own, blind: None }).collect();
     let mut urgent: Vec<(At, usize)> = (0..loose.len())
         .map(|i| (due(&loose[i]), i))
         .filter(|(due, i)| *due != END && loose[*i].own >= *due)
@@ -218,7 +228,7 @@ pub fn assign(loose: &[Loose], blind: &[At], gaps: &[At]) -> Option<Vec<At>> {
     urgent.sort_unstable();
     for (k, (due, i)) in urgent.into_iter().enumerate() {
         let call = *blind.get(k).filter(|call| **call < due)?;
-        removed[i] = call.max(loose[i].floor);
+        removed[i] = Removal { at: call.max(loose[i].floor), blind: Some(k as u32) };
     }
     Some(removed)
 }

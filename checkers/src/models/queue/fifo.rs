@@ -41,10 +41,11 @@
 //! it.
 
 use super::spans::{Heads, Order};
-use super::{Queue, QueueOp, Sight, sight};
+use super::{Queue, QueueOp, Sight, layout, sight};
 use crate::linearizability::Task;
 use crate::models::collection::{
-    At, Cover, Deed, END, Life, Lives, Loose, Reason, Unsettled, assign, covered, gather, settle,
+    At, Cover, Deed, Deeds, END, Life, Lives, Loose, Reason, Removal, Unsettled, assign, covered, gather,
+    settle,
 };
 use elenchus_core::outcome::Outcome;
 
@@ -54,13 +55,8 @@ pub(super) fn judge(queue: &Queue, tasks: &[Task<'_, Queue>]) -> Option<Result<(
         Ok(lives) => lives,
         Err(reason) => return Some(Err(reason)),
     };
-    // Whoever was not removed for certain may be gone as soon as nothing says otherwise.
-    let order = match Order::new(&lives.lives, |i| lives.lives[i].last) {
-        Ok(order) => order,
-        Err(clash) => return Some(Err(clash.reason(&lives.lives))),
-    };
-    let cover = match covered(&lives) {
-        Ok(cover) => cover,
+    let (order, cover) = match forced(&lives) {
+        Ok(forced) => forced,
         Err(reason) => return Some(Err(reason)),
     };
     let loose: Vec<u32> = lives.loose().collect();
@@ -68,6 +64,25 @@ pub(super) fn judge(queue: &Queue, tasks: &[Task<'_, Queue>]) -> Option<Result<(
         return Some(Ok(()));
     }
     Doubt { tasks, lives: &lives, order: &order, loose }.judge(cover)
+}
+
+/// A linearization of these operations of one key, as numbers; `None` if this cannot tell.
+pub(super) fn linearization(queue: &Queue, tasks: &[Task<'_, Queue>]) -> Option<Vec<u32>> {
+    let lives = gather(&queue.initial, tasks, deed)?.ok()?;
+    let (order, cover) = forced(&lives).ok()?;
+    let doubt = Doubt { tasks, lives: &lives, order: &order, loose: lives.loose().collect() };
+    let values = doubt.values();
+    let gaps = settle(&lives, &values, cover).ok()?;
+    let (order, removals) = doubt.guess(values, &gaps)?;
+    let deeds = Deeds::new(&lives, tasks, deed, &queue.initial, (&removals, &gaps));
+    Some(layout::linearization(&order.spans, &deeds))
+}
+
+/// What is forced even if whoever was not removed for certain left as soon as nothing says otherwise.
+fn forced(lives: &Lives) -> Result<(Order, Cover), Reason> {
+    let order = Order::new(&lives.lives, |i| lives.lives[i].last);
+    let order = order.map_err(|clash| clash.reason(&lives.lives))?;
+    Ok((order, covered(lives)?))
 }
 
 fn deed<'h>(task: &Task<'h, Queue>) -> Deed<'h> {
@@ -102,31 +117,48 @@ struct Doubt<'a, 'h> {
 
 impl Doubt<'_, '_> {
     fn judge(&self, cover: Cover) -> Option<Result<(), Reason>> {
-        let seen: Vec<u32> = self.loose.iter().copied().filter(|i| self.life(*i).first != END).collect();
-        let heads = (!seen.is_empty()).then(|| Heads::new(&self.order.spans));
-        let mut values: Vec<Loose> = self
-            .loose
-            .iter()
-            .map(|i| {
-                let overtaken = self.order.came_later(*i as usize);
-                let again = heads.as_ref().map_or(END, |heads| heads.came_later(&self.order.spans, *i));
-                Loose::new(self.life(*i), overtaken.min(again))
-            })
-            .collect();
+        let values = self.values();
         let gaps = match settle(self.lives, &values, cover) {
             Ok(gaps) => gaps,
             Err(Unsettled::Late(late)) => return Some(Err(self.kept(&late))),
             Err(Unsettled::Crowded(empty)) => return Some(Err(self.lives.crowded(empty, self.all()))),
         };
-        if seen.is_empty() && values.iter().all(|value| value.own == END) {
+        if self.seen().next().is_none() && values.iter().all(|value| value.own == END) {
             return Some(Ok(()));
         }
-        self.one_after_the_other(&seen, &mut values);
-        if self.holds(&values, &gaps) {
+        if self.guess(values, &gaps).is_some() {
             return Some(Ok(()));
         }
         // Without dequeues to choose from, nothing was guessed.
         self.lives.blind.is_empty().then(|| Err(Reason::Whole { others: self.all() }))
+    }
+
+    /// The loose values, with what others force on them.
+    fn values(&self) -> Vec<Loose> {
+        let spans = &self.order.spans;
+        let heads = self.seen().next().map(|_| Heads::new(spans));
+        let value = |i: &u32| {
+            let overtaken = self.order.came_later(*i as usize);
+            let again = heads.as_ref().map_or(END, |heads| heads.came_later(spans, *i));
+            Loose::new(self.life(*i), overtaken.min(again))
+        };
+        self.loose.iter().map(value).collect()
+    }
+
+    /// The loose values that were seen.
+    fn seen(&self) -> impl Iterator<Item = u32> {
+        self.loose.iter().copied().filter(|i| self.life(*i).first != END)
+    }
+
+    /// How the loose values may have been removed, and the order that follows, if there is one.
+    fn guess(&self, mut values: Vec<Loose>, gaps: &[At]) -> Option<(Order, Vec<Removal>)> {
+        self.one_after_the_other(&mut values);
+        let removals = assign(&values, &self.lives.blind, gaps)?;
+        let mut last: Vec<At> = self.lives.lives.iter().map(|life| life.last).collect();
+        for (number, removal) in self.loose.iter().zip(&removals) {
+            last[*number as usize] = removal.at;
+        }
+        Some((Order::new(&self.lives.lives, |i| last[i]).ok()?, removals))
     }
 
     fn life(&self, number: u32) -> &Life {
@@ -135,9 +167,9 @@ impl Doubt<'_, '_> {
 
     /// Of values that were seen but not dequeued for certain, each goes before the next one is first: a guess,
     /// where nothing forces this order.
-    fn one_after_the_other(&self, seen: &[u32], values: &mut [Loose]) {
+    fn one_after_the_other(&self, values: &mut [Loose]) {
         let spans = &self.order.spans;
-        let mut in_order = seen.to_vec();
+        let mut in_order: Vec<u32> = self.seen().collect();
         in_order.sort_by_key(|i| spans[*i as usize].first);
         for (at, number) in in_order.iter().enumerate() {
             let own = spans[*number as usize];
@@ -151,16 +183,6 @@ impl Doubt<'_, '_> {
                 *deadline = (*deadline).min(spans[*next as usize].first);
             }
         }
-    }
-
-    /// Whether the guess that follows from these deadlines and gaps is a linearization.
-    fn holds(&self, values: &[Loose], gaps: &[At]) -> bool {
-        let Some(removed) = assign(values, &self.lives.blind, gaps) else { return false };
-        let last = |i: usize| match self.loose.binary_search(&(i as u32)) {
-            Ok(place) => removed[place],
-            Err(_) => self.lives.lives[i].last,
-        };
-        Order::new(&self.lives.lives, last).is_ok()
     }
 
     /// These values were overtaken, and nobody can have removed them all in time.

@@ -11,6 +11,10 @@ impl Insight for Queue {
         shortcut(self, tasks)
     }
 
+    fn linearization(&self, tasks: &[Task<'_, Queue>]) -> Option<Vec<u32>> {
+        fifo::linearization(self, tasks)
+    }
+
     fn key_text(&self, key: &Value) -> Option<String> {
         (!key.is_nil()).then(|| key.to_string())
     }

@@ -1,11 +1,17 @@
 //! Tests of the queue: its hints, its words on disk, and its shortcut against the oracle.
 
 use super::*;
+use crate::linearizability::check_operations;
 use crate::linearizability::tests::Tally;
 use crate::linearizability::tests::exhaustive::{Sort, compare_all};
 use crate::linearizability::tests::random::compare_many;
+use crate::models::collection::tests::{by_search, by_shortcut, check_linearization};
+use crate::synthetic::Simulation;
+use elenchus_core::budget::Budget;
 use elenchus_core::operation::Operation;
-use elenchus_core::random::Rng;
+use elenchus_core::process::Process;
+use elenchus_core::random::{Rng, Seed};
+use elenchus_core::time::Time;
 
 type QueueOperation = Operation<QueueOp, QueueRet>;
 
@@ -27,20 +33,22 @@ fn sorts(names: &str) -> Vec<Sort<Queue>> {
 }
 
 fn sort(name: &str) -> Sort<Queue> {
+    let (op, outcome) = kind(name);
+    if name.ends_with('?') { Sort::optional(op, outcome) } else { Sort::new(op, outcome) }
+}
+
+fn kind(name: &str) -> (QueueOp, Outcome<QueueRet>) {
     let doubt = name.ends_with('?');
     let number = name[1..].trim_end_matches('?').parse::<i64>();
     match (&name[..1], number) {
-        ("e", Ok(n)) if doubt => Sort::new(enqueue(n), Outcome::info("timeout")),
-        ("e", Ok(n)) => Sort::new(enqueue(n), Outcome::Ok(QueueRet::Done)),
-        ("d", Ok(n)) if doubt => Sort::optional(DEQUEUE, saw(n)),
-        ("d", Ok(n)) => Sort::new(DEQUEUE, saw(n)),
-        ("d", Err(_)) if doubt => Sort::new(DEQUEUE, Outcome::info("timeout")),
-        ("d", Err(_)) => Sort::new(DEQUEUE, Outcome::Ok(QueueRet::Empty)),
-        ("p", Ok(n)) => Sort::new(PEEK, saw(n)),
-        ("p", Err(_)) => Sort::new(PEEK, Outcome::Ok(QueueRet::Empty)),
-        ("x", Ok(n)) => {
-            Sort::new(DEQUEUE, Outcome::Fail(Failure::Refused(Some(QueueRet::Value(Value::Int(n))))))
-        }
+        ("e", Ok(n)) if doubt => (enqueue(n), Outcome::info("timeout")),
+        ("e", Ok(n)) => (enqueue(n), Outcome::Ok(QueueRet::Done)),
+        ("d", Ok(n)) => (DEQUEUE, saw(n)),
+        ("d", Err(_)) if doubt => (DEQUEUE, Outcome::info("timeout")),
+        ("d", Err(_)) => (DEQUEUE, Outcome::Ok(QueueRet::Empty)),
+        ("p", Ok(n)) => (PEEK, saw(n)),
+        ("p", Err(_)) => (PEEK, Outcome::Ok(QueueRet::Empty)),
+        ("x", Ok(n)) => (DEQUEUE, Outcome::Fail(Failure::Refused(Some(QueueRet::Value(Value::Int(n)))))),
         _ => panic!("no operation: {name}"),
     }
 }
@@ -67,14 +75,23 @@ fn canonical(operations: &[QueueOperation]) -> bool {
 }
 
 /// And each is enqueued once at most.
-fn unique(operations: &[QueueOperation]) -> bool {
+fn is_unique(operations: &[QueueOperation]) -> bool {
     let enqueued = |n: i64| operations.iter().filter(|o| o.op == enqueue(n)).count();
     canonical(operations) && (1..=4).all(|n| enqueued(n) <= 1)
 }
 
+/// Only these are kept; and if they are linearizable, as far as they are known here, it is shown how.
+fn unique_and_written_down(operations: &[QueueOperation]) -> bool {
+    let unique = is_unique(operations);
+    if unique {
+        check_linearization(&Queue::default(), operations);
+    }
+    unique
+}
+
 #[track_caller]
 fn on_all(count: usize, names: &str) -> Tally {
-    compare_all(&Queue::default(), &sorts(names), count, 3, unique)
+    compare_all(&Queue::default(), &sorts(names), count, 3, unique_and_written_down)
 }
 
 /// Histories, linearizable ones, and those decided without search.
@@ -143,7 +160,7 @@ fn what_a_queue_holds_at_first_comes_first() {
 
 #[test]
 fn refused_dequeues_and_peeks_are_sights() {
-    let all = compare_all(&Queue::default(), &sorts("e1 e2 d1 x1 x2 p_ d?"), 4, 3, unique);
+    let all = compare_all(&Queue::default(), &sorts("e1 e2 d1 x1 x2 p_ d?"), 4, 3, unique_and_written_down);
     assert_eq!(all, Tally { histories: 7913, linearizable: 1092, by_shortcut: 7913 });
 }
 
@@ -152,6 +169,15 @@ fn choose(rng: &mut Rng, number: usize, _: &Contents) -> QueueOp {
     match rng.below(6) {
         0..3 => enqueue(number as i64),
         3..5 => DEQUEUE,
+        _ => PEEK,
+    }
+}
+
+/// The queue is short, so that few orders of enqueues are possible at once.
+fn mostly_dequeue(rng: &mut Rng, number: usize, _: &Contents) -> QueueOp {
+    match rng.below(10) {
+        0..3 => enqueue(number as i64),
+        3..9 => DEQUEUE,
         _ => PEEK,
     }
 }
@@ -195,6 +221,80 @@ fn random_histories_are_judged_as_the_oracle_does() {
 #[ignore = "long: a million random histories"]
 fn many_random_histories_are_judged_as_the_oracle_does() {
     println!("{:?}", on_random_histories(2, 1_000_000));
+}
+
+fn simulated(operations: usize, clients: usize, doubt_permille: u64, seed: u64) -> Vec<QueueOperation> {
+    let simulation = Simulation { operations, clients, doubt_permille, seed };
+    let choose = if seed.is_multiple_of(2) { choose } else { mostly_dequeue };
+    simulation.run(&Queue::default(), Contents::new([]), choose, answer)
+}
+
+#[test]
+fn linearizations_of_long_histories_are_some() {
+    for seed in 0..300 {
+        let doubt_permille = [0, 20, 100, 400][seed as usize % 4];
+        let operations = simulated(300, 2 + seed as usize % 20, doubt_permille, seed);
+        assert_ne!(by_shortcut(&Queue::default(), &operations), Some(false), "{seed}");
+        check_linearization(&Queue::default(), &operations);
+    }
+}
+
+#[test]
+fn search_agrees_on_a_thousand_operations() {
+    let (model, mut decided, mut refuted) = (Queue::default(), 0, 0);
+    for seed in 0..24 {
+        let mut operations = simulated(1_000, 3, 2 * (seed % 2), 2 * seed + 1);
+        if seed >= 8 {
+            lie(&mut Seed(seed).rng(), &mut operations);
+        }
+        if let (Some(search), Some(shortcut)) =
+            (by_search(&model, &operations), by_shortcut(&model, &operations))
+        {
+            assert_eq!(search, shortcut, "seed {seed}");
+            decided += 1;
+            refuted += u32::from(!search);
+        }
+    }
+    assert!(decided >= 10 && refuted >= 4, "{refuted} of {decided}");
+}
+
+/// Operations by name, with call and return, each by a process of its own.
+fn history(text: &str) -> Vec<QueueOperation> {
+    let operation = |(process, words): (u32, Vec<&str>)| {
+        let (op, outcome) = kind(words[0].trim_end_matches('!'));
+        let outcome = if words[0].ends_with('!') { Outcome::not_done("full") } else { outcome };
+        let [call, done] = [words[1], words[2]].map(|at| at.parse::<u32>().expect("a position"));
+        let [called, ended] = [call, done].map(|at| Time(u64::from(at)));
+        QueueOperation { process: Process(process), op, outcome, call, done, called, ended: Some(ended) }
+    };
+    let lines = text.split(';').map(|line| line.split_whitespace().collect::<Vec<_>>());
+    (1..).zip(lines).map(operation).collect()
+}
+
+#[track_caller]
+fn tells(text: &str, class: &str, fragment: &str) {
+    let verdict = check_operations(&Queue::default(), &history(text), &Budget::unlimited());
+    let anomaly = verdict.anomalies.first().expect("it is not linearizable");
+    assert_eq!(anomaly.class, class, "{}", anomaly.sentence);
+    assert!(anomaly.sentence.contains(fragment), "{}", anomaly.sentence);
+}
+
+#[test]
+fn anomalies_are_told_by_the_operations_that_contradict_each_other() {
+    tells("e1 0 1; d1 2 3; d1 4 5", "double-dequeue", "both dequeued 1, which was enqueued only once");
+    tells("d7 0 1", "phantom-value", "`dequeue 7` by process 1 answered 7, which nobody ever enqueued");
+    tells("e7! 0 1; d7 2 3", "aborted-value", "`enqueue 7 failed` by process 1 did nothing");
+    tells("d1 0 1; e1 2 3", "future-value", "had returned before `enqueue 1` by process 2 began");
+    tells("e1 0 1; d1 2 3; p1 4 5", "reappeared", "had returned before `peek 1` by process 3 began");
+    tells(
+        "e1 0 1; e2 2 3; d2 4 5; d1 6 7",
+        "out-of-order",
+        "2 overtook 1: `enqueue 1` by process 1 was over",
+    );
+    tells("e1 0 1; e2 2 3; d2 4 5", "lost-value", "nobody can have dequeued that value by then");
+    tells("e1 0 10; e2 1 11; p1 2 3; p2 4 5; p1 6 7; d1 8 9", "two-heads", "answered 2 while 1 came first");
+    tells("e1 0 1; d_ 2 3; d1 4 5", "false-empty", "although 1 was certainly inside");
+    tells("e1 0 1; e2 2 3; d1 4 7; d_ 5 6; d2 8 9", "false-empty", "although 2 was certainly inside");
 }
 
 #[test]
