@@ -11,9 +11,11 @@ use elenchus_checkers::models::bag::{Bag, BagOp, BagRet};
 use elenchus_checkers::models::counter::{Counter, CounterOp, CounterRet, Tells};
 use elenchus_checkers::models::element_set::{ElementOp, ElementRet, ElementSet, Request};
 use elenchus_checkers::models::grow_only_set::GrowOnlySet;
+use elenchus_checkers::models::priority_queue::{Heap, PriorityQueue, PriorityQueueOp, PriorityQueueRet};
 use elenchus_checkers::models::queue::{Contents, Queue, QueueOp, QueueRet};
 use elenchus_checkers::models::register::{Register, RegisterOp, RegisterRet};
 use elenchus_checkers::models::set::{SetOp, SetRet};
+use elenchus_checkers::models::stack::{Pile, Stack, StackOp, StackRet};
 use elenchus_checkers::synthetic::Simulation;
 use elenchus_core::budget::Budget;
 use elenchus_core::model::Model;
@@ -55,6 +57,8 @@ fn main() {
     run.case("fifo queue", 1, queue(false));
     run.case("fifo queue with peeks", 1, queue(true));
     run.case("bag", 1, bag());
+    run.case("stack", 1, stack());
+    run.case("priority queue", 1, priority_queue());
     run.case("register", 1, register(reads_and_writes, answers));
     run.case("register, 100 keys", 100, register(reads_and_writes, answers));
     run.case("cas chains", 1, register(reads_and_cas, answers));
@@ -287,6 +291,72 @@ fn older_number(operations: &mut [Operation<CounterOp, CounterRet>]) {
     let (before, after) = operations.split_at_mut(operations.len() / 2);
     let old = before[before.len() / 2..].iter().find(|o| sees(o)).expect("somebody sees it");
     after.iter_mut().find(|o| sees(o)).expect("somebody sees it").outcome = old.outcome.clone();
+}
+
+fn stack() -> Case<Stack> {
+    Case {
+        model: Stack::default(),
+        initial: Pile::default(),
+        choose: |rng, key, number, _| match (rng.below(20), Value::Int(key)) {
+            (0..9, key) => StackOp::Push { key, value: Value::Int(number as i64) },
+            (9..18, key) => StackOp::Pop { key },
+            (_, key) => StackOp::Peek { key },
+        },
+        answer: |state, op| {
+            Outcome::Ok(match (op, state.top()) {
+                (StackOp::Push { .. }, _) => StackRet::Done,
+                (_, Some(value)) => StackRet::Top(value.clone()),
+                (_, None) => StackRet::Empty,
+            })
+        },
+        lie: |operations| {
+            exchange(operations, |o| match (&o.op, &o.outcome) {
+                (StackOp::Pop { .. }, Outcome::Ok(StackRet::Top(Value::Int(value)))) => Some(*value),
+                _ => None,
+            })
+        },
+    }
+}
+
+/// Priorities are scattered, each used once.
+fn priority_queue() -> Case<PriorityQueue> {
+    Case {
+        model: PriorityQueue::default(),
+        initial: Heap::default(),
+        choose: |rng, key, number, _| match (rng.below(20), Value::Int(key)) {
+            (0..9, key) => {
+                PriorityQueueOp::Insert { key, value: (number as i64).wrapping_mul(0x9e37_79b9) % (1 << 32) }
+            }
+            (9..18, key) => PriorityQueueOp::Poll { key },
+            (_, key) => PriorityQueueOp::Peek { key },
+        },
+        answer: |state, op| {
+            Outcome::Ok(match (op, state.greatest()) {
+                (PriorityQueueOp::Insert { .. }, _) => PriorityQueueRet::Done,
+                (_, Some(value)) => PriorityQueueRet::First(value),
+                (_, None) => PriorityQueueRet::Empty,
+            })
+        },
+        lie: |operations| {
+            exchange(operations, |o| match (&o.op, &o.outcome) {
+                (PriorityQueueOp::Poll { .. }, Outcome::Ok(PriorityQueueRet::First(value))) => Some(*value),
+                _ => None,
+            })
+        },
+    }
+}
+
+/// Two answers near the middle change places: of the operations that took something, the first and the one
+/// that took something new long after.
+fn exchange<O, R: Clone>(operations: &mut [Operation<O, R>], took: fn(&Operation<O, R>) -> Option<i64>) {
+    let middle = operations.len() / 2;
+    let takers: Vec<usize> =
+        (middle..operations.len()).filter(|i| took(&operations[*i]).is_some()).take(1_000).collect();
+    let one = takers[0];
+    let put_in_before = |i: &&usize| took(&operations[**i]).is_some_and(|value| value < middle as i64 / 2);
+    let other = *takers[100..].iter().find(put_in_before).unwrap_or(&takers[takers.len() - 1]);
+    let answer = operations[other].outcome.clone();
+    operations[other].outcome = std::mem::replace(&mut operations[one].outcome, answer);
 }
 
 struct Run {

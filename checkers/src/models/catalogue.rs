@@ -7,9 +7,11 @@ use super::element_set::{ElementSet, ElementSetVocabulary};
 use super::grow_only_set::GrowOnlySet;
 use super::kv::{Kv, KvVocabulary};
 use super::multi_register::{MultiRegister, MultiRegisterVocabulary};
+use super::priority_queue::{Priority, PriorityQueue, PriorityQueueVocabulary};
 use super::queue::{Queue, QueueVocabulary};
 use super::register::{NilReads, Register, RegisterVocabulary, failed_cas_is_refused};
 use super::set::{self, SetVocabulary};
+use super::stack::{Stack, StackVocabulary};
 use super::table::Table;
 use crate::linearizability::{Linearizability, Subject};
 use elenchus_core::checker::Checker;
@@ -123,6 +125,24 @@ pub const CATALOGUE: &[Entry] = &[
         functions: CounterVocabulary::FUNCTIONS,
         checker: counter,
     },
+    Entry {
+        name: "stack",
+        about: "push, pop and peek: the last one in is the first one out",
+        functions: &["push", "pop", "peek", "top"],
+        checker: stack,
+    },
+    Entry {
+        name: "priority-queue",
+        about: "insert, poll and peek integers, the highest one first",
+        functions: &["insert", "add", "poll", "take-max", "peek"],
+        checker: |choices| priority_queue(choices, Priority::Highest),
+    },
+    Entry {
+        name: "min-priority-queue",
+        about: "insert, poll and peek integers, the lowest one first",
+        functions: &["insert", "add", "poll", "take-min", "peek"],
+        checker: |choices| priority_queue(choices, Priority::Lowest),
+    },
 ];
 
 /// The checker of a user's own model, given as the text of a table ([`super::table`]). An error says what is
@@ -208,6 +228,17 @@ fn listed(choices: &Choices) -> Result<Vec<Value>, String> {
             }
         },
     }
+}
+
+fn stack(choices: &Choices) -> Result<Box<dyn Checker>, String> {
+    let model = Stack::holding(choices.initial.as_ref().unwrap_or(&Value::Nil))?;
+    Ok(Box::new(Linearizability::new(model, StackVocabulary).of(choices.subject)))
+}
+
+fn priority_queue(choices: &Choices, priority: Priority) -> Result<Box<dyn Checker>, String> {
+    let model = PriorityQueue::holding(choices.initial.as_ref().unwrap_or(&Value::Nil), priority)?;
+    let checker = Linearizability::new(model, PriorityQueueVocabulary { priority });
+    Ok(Box::new(checker.of(choices.subject)))
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@
 //! | [`queue`] | enqueue, dequeue, peek: first in, first out | [`crate::linearizability`] |
 //! | [`mod@bag`] | put, take: in any order | [`crate::linearizability`] |
 //! | [`table`] | a user's own, as a table of transitions | [`crate::linearizability`] |
+//! | [`stack`] | push, pop, peek | [`crate::linearizability`] |
+//! | [`priority_queue`] | insert, poll, peek | [`crate::linearizability`] |
 //! | [`set`] | add, read all | [`crate::set_full`] |
 //! | [`grow_only_set`] | add, read all | [`crate::linearizability`] |
 //! | [`element_set`] | add, remove, contains | [`crate::linearizability`] |
@@ -28,11 +30,14 @@ pub mod counter;
 pub mod element_set;
 pub mod grow_only_set;
 pub mod kv;
+mod lives;
 pub mod multi_register;
 mod numbers;
+pub mod priority_queue;
 pub mod queue;
 pub mod register;
 pub mod set;
+pub mod stack;
 pub mod table;
 
 use elenchus_core::value::Value;

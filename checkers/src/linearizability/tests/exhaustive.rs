@@ -29,6 +29,11 @@ impl<M: Model> Sort<M> {
     pub fn optional(op: M::Op, outcome: Outcome<M::Ret>) -> Sort<M> {
         Sort { op, outcome, open: true }
     }
+
+    /// What is asked, and what comes of it.
+    pub fn parts(self) -> (M::Op, Outcome<M::Ret>) {
+        (self.op, self.outcome)
+    }
 }
 
 /// Which histories are tried.
