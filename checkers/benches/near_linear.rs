@@ -6,6 +6,9 @@
 //! verdict; and the most memory in use meanwhile, the operations themselves included. `searched` counts keys
 //! that the near-linear algorithm could not decide.
 
+#[path = "near_linear/locks.rs"]
+mod locks;
+
 use elenchus_checkers::linearizability::{Insight, check_operations};
 use elenchus_checkers::models::bag::{Bag, BagOp, BagRet};
 use elenchus_checkers::models::counter::{Counter, CounterOp, CounterRet, Tells};
@@ -59,6 +62,12 @@ fn main() {
     run.case("bag", 1, bag());
     run.case("stack", 1, stack());
     run.case("priority queue", 1, priority_queue());
+    run.case("mutex, silent refusals", 1, locks::mutex());
+    run.case("owned mutex", 1, locks::owned_mutex());
+    run.case("fenced mutex", 1, locks::fenced_mutex());
+    run.case("semaphore", 1, locks::semaphore());
+    run.case("semaphore without owners", 1, locks::semaphore_without_owners());
+    run.case("append log", 1, locks::append_log());
     run.case("register", 1, register(reads_and_writes, answers));
     run.case("register, 100 keys", 100, register(reads_and_writes, answers));
     run.case("cas chains", 1, register(reads_and_cas, answers));

@@ -151,11 +151,15 @@ impl<M: Model> Case<'_, M> {
 /// Corrects an operation as it was recorded, before it is judged.
 pub type Reading<O, R> = fn(&mut Operation<O, R>);
 
+/// Writes into operations what one alone does not say: given all, in the order of their calls.
+pub type Preparation<O, R> = fn(&mut [Operation<O, R>]);
+
 /// The checker: decodes a history by a vocabulary and judges it against a model.
 pub struct Linearizability<M, V: Vocabulary> {
     model: M,
     vocabulary: V,
     reading: Option<Reading<V::Op, V::Ret>>,
+    preparation: Option<Preparation<V::Op, V::Ret>>,
     subject: Subject,
 }
 
@@ -176,7 +180,7 @@ where
 {
     /// Judges against `model` what `vocabulary` decodes.
     pub fn new(model: M, vocabulary: V) -> Linearizability<M, V> {
-        Linearizability { model, vocabulary, reading: None, subject: Subject::Trial }
+        Linearizability { model, vocabulary, reading: None, preparation: None, subject: Subject::Trial }
     }
 
     /// Judges this, instead of a trial.
@@ -188,6 +192,13 @@ where
     /// Corrects every operation before it is judged, where a log is to be read in a way of its own.
     pub fn with_reading(mut self, reading: Reading<V::Op, V::Ret>) -> Linearizability<M, V> {
         self.reading = Some(reading);
+        self
+    }
+
+    /// Prepares all operations together before they are judged, where an operation takes its meaning from
+    /// others.
+    pub fn with_preparation(mut self, preparation: Preparation<V::Op, V::Ret>) -> Linearizability<M, V> {
+        self.preparation = Some(preparation);
         self
     }
 }
@@ -214,6 +225,9 @@ where
         let mut operations = history.operations(&self.vocabulary)?;
         if let Some(reading) = self.reading {
             operations.iter_mut().for_each(reading);
+        }
+        if let Some(prepare) = self.preparation {
+            prepare(&mut operations);
         }
         let findings = judge::judge_watched(&self.model, &operations, budget, watch);
         let verdict = verdict::verdict(&self.model, &operations, findings, self.subject, budget);

@@ -1,19 +1,25 @@
 //! The models that a recorded history can be judged against, each under its name.
 
 use super::any_set::AnySet;
+use super::append_log::{AppendLog, AppendLogVocabulary};
 use super::bag::{Bag, BagVocabulary};
 use super::counter::{Counter, CounterVocabulary};
 use super::element_set::{ElementSet, ElementSetVocabulary};
+use super::fenced_mutex::FencedMutex;
 use super::grow_only_set::GrowOnlySet;
 use super::kv::{Kv, KvVocabulary};
+use super::lock::{Holder, LockOp, LockRet, LockVocabulary, held_by_processes, paired, paired_permits};
 use super::multi_register::{MultiRegister, MultiRegisterVocabulary};
+use super::mutex::Mutex;
 use super::priority_queue::{Priority, PriorityQueue, PriorityQueueVocabulary};
 use super::queue::{Queue, QueueVocabulary};
+use super::reentrant_mutex::ReentrantMutex;
 use super::register::{NilReads, Register, RegisterVocabulary, failed_cas_is_refused};
+use super::semaphore::Semaphore;
 use super::set::{self, SetVocabulary};
 use super::stack::{Stack, StackVocabulary};
 use super::table::Table;
-use crate::linearizability::{Linearizability, Subject};
+use crate::linearizability::{Insight, Linearizability, Subject};
 use elenchus_core::checker::Checker;
 use elenchus_core::value::Value;
 
@@ -143,7 +149,52 @@ pub const CATALOGUE: &[Entry] = &[
         functions: &["insert", "add", "poll", "take-min", "peek"],
         checker: |choices| priority_queue(choices, Priority::Lowest),
     },
+    Entry {
+        name: "mutex",
+        about: "acquire and release; whoever acquired it, anybody may release it",
+        functions: LOCK,
+        checker: mutex,
+    },
+    Entry {
+        name: "owned-mutex",
+        about: "acquire and release; only its owner (the process, if none is named) may release it",
+        functions: LOCK,
+        checker: owned_mutex,
+    },
+    Entry {
+        name: "reentrant-mutex",
+        about: "acquire and release, as often as its owner likes",
+        functions: LOCK,
+        checker: |choices| lock(ReentrantMutex, choices),
+    },
+    Entry {
+        name: "fenced-mutex",
+        about: "acquire and release; each acquire is given a larger token than all before",
+        functions: LOCK,
+        checker: |choices| lock(FencedMutex { reentrant: false }, choices),
+    },
+    Entry {
+        name: "reentrant-fenced-mutex",
+        about: "the same, as often as its owner likes, under the same token",
+        functions: LOCK,
+        checker: |choices| lock(FencedMutex { reentrant: true }, choices),
+    },
+    Entry {
+        name: "semaphore",
+        about: "acquire and release some of as many permits as the initial value says",
+        functions: LOCK,
+        checker: semaphore,
+    },
+    Entry {
+        name: "append-log",
+        about: "append, read at an offset, read all, poll from an offset to the end; offsets are consecutive",
+        functions: &["append", "read", "poll"],
+        checker: append_log,
+    },
 ];
+
+/// The functions of all locks.
+const LOCK: &[&str] = &["acquire", "release"];
 
 /// The checker of a user's own model, given as the text of a table ([`super::table`]). An error says what is
 /// wrong with it: where in the text, or with the choices.
@@ -241,6 +292,53 @@ fn priority_queue(choices: &Choices, priority: Priority) -> Result<Box<dyn Check
     Ok(Box::new(checker.of(choices.subject)))
 }
 
+fn mutex(choices: &Choices) -> Result<Box<dyn Checker>, String> {
+    let initial = match &choices.initial {
+        None | Some(Value::Nil | Value::Bool(false)) => None,
+        Some(Value::Bool(true)) => Some(Holder::ANYBODY),
+        Some(other) => return Err(format!("a mutex is held at first or not: true or false, not {other}")),
+    };
+    let checker = Linearizability::new(Mutex { initial }, LockVocabulary).of(choices.subject);
+    Ok(Box::new(checker.with_preparation(paired)))
+}
+
+fn owned_mutex(choices: &Choices) -> Result<Box<dyn Checker>, String> {
+    let initial = choices.initial.clone().filter(|owner| !owner.is_nil()).map(Holder::of);
+    let checker = Linearizability::new(Mutex { initial }, LockVocabulary).of(choices.subject);
+    Ok(Box::new(checker.with_preparation(held_by_processes)))
+}
+
+/// A lock that nobody holds at first.
+fn lock<M>(model: M, choices: &Choices) -> Result<Box<dyn Checker>, String>
+where
+    M: Insight<Op = LockOp, Ret = LockRet> + Send + 'static,
+{
+    if let Some(initial) = choices.initial.as_ref().filter(|initial| !initial.is_nil()) {
+        return Err(format!("nobody holds this lock at first: nil, not {initial}"));
+    }
+    let checker = Linearizability::new(model, LockVocabulary).of(choices.subject);
+    Ok(Box::new(checker.with_preparation(held_by_processes)))
+}
+
+fn semaphore(choices: &Choices) -> Result<Box<dyn Checker>, String> {
+    let permits = match &choices.initial {
+        Some(Value::Int(permits)) => u32::try_from(*permits).ok().filter(|permits| *permits > 0),
+        _ => None,
+    };
+    let permits = permits.ok_or("a semaphore needs its number of permits, from 1 on, as initial value")?;
+    let checker = Linearizability::new(Semaphore { permits }, LockVocabulary).of(choices.subject);
+    Ok(Box::new(checker.with_preparation(paired_permits)))
+}
+
+fn append_log(choices: &Choices) -> Result<Box<dyn Checker>, String> {
+    let initial = match choices.initial.as_ref().unwrap_or(&Value::Nil) {
+        Value::Nil => Vec::new(),
+        Value::Vector(entries) | Value::List(entries) => entries.to_vec(),
+        other => return Err(format!("a log holds a list of entries at first, not {other}")),
+    };
+    Ok(Box::new(Linearizability::new(AppendLog { initial }, AppendLogVocabulary).of(choices.subject)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,12 +357,28 @@ mod tests {
     }
 
     #[test]
+    fn an_initial_value_of_the_wrong_kind_is_an_error_that_says_what_is_expected() {
+        let wrong = |name, initial: Option<Value>| {
+            let choices = Choices { initial, ..Choices::default() };
+            (named(name).expect("it is known").checker)(&choices).err().expect("it is refused")
+        };
+        assert!(wrong("semaphore", None).contains("permits"));
+        assert!(wrong("semaphore", Some(Value::Int(0))).contains("from 1 on"));
+        assert!(wrong("mutex", Some(Value::Int(3))).contains("true or false"));
+        assert!(wrong("fenced-mutex", Some(Value::Int(3))).contains("nil"));
+        assert!(wrong("append-log", Some(Value::Int(3))).contains("list of entries"));
+    }
+
+    #[test]
     fn every_name_is_known_once_and_every_model_has_its_checker() {
         let names: BTreeSet<&str> = CATALOGUE.iter().map(|entry| entry.name).collect();
         assert_eq!(names.len(), CATALOGUE.len());
         for entry in CATALOGUE {
             assert_eq!(named(entry.name).map(|found| found.about), Some(entry.about));
-            assert!((entry.checker)(&Choices::default()).is_ok(), "{}", entry.name);
+            // Nobody can guess how many permits there are.
+            let initial = (entry.name == "semaphore").then_some(Value::Int(2));
+            let choices = Choices { initial, ..Choices::default() };
+            assert!((entry.checker)(&choices).is_ok(), "{}", entry.name);
         }
         assert!(named("no such model").is_none());
     }

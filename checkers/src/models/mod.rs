@@ -17,25 +17,34 @@
 //! | [`grow_only_set`] | add, read all | [`crate::linearizability`] |
 //! | [`element_set`] | add, remove, contains | [`crate::linearizability`] |
 //! | [`counter`] | read, add, fetch-and-add, reset | [`crate::linearizability`] |
+//! | [`mutex`], [`reentrant_mutex`], [`fenced_mutex`] | acquire, release | [`crate::linearizability`] |
+//! | [`semaphore`] | acquire and release some permits | [`crate::linearizability`] |
+//! | [`append_log`] | append, read at an offset, read or poll all | [`crate::linearizability`] |
 //! | [`bank`] | transfer, read all balances | [`crate::bank`] |
 //!
 //! The [`catalogue`] has them by name.
 
 mod any_set;
+pub mod append_log;
 pub mod bag;
 pub mod bank;
 pub mod catalogue;
 mod collection;
 pub mod counter;
 pub mod element_set;
+pub mod fenced_mutex;
 pub mod grow_only_set;
 pub mod kv;
 mod lives;
+pub mod lock;
 pub mod multi_register;
+pub mod mutex;
 mod numbers;
 pub mod priority_queue;
 pub mod queue;
+pub mod reentrant_mutex;
 pub mod register;
+pub mod semaphore;
 pub mod set;
 pub mod stack;
 pub mod table;
