@@ -163,6 +163,9 @@ struct Examined {
     effort: Effort,
 }
 
+/// What the search may take to find where a failure began that is known already.
+const STEPS_MAX: u64 = 2_000_000;
+
 fn examine<M: Insight>(
     model: &M,
     operations: &[Operation<M::Op, M::Ret>],
@@ -184,7 +187,15 @@ fn examine<M: Insight>(
                     Some(Err(refuted)) => search::Answer::Refuted(refuted),
                     None => {
                         searched = true;
-                        decide(model, key, tasks, order, &mut meter, &mut effort)
+                        // Of a failure that is known, the search may find that it began earlier.
+                        let failure = shortcut::failure(model, &tasks);
+                        if failure.is_some() {
+                            meter = meter.with_steps(STEPS_MAX);
+                        }
+                        match (decide(model, key, tasks, order, &mut meter, &mut effort), failure) {
+                            (search::Answer::Unknown(..), Some(known)) => search::Answer::Refuted(known),
+                            (answer, _) => answer,
+                        }
                     }
                 }
             }

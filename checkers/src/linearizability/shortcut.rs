@@ -67,6 +67,15 @@ fn first_failure<M: Insight>(model: &M, tasks: &[Task<'_, M>], ids: &[u32]) -> O
     Some(Refuted { id, at, partial: Vec::new() })
 }
 
+/// A return by which these operations have failed, if the model knows that they do: perhaps not the first.
+pub(super) fn failure<M: Insight>(model: &M, tasks: &[Task<'_, M>]) -> Option<Refuted> {
+    let Shortcut::Refuted(ids) = model.shortcut(tasks)? else { return None };
+    let returned = tasks.iter().filter(|task| !task.in_doubt());
+    let at = last_return(tasks, &ids).or_else(|| returned.map(|task| task.done).max())?;
+    let id = tasks.iter().find(|task| task.done == at)?.id;
+    Some(Refuted { id, at, partial: Vec::new() })
+}
+
 /// More operations than these are no hint.
 const HINT_MAX: usize = 32;
 

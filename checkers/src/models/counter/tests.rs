@@ -315,6 +315,25 @@ fn the_search_agrees_on_histories_of_a_thousand_operations() {
     assert!((4..=12).contains(&refuted), "{refuted} of 18 are lies");
 }
 
+/// Certain adds of different amounts: when the history began to fail is left to the search, which is soon lost.
+#[test]
+fn a_contradiction_stands_where_the_search_cannot_tell_when_it_began() {
+    let simulation = Simulation { operations: 2_000, clients: 20, doubt_permille: 20, seed: 9 };
+    let choose = |rng: &mut Rng, number: usize, _: &i128| match number % 10 {
+        0 => read(),
+        _ => add(rng.between(1, 5) as i64, Tells::Nothing),
+    };
+    let mut operations = simulation.run(&Counter::default(), 0, choose, answer);
+    let mut saw = operations.iter_mut().skip(1_000).filter_map(|o| match &mut o.outcome {
+        Outcome::Ok(CounterRet::Saw(saw)) => Some(saw),
+        _ => None,
+    });
+    *saw.next().expect("there are reads") -= 500;
+    let verdict = check_operations(&Counter::default(), &operations, &Budget::unlimited());
+    assert_eq!((verdict.validity, verdict.class.as_deref()), (Validity::Invalid, Some("stale-read")));
+    assert_eq!(verdict.anomalies[0].operations.len(), 2);
+}
+
 /// Long histories need no search, and one lie in them is found.
 #[test]
 fn long_histories_are_judged_without_search() {
