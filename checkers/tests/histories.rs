@@ -1,6 +1,8 @@
 //! Histories recorded by others, where they are at hand, are judged as their manifest says.
 
+use elenchus_checkers::consistency::CONDITIONS;
 use elenchus_checkers::linearizability::{Linearizability, Subject};
+use elenchus_checkers::models::catalogue::{Choices, FailedCas};
 use elenchus_checkers::models::kv::{Kv, KvVocabulary};
 use elenchus_checkers::models::multi_register::{MultiRegister, MultiRegisterVocabulary};
 use elenchus_checkers::models::register::{NilReads, Register, RegisterVocabulary, failed_cas_is_refused};
@@ -89,4 +91,43 @@ fn every_recorded_history_is_judged_as_its_manifest_says() {
     for model in ["cas-register", "kv", "multi-register"] {
         assert!(judged.contains_key(model), "the manifest names no {model}");
     }
+}
+
+#[test]
+fn what_is_recorded_as_linearizable_is_accused_by_no_weaker_condition() {
+    let Some(folder) = recorded() else { return };
+    let manifest = std::fs::read_to_string(folder.join("manifest.tsv")).expect("the manifest is text");
+    let mut judged = 0;
+    for line in manifest.lines().skip(1).filter(|line| line.contains("\tcas-register\t")) {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let [name, format, _, initial, expected] = columns[..] else { panic!("manifest: {line}") };
+        let initial = Some(format::edn::read_value(initial).expect("initial values are EDN"));
+        let choices = match format {
+            "jepsen-log" => Choices { initial, failed_cas: FailedCas::Refused, ..Choices::default() },
+            _ => Choices { initial, nil_reads: NilReads::SawNothing, ..Choices::default() },
+        };
+        for condition in CONDITIONS {
+            let checker = (condition.checker)(&choices).expect("the choices are a register's");
+            let bytes = std::fs::read(folder.join(name)).expect("the manifest names files that exist");
+            let recording = format::read(&bytes, None).expect("a recorded history is readable");
+            let budget = Budget::new(Duration::from_millis(500), 64 << 20);
+            let began = std::time::Instant::now();
+            let verdict = checker.check(&recording.history, &budget).expect("it is a register's");
+            assert!(began.elapsed() < Duration::from_secs(3), "{name}: {} took too long", condition.name);
+            assert!(
+                expected == "invalid" || verdict.validity != Validity::Invalid,
+                "{name}: {}: {}",
+                condition.name,
+                verdict.why
+            );
+            let decided = verdict.validity == Validity::Valid;
+            assert!(
+                condition.name != "sequential" || expected == "invalid" || decided,
+                "{name}: {}",
+                verdict.why
+            );
+            judged += 1;
+        }
+    }
+    assert!(judged > CONDITIONS.len(), "the manifest names no register");
 }
