@@ -31,7 +31,19 @@ impl Value {
 }
 
 impl Ord for Value {
+    // Most values are integers, and most comparisons look up one of many keys.
+    #[inline]
     fn cmp(&self, other: &Value) -> Ordering {
+        match (self, other) {
+            (Value::Int(a), Value::Int(b)) => a.cmp(b),
+            (a, b) => a.cmp_any(b),
+        }
+    }
+}
+
+impl Value {
+    /// The order of any two values.
+    fn cmp_any(&self, other: &Value) -> Ordering {
         match (self, other) {
             (Value::Nil, Value::Nil) => Ordering::Equal,
             (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
@@ -60,6 +72,7 @@ impl PartialOrd for Value {
 }
 
 impl PartialEq for Value {
+    #[inline]
     fn eq(&self, other: &Value) -> bool {
         self.cmp(other) == Ordering::Equal
     }
