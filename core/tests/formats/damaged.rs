@@ -318,6 +318,51 @@ fn damage_never_makes_a_reader_panic() {
     }
 }
 
+#[test]
+fn no_bytes_make_a_reader_panic() {
+    // Bytes that mean something to a reader come often, others now and then.
+    const WORDS: [&[u8]; 22] = [
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b"(",
+        b")",
+        b"\"",
+        b"\\",
+        b"#",
+        b":",
+        b",",
+        b";",
+        b"\n",
+        b" ",
+        b"\"f\":",
+        b":f ",
+        b":process 1 ",
+        b":type :invoke ",
+        b"\"Call\":1",
+        b"\"Input\":{",
+        b"0\t:invoke\t:read\tnil",
+        b"-9e99",
+    ];
+    let mut rng = Seed(8).stream("bytes").rng();
+    for _ in 0..20_000 {
+        let mut bytes = Vec::new();
+        for _ in 0..rng.below(30) {
+            match rng.below(8) {
+                0 => bytes.push(rng.next_u64() as u8),
+                _ => bytes.extend_from_slice(WORDS[rng.below(WORDS.len() as u64) as usize]),
+            }
+        }
+        for format in Format::ALL.map(Some).into_iter().chain([None]) {
+            if let Err(error) = read(&bytes, format) {
+                let lines = 1 + bytes.iter().filter(|byte| **byte == b'\n').count();
+                assert!((1..=lines).contains(&error.line) && error.column > 0, "{error} in {bytes:?}");
+            }
+        }
+    }
+}
+
 const PORCUPINE: &str = r#"[{"ClientId":0,"Input":{"f":"cas","key":"x","from":1,"to":2},"Call":1,"Output":{"ok":false,"saw":3},"Return":5},
     {"ClientId":1,"Input":{"f":"write","key":"x","value":[1,{}]},"Call":2,"Output":{"error":"timeout"},"Return":9},
     {"ClientId":0,"Input":{"f":"read","key":"x"},"Call":5,"Output":null}]"#;
