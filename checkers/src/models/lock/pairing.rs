@@ -134,7 +134,7 @@ impl Owner {
             Effect::SawNotHeld => {
                 self.covered = false;
                 self.certain &= self.open.len() < 2;
-                self.begun
+                self.open.last().map_or(self.begun, |(hold, _)| *hold)
             }
             Effect::Acquire => {
                 self.in_turn &= self.open.is_empty();
