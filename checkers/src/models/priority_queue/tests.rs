@@ -73,26 +73,21 @@ const PEEKS: &str = "+1 -1 =1 +2 -2 =2 =_";
 const DOUBT: &str = "+1 -1 +2 -2 +1? +2? -? =1 -_";
 const KNOWN: &str = "+1 -1 +2 -2 +1* +2* -1* -2* =2 -_ -?";
 const REFUSED: &str = "+1 -1 =1 -! -1! -_! +1! =? +1?";
-const FEW: &str = "+1 -1 +2 -2 -?";
 
-// The numbers are those of the enumeration: histories, linearizable ones, those known without search. Should
-// they change, histories were lost or gained.
+/// The numbers are those of the enumeration, histories and linearizable ones: should they change, histories were lost
+/// or gained. Hardly any needs search.
+#[track_caller]
+fn check(numbers: [[u64; 3]; 5], expected: [[u64; 2]; 5]) {
+    assert_eq!(numbers.map(|[histories, linearizable, _]| [histories, linearizable]), expected);
+    let few_need_search = |[histories, _, known]: &[u64; 3]| (histories - known) * 1_000 <= *histories;
+    assert!(numbers.iter().all(few_need_search), "{numbers:?}");
+}
 
 #[test]
 fn the_shortcut_agrees_on_every_small_history() {
     let model = PriorityQueue::default();
     let numbers = [COMPLETE, PEEKS, DOUBT, KNOWN, REFUSED].map(|names| all(&model, names, 4));
-    assert_eq!(
-        numbers,
-        [
-            [15224, 1460, 15224],
-            [17375, 1259, 17375],
-            [16761, 2562, 16757],
-            [27268, 5439, 27264],
-            [29219, 3066, 29219]
-        ]
-    );
-    assert_eq!([2, 3, 5].map(|count| all(&model, FEW, count)), [[0; 3]; 3]);
+    check(numbers, [[15224, 1460], [17375, 1259], [16761, 2562], [27268, 5439], [29219, 3066]]);
 }
 
 #[test]
@@ -100,16 +95,7 @@ fn the_shortcut_agrees_on_every_small_history() {
 fn the_shortcut_agrees_on_every_history_of_five_operations() {
     let model = PriorityQueue::default();
     let numbers = [COMPLETE, PEEKS, DOUBT, KNOWN, REFUSED].map(|names| all(&model, names, 5));
-    assert_eq!(
-        numbers,
-        [
-            [271484, 13517, 271484],
-            [334015, 13264, 334015],
-            [278886, 26566, 278821],
-            [492503, 64999, 492411],
-            [616630, 36531, 616630]
-        ]
-    );
+    check(numbers, [[271484, 13517], [334015, 13264], [278886, 26566], [492503, 64999], [616630, 36531]]);
 }
 
 /// Values inserted once, by processes that also poll and peek.
