@@ -126,6 +126,50 @@ fn every_format_is_recognised_by_its_content() {
 }
 
 #[test]
+fn a_table_of_transitions_is_a_model() {
+    let store = Store::new("table");
+    let row =
+        |f: &str, from: &str, then: &str| format!("[[transition]]\nf = \"{f}\"\nfrom = \"{from}\"\n{then}\n");
+    let rows = [
+        row("press", "off", "to = \"on\""),
+        row("press", "on", "to = \"off\""),
+        row("look", "on", "answer = \"on\""),
+        row("look", "off", "answer = \"off\""),
+    ];
+    let light = store.file("light.toml", format!("initial = \"off\"\n{}", rows.concat()));
+    let history = |seen: &str| {
+        format!(
+            r#"{{"process":0,"type":"invoke","f":"press","value":null}}
+{{"process":0,"type":"ok","f":"press","value":null}}
+{{"process":0,"type":"invoke","f":"look","value":null}}
+{{"process":0,"type":"ok","f":"look","value":"{seen}"}}
+"#
+        )
+    };
+    let (on, off) = (store.file("on.jsonl", history("on")), store.file("off.jsonl", history("off")));
+    expect_code(&elenchus(&["check", &on, "--model", &light]), 0);
+    expect_code(&elenchus(&["check", &off, "--model", &light]), 1);
+    expect_code(&elenchus(&["check", &off, "--model", &light, "--initial", "\"on\""]), 0);
+    let manifest = store.file("m.tsv", "file\tmodel\tverdict\noff.jsonl\tlight.toml\tinvalid\n");
+    expect_code(&elenchus(&["check", "--manifest", &manifest]), 0);
+    let broken = store.file("broken.toml", "initial = \"off\"\ntransition = 5\n");
+    refused(&["check", &on, "--model", &broken], &["broken.toml", "line 2"]);
+}
+
+#[test]
+fn registers_can_be_judged_by_weaker_conditions() {
+    let store = Store::new("conditions");
+    let stale = store.file("stale.jsonl", STALE);
+    expect_code(&elenchus(&["check", &stale, "--condition", "sequential"]), 0);
+    let both =
+        elenchus(&["check", &stale, "--condition", "sequential", "--condition", "linearizability", "--json"]);
+    expect_code(&both, 1);
+    assert_eq!(line_of(&both)["verdicts"].as_array().map(Vec::len), Some(2));
+    refused(&["check", &stale, "--condition", "eventual"], &["eventual", "sequential", "linearizability"]);
+    refused(&["check", &stale, "--condition", "sequential", "--model", "set"], &["registers"]);
+}
+
+#[test]
 fn standard_input_and_compressed_files_are_read() {
     expect_code(&fed(&["check", "-"], STALE.as_bytes()), 1);
     expect_code(&fed(&["check", "-"], FRESH.as_bytes()), 0);

@@ -4,6 +4,7 @@ use super::say::say;
 use crate::exit::Exit;
 use crate::registry::{SYSTEMS, WORKLOADS};
 use clap::Args;
+use elenchus_checkers::consistency::CONDITIONS;
 use elenchus_checkers::models::catalogue::CATALOGUE;
 use elenchus_nemeses::FaultName;
 use elenchus_reference::bug::Bug;
@@ -51,6 +52,7 @@ fn sections() -> Vec<(&'static str, Vec<Row>)> {
         ("workloads", WORKLOADS.iter().map(|w| row(w.name, w.about)).collect()),
         ("faults", FaultName::ALL.iter().map(|f| row(f.as_str(), f.describe())).collect()),
         ("models", CATALOGUE.iter().map(|entry| row(entry.name, entry.about)).collect()),
+        ("conditions", CONDITIONS.iter().map(|c| row(c.name, c.about)).collect()),
         ("bugs", Bug::ALL.iter().map(|b| row(b.name(), b.page().change)).collect()),
     ]
 }

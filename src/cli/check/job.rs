@@ -17,6 +17,8 @@ pub struct Job {
     pub format: Option<String>,
     /// The model, if the user named one.
     pub model: Option<String>,
+    /// The conditions to judge by; linearizability if there are none.
+    pub conditions: Vec<String>,
     /// The initial value, as EDN.
     pub initial: Option<String>,
     /// How an `ok` read of nil counts, if the user said so.

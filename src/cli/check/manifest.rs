@@ -1,6 +1,7 @@
 //! A list of histories with what is expected of each, as a table with tabs.
 
 use super::job::Job;
+use super::model;
 use elenchus_core::verdict::Validity;
 use std::path::Path;
 
@@ -56,6 +57,9 @@ fn row(columns: &[&str], line: &str, folder: &Path, usual: &Job) -> Result<Row, 
         match *column {
             "file" => row.job.path = folder.join(field).into(),
             "format" => row.job.format = Some(field.into()),
+            "model" if model::is_file(field) => {
+                row.job.model = Some(folder.join(field).to_string_lossy().into_owned());
+            }
             "model" => row.job.model = Some(field.into()),
             "initial" => row.job.initial = Some(field.into()),
             _ => row.expected = Some(verdict(field)?),
@@ -84,6 +88,7 @@ mod tests {
             path: "-".into(),
             format: None,
             model: None,
+            conditions: Vec::new(),
             initial: Some("7".into()),
             nil_reads: None,
             failed_cas: None,

@@ -35,7 +35,10 @@ use job::Job;
 use manifest::Row;
 use serde::{Deserialize, Serialize};
 use show::{Shown, Style, Summary};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use watchdog::{Answer, Outcome, Watchdog};
 
 /// Arguments of `check`.
@@ -47,9 +50,14 @@ pub struct CheckArgs {
     /// A table of histories (tabs; columns file, format, model, initial, verdict), relative to its place
     #[arg(long, value_name = "FILE.tsv")]
     manifest: Option<PathBuf>,
-    /// What the history is judged against (see `elenchus list`); guessed where it is plain
+    /// What the history is judged against (see `elenchus list`), or a table of transitions (FILE.toml,
+    /// FILE.json); guessed where it is plain
     #[arg(long)]
     model: Option<String>,
+    /// What it promises: linearizability, or one of a register's weaker conditions (see `elenchus list`); may
+    /// be given again
+    #[arg(long = "condition", value_name = "NAME")]
+    conditions: Vec<String>,
     /// What the object holds at first, as EDN; the model's default (a register: nil) if left out
     #[arg(long, value_name = "EDN")]
     initial: Option<String>,
@@ -124,22 +132,63 @@ pub fn run(args: &CheckArgs) -> Exit {
         Err(why) => return usage(&why),
     };
     let style = Style { json: args.json, evidence: args.evidence || rows.len() == 1 };
-    let (mut watchdog, mut summary, mut worst) = (Watchdog::default(), Summary::default(), Exit::Valid);
-    for Row { job, expected } in &rows {
-        let path = Path::new(&job.path);
-        let outcome = if path.is_dir() && is_trial(path) { trial(path) } else { watchdog.judge(job) };
-        let shown = Shown { path, outcome: &outcome, expected: *expected };
+    let (mut summary, mut worst) = (Summary::default(), Exit::Valid);
+    judge_all(&rows, |Row { job, expected }, outcome| {
+        let shown = Shown { path: Path::new(&job.path), outcome, expected: *expected };
         shown.show(style);
         summary.count(&shown);
         worst = worst.max(shown.exit());
         if matches!(outcome.report, Some(Err(_))) {
             worst = worst.max(Exit::Broken);
         }
-    }
+    });
     if args.manifest.is_some() {
         summary.show(style);
     }
     worst
+}
+
+/// Has all rows judged, and tells of each in their order, as soon as it can.
+fn judge_all(rows: &[Row], mut tell: impl FnMut(&Row, &Outcome)) {
+    let (next, (send, receive)) = (AtomicUsize::new(0), channel());
+    std::thread::scope(|scope| {
+        for _ in 0..at_once(rows) {
+            let (next, send) = (&next, send.clone());
+            scope.spawn(move || {
+                let mut watchdog = Watchdog::default();
+                let take = || next.fetch_add(1, Ordering::Relaxed);
+                while let Some((number, row)) = Some(take()).and_then(|i| Some((i, rows.get(i)?))) {
+                    if send.send((number, judge_one(&mut watchdog, &row.job))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(send);
+        let (mut early, mut told) = (BTreeMap::new(), 0);
+        for (number, outcome) in receive {
+            early.insert(number, outcome);
+            while let Some(outcome) = early.remove(&told) {
+                tell(&rows[told], &outcome);
+                told += 1;
+            }
+        }
+    });
+}
+
+/// How many files are judged at once: as many as there are cores if all are small, else one after the other,
+/// since each may take the memory that is allowed.
+fn at_once(rows: &[Row]) -> usize {
+    const SMALL: u64 = 1 << 20;
+    let is_small =
+        |row: &Row| std::fs::metadata(&row.job.path).is_ok_and(|data| data.is_file() && data.len() <= SMALL);
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    if rows.iter().all(is_small) { cores.min(rows.len()) } else { 1 }
+}
+
+fn judge_one(watchdog: &mut Watchdog, job: &Job) -> Outcome {
+    let path = Path::new(&job.path);
+    if path.is_dir() && is_trial(path) { trial(path) } else { watchdog.judge(job) }
 }
 
 /// Is the process that judges.
@@ -152,6 +201,7 @@ fn rows(args: &CheckArgs) -> Result<Vec<Row>, String> {
         path: "-".into(),
         format: args.format.clone(),
         model: args.model.clone(),
+        conditions: args.conditions.clone(),
         initial: args.initial.clone(),
         nil_reads: args.nil_reads,
         failed_cas: args.failed_cas,
@@ -194,11 +244,8 @@ fn validate(job: &Job) -> Result<(), String> {
         let known = Format::ALL.map(Format::name).join(", ");
         return Err(format!("--format: there is no format `{name}`; there are {known}"));
     }
-    if let Some(name) = &job.model
-        && !model::is_known(name)
-    {
-        return Err(model::unknown(name));
-    }
+    job.model.as_deref().map_or(Ok(()), model::validate)?;
+    job.conditions.iter().try_for_each(|name| model::validate_condition(name))?;
     job.initial
         .as_deref()
         .map_or(Ok(()), |text| edn::read_value(text).map(drop))

@@ -4,18 +4,21 @@ use super::adversary;
 use super::input::Input;
 use super::job::Job;
 use super::{FailedCas, NilReading};
+use elenchus_checkers::Linearizability;
+use elenchus_checkers::consistency::{self, CONDITIONS};
 use elenchus_checkers::linearizability::Subject;
 use elenchus_checkers::models::catalogue::{self, CATALOGUE, Choices, Entry};
 use elenchus_checkers::models::register::NilReads;
+use elenchus_checkers::models::table::Table;
 use elenchus_core::checker::Checker;
-use elenchus_core::format::{Format, edn};
+use elenchus_core::format::{Format, Recording, edn};
 
 /// A model that may be meant, ready to judge.
 pub struct Candidate {
     /// Its name.
     pub name: String,
-    /// Its checker.
-    pub checker: Box<dyn Checker>,
+    /// One a condition.
+    pub checkers: Vec<Box<dyn Checker>>,
 }
 
 /// Why there is no candidate.
@@ -29,17 +32,13 @@ pub enum NoModel {
 /// The models that may be meant, the likeliest first: the one that the user named; else all that have every
 /// function of the history. Which of these decodes it is for the caller to find out.
 pub fn candidates(job: &Job, input: &Input) -> Result<Vec<Candidate>, NoModel> {
-    let choices = choices(job, input.format)?;
-    let make = |entry: &Entry| {
-        let checker = (entry.checker)(&choices).map_err(|e| NoModel::Wrong(format!("--initial: {e}")))?;
-        Ok(Candidate { name: entry.name.to_owned(), checker })
-    };
+    let choices = choices(job, input.format, &input.recording)?;
+    let make = |entry: &Entry| candidate(job, entry, &choices);
     if let Some(name) = &job.model {
-        if let Some(checker) = adversary::named(name) {
-            return Ok(vec![Candidate { name: name.clone(), checker }]);
-        }
-        let entry = catalogue::named(name).ok_or_else(|| NoModel::Wrong(unknown(name)))?;
-        return Ok(vec![make(entry)?]);
+        return match catalogue::named(name) {
+            Some(entry) => Ok(vec![make(entry)?]),
+            None => Ok(vec![without_entry(job, name, &choices)?]),
+        };
     }
     let functions = input.functions();
     if functions.is_empty() {
@@ -56,6 +55,7 @@ pub fn candidates(job: &Job, input: &Input) -> Result<Vec<Candidate>, NoModel> {
             names()
         )));
     }
+    let entries = if job.conditions.is_empty() { entries } else { registers(entries)? };
     // A guess that does not take the initial value is a wrong guess, if there is another.
     let mut made: Vec<Result<Candidate, NoModel>> = entries.into_iter().map(make).collect();
     if made.iter().any(Result::is_ok) {
@@ -64,14 +64,87 @@ pub fn candidates(job: &Job, input: &Input) -> Result<Vec<Candidate>, NoModel> {
     made.into_iter().collect()
 }
 
-/// That there is no model of this name.
-pub fn unknown(name: &str) -> String {
-    format!("--model: there is no model `{name}`; there are {}", names())
+/// A model of the catalogue under the conditions that were asked for.
+fn candidate(job: &Job, entry: &Entry, choices: &Choices) -> Result<Candidate, NoModel> {
+    let wrong = |e: String| NoModel::Wrong(format!("--initial: {e}"));
+    let checker = |name: &String| match consistency::named(name) {
+        Some(condition) => (condition.checker)(choices).map_err(wrong),
+        None => (entry.checker)(choices).map_err(wrong),
+    };
+    let checkers = if job.conditions.is_empty() {
+        vec![(entry.checker)(choices).map_err(wrong)?]
+    } else {
+        registers(vec![entry])?;
+        job.conditions.iter().map(checker).collect::<Result<_, _>>()?
+    };
+    Ok(Candidate { name: entry.name.to_owned(), checkers })
 }
 
-/// Whether there is a model of this name.
-pub fn is_known(name: &str) -> bool {
-    catalogue::named(name).is_some() || adversary::named(name).is_some()
+/// The registers among these: only of registers other conditions are known than linearizability.
+fn registers(entries: Vec<&Entry>) -> Result<Vec<&Entry>, NoModel> {
+    let is_register = |entry: &&Entry| ["register", "cas-register"].contains(&entry.name);
+    let registers: Vec<&Entry> = entries.into_iter().filter(is_register).collect();
+    if registers.is_empty() {
+        let why = "--condition: only histories of registers can be judged by other conditions";
+        return Err(NoModel::Wrong(why.into()));
+    }
+    Ok(registers)
+}
+
+/// A model that is not in the catalogue: a table, or one for tests.
+fn without_entry(job: &Job, name: &str, choices: &Choices) -> Result<Candidate, NoModel> {
+    if !job.conditions.is_empty() {
+        registers(Vec::new())?;
+    }
+    let checker = match adversary::named(name) {
+        Some(checker) => checker,
+        None if is_file(name) => {
+            let mut table = table(name).map_err(NoModel::Wrong)?;
+            if let Some(initial) = &choices.initial {
+                table = table.starting_as(initial).map_err(|e| NoModel::Wrong(format!("--initial: {e}")))?;
+            }
+            Box::new(Linearizability::new(table.clone(), table).of(choices.subject))
+        }
+        None => return Err(NoModel::Wrong(unknown(name))),
+    };
+    Ok(Candidate { name: name.to_owned(), checkers: vec![checker] })
+}
+
+/// Whether a model is meant that stands in a file.
+pub fn is_file(name: &str) -> bool {
+    [".toml", ".json"].iter().any(|end| name.ends_with(end))
+}
+
+fn table(path: &str) -> Result<Table, String> {
+    let text = std::fs::read_to_string(path).map_err(|e| format!("--model: cannot read {path}: {e}"))?;
+    Table::parse(&text).map_err(|e| format!("--model: {path}: {e}"))
+}
+
+/// Whether there is such a model.
+pub fn validate(name: &str) -> Result<(), String> {
+    if catalogue::named(name).is_some() || adversary::named(name).is_some() {
+        return Ok(());
+    }
+    if is_file(name) { table(name).map(drop) } else { Err(unknown(name)) }
+}
+
+/// Whether there is such a condition.
+pub fn validate_condition(name: &str) -> Result<(), String> {
+    if name == LINEARIZABILITY || consistency::named(name).is_some() {
+        return Ok(());
+    }
+    let known: Vec<&str> = CONDITIONS.iter().map(|condition| condition.name).collect();
+    Err(format!(
+        "--condition: there is no condition `{name}`; there are {LINEARIZABILITY}, {}",
+        known.join(", ")
+    ))
+}
+
+/// What is judged if no condition is named.
+const LINEARIZABILITY: &str = "linearizability";
+
+fn unknown(name: &str) -> String {
+    format!("--model: there is no model `{name}`; there are {}, or a FILE.toml", names())
 }
 
 fn names() -> String {
@@ -79,7 +152,7 @@ fn names() -> String {
 }
 
 /// How the history is to be read: as the user said, else as its format is usually meant.
-fn choices(job: &Job, format: Format) -> Result<Choices, NoModel> {
+fn choices(job: &Job, format: Format, recording: &Recording) -> Result<Choices, NoModel> {
     let nil_reads = match job.nil_reads {
         Some(NilReading::Saw) => NilReads::SawNil,
         Some(NilReading::Nothing) => NilReads::SawNothing,
@@ -94,5 +167,8 @@ fn choices(job: &Job, format: Format) -> Result<Choices, NoModel> {
     };
     let initial = job.initial.as_deref().map(edn::read_value).transpose();
     let initial = initial.map_err(|e| NoModel::Wrong(format!("--initial: {e}")))?;
+    // What the file says of itself is no guess; nil is what it says when it says nothing.
+    let header = recording.header.as_ref().map(|header| header.initial.clone());
+    let initial = initial.or(header.filter(|initial| !initial.is_nil()));
     Ok(Choices { initial, nil_reads, failed_cas, subject: Subject::History })
 }

@@ -2,7 +2,7 @@
 //!
 //! The library tests its budget between two steps of a model; a step that never returns, or that allocates
 //! until the process dies, it cannot survive. So histories are judged in a child (this very program), and
-//! what the child said before it ended stays. One child serves all files; when one had to be ended, the next
+//! what the child said before it ended stays. One child serves many files; when one had to be ended, the next
 //! file gets another.
 
 use super::job::{Job, Judged, LintTold, Message, Read, Tally};

@@ -92,8 +92,8 @@ fn verdicts(job: &Job, input: &Input) -> Result<Judged, String> {
     let history = &input.recording.history;
     let budget = Budget::new(job.timeout, job.memory);
     let mut first_error = None;
-    for Candidate { name, checker } in candidates {
-        match watched(|watch| check_all_watched(vec![checker], history, &budget, watch)) {
+    for Candidate { name, checkers } in candidates {
+        match watched(|watch| check_all_watched(checkers, history, &budget, watch)) {
             Ok(mut verdicts) => {
                 let lints = lint::lint(history, lint::Habits::default());
                 for verdict in &mut verdicts {
