@@ -126,6 +126,30 @@ fn every_format_is_recognised_by_its_content() {
 }
 
 #[test]
+fn a_guessed_model_accuses_nobody_whom_another_would_acquit() {
+    let store = Store::new("plain");
+    let mut lines = String::new();
+    for (f, asked, answered) in
+        [("enqueue", "1", "1"), ("enqueue", "2", "2"), ("dequeue", "null", "2"), ("dequeue", "null", "1")]
+    {
+        lines += &format!("{{\"process\":0,\"type\":\"invoke\",\"f\":\"{f}\",\"value\":{asked}}}\n");
+        lines += &format!("{{\"process\":0,\"type\":\"ok\",\"f\":\"{f}\",\"value\":{answered}}}\n");
+    }
+    let unordered = store.file("unordered.jsonl", &lines);
+    let output = elenchus(&["check", &unordered]);
+    expect_code(&output, 2);
+    let said = text(&output.stdout);
+    assert!(said.contains("as a fifo-queue it is invalid, as a bag valid"), "{said}");
+    expect_code(&elenchus(&["check", &unordered, "--model", "fifo-queue"]), 1);
+    expect_code(&elenchus(&["check", &unordered, "--model", "bag"]), 0);
+    let doubled = store.file(
+        "doubled.jsonl",
+        lines.replace("\"ok\",\"f\":\"dequeue\",\"value\":1", "\"ok\",\"f\":\"dequeue\",\"value\":2"),
+    );
+    expect_code(&elenchus(&["check", &doubled]), 1);
+}
+
+#[test]
 fn a_table_of_transitions_is_a_model() {
     let store = Store::new("table");
     let row =

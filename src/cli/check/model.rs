@@ -12,6 +12,7 @@ use elenchus_checkers::models::register::NilReads;
 use elenchus_checkers::models::table::Table;
 use elenchus_core::checker::Checker;
 use elenchus_core::format::{Format, Recording, edn};
+use std::collections::BTreeSet;
 
 /// A model that may be meant, ready to judge.
 pub struct Candidate {
@@ -30,7 +31,7 @@ pub enum NoModel {
 }
 
 /// The models that may be meant, the likeliest first: the one that the user named; else all that have every
-/// function of the history. Which of these decodes it is for the caller to find out.
+/// function of the history, each meaning once. Which of these decodes it is for the caller to find out.
 pub fn candidates(job: &Job, input: &Input) -> Result<Vec<Candidate>, NoModel> {
     let choices = choices(job, input.format, &input.recording)?;
     let make = |entry: &Entry| candidate(job, entry, &choices);
@@ -46,7 +47,13 @@ pub fn candidates(job: &Job, input: &Input) -> Result<Vec<Candidate>, NoModel> {
     }
     let has_all = |entry: &&Entry| functions.iter().all(|f| entry.functions.contains(f));
     let workload = input.recording.header.as_ref().and_then(|header| catalogue::named(&header.workload));
-    let entries: Vec<&Entry> = workload.into_iter().chain(CATALOGUE).filter(has_all).collect();
+    let mut entries: Vec<&Entry> = match workload.filter(has_all) {
+        Some(entry) => vec![entry],
+        None => CATALOGUE.iter().filter(has_all).collect(),
+    };
+    // Two names of one checker are one meaning.
+    let mut seen = BTreeSet::new();
+    entries.retain(|entry| seen.insert(entry.checker as usize));
     if entries.is_empty() {
         let functions: Vec<&str> = functions.into_iter().collect();
         return Err(NoModel::Unclear(format!(

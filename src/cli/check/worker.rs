@@ -7,7 +7,7 @@ use super::job::{Job, Judged, LintTold, Message, Read, Tally};
 use super::model::{self, Candidate, NoModel};
 use super::{limits, page};
 use crate::exit::Exit;
-use elenchus_checkers::{check_all_watched, lint};
+use elenchus_checkers::{check_all, check_all_watched, lint};
 use elenchus_core::budget::Budget;
 use elenchus_core::checker::{Decided, Watch};
 use elenchus_core::verdict::{Validity, Verdict};
@@ -80,6 +80,8 @@ fn judge(job: &Job) -> io::Result<()> {
     }
 }
 
+/// The verdicts by the model that was named. Else by the first that may be meant; that one alone accuses
+/// nobody: an answer that another meaning of the same operations would explain is no violation.
 fn verdicts(job: &Job, input: &Input) -> Result<Judged, String> {
     let candidates = match model::candidates(job, input) {
         Ok(candidates) => candidates,
@@ -91,25 +93,38 @@ fn verdicts(job: &Job, input: &Input) -> Result<Judged, String> {
     };
     let history = &input.recording.history;
     let budget = Budget::new(job.timeout, job.memory);
-    let mut first_error = None;
+    let plain = candidates.len() == 1;
+    let (mut first_error, mut refuted) = (None, None);
     for Candidate { name, checkers } in candidates {
-        match watched(|watch| check_all_watched(checkers, history, &budget, watch)) {
-            Ok(mut verdicts) => {
-                let lints = lint::lint(history, lint::Habits::default());
-                for verdict in &mut verdicts {
-                    if let Some(warning) = lint::warning(history, &lints, verdict) {
-                        verdict.why = format!("{warning}; {}", verdict.why);
-                    }
-                }
-                let tell = |lint: &lint::Lint| LintTold {
-                    mistake: lint.mistake.name().into(),
-                    event: lint.event,
-                    sentence: lint.sentence(history),
-                };
-                let lints = lints.iter().map(tell).collect();
-                return Ok(Judged { model: Some(name), verdicts, lints });
+        let checked = if plain {
+            watched(|watch| check_all_watched(checkers, history, &budget, watch))
+        } else {
+            // Were this ended by force, what one meaning refuted must not stand as an accusation.
+            check_all(checkers, history, &budget)
+        };
+        match (checked, &refuted) {
+            (Ok(verdicts), None) if !plain && Verdict::merge(&verdicts) == Validity::Invalid => {
+                refuted = Some((name, verdicts));
             }
-            Err(malformed) => {
+            (Ok(mut verdicts), None) => {
+                let meant = format!(" (taken for a {name}; --model says otherwise)");
+                verdicts.iter_mut().filter(|_| !plain).for_each(|verdict| verdict.why.push_str(&meant));
+                return Ok(beside_lints(input, name, verdicts));
+            }
+            (Ok(verdicts), Some((first, _))) => {
+                let validity = Verdict::merge(&verdicts);
+                if validity != Validity::Invalid {
+                    let word = if validity == Validity::Valid { "valid" } else { "undecided" };
+                    let why = format!(
+                        "it is not plain what the history is of: as a {first} it is invalid, as a {name} {word}; \
+                         say which with --model"
+                    );
+                    let verdict = Verdict::new("check", Validity::Unknown, why);
+                    return Ok(Judged { model: None, verdicts: vec![verdict], lints: Vec::new() });
+                }
+            }
+            (Err(_), Some(_)) => {}
+            (Err(malformed), None) => {
                 let place = input.whole.then(|| input::place(job, input.format, &malformed)).flatten();
                 let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
                 let path = std::path::Path::new(&job.path).display();
@@ -117,7 +132,27 @@ fn verdicts(job: &Job, input: &Input) -> Result<Judged, String> {
             }
         }
     }
-    Err(first_error.expect("there is a candidate, and none decodes the history"))
+    match refuted {
+        Some((name, verdicts)) => Ok(beside_lints(input, name, verdicts)),
+        None => Err(first_error.expect("there is a candidate, and none decodes the history")),
+    }
+}
+
+/// The verdicts with the likely mistakes of the recording; an invalid one begins with those that concern it.
+fn beside_lints(input: &Input, name: String, mut verdicts: Vec<Verdict>) -> Judged {
+    let history = &input.recording.history;
+    let lints = lint::lint(history, lint::Habits::default());
+    for verdict in &mut verdicts {
+        if let Some(warning) = lint::warning(history, &lints, verdict) {
+            verdict.why = format!("{warning}; {}", verdict.why);
+        }
+    }
+    let tell = |lint: &lint::Lint| LintTold {
+        mistake: lint.mistake.name().into(),
+        event: lint.event,
+        sentence: lint.sentence(history),
+    };
+    Judged { model: Some(name), verdicts, lints: lints.iter().map(tell).collect() }
 }
 
 /// Carries out a check and says, all along, what it decided.
