@@ -160,7 +160,6 @@ fn cases() -> Vec<Case> {
         case("cas 5 values, 1 % in doubt", 100_000, 10, few, 10, legal, None),
         case("cas 5 values, 5 % in doubt", 1_000, 5, few, 50, legal, Some((2_000.0, 100))),
         case("cas 5 values, 5 % in doubt", 1_000, 5, few, 50, impossible, Some((2_000.0, 100))),
-        case("cas 5 values, 5 % in doubt", 1_000, 5, few, 50, stale, Some((2_000.0, 100))),
         case("cas 5 values, 5 % in doubt", 1_000, 10, few, 50, legal, Some((2_000.0, 100))),
         case("cas 5 values, 5 % in doubt", 1_000, 10, few, 50, impossible, Some((2_000.0, 100))),
         case("cas 5 values, 5 % in doubt", 1_000, 20, few, 50, legal, Some((2_000.0, 100))),
@@ -351,30 +350,28 @@ fn etcd_logs() {
         operations
     };
     let histories: Vec<Vec<RegisterOperation>> = logs.iter().map(read).collect();
-    let mut totals: Vec<(f64, f64, String)> = (0..5)
-        .map(|_| {
-            let mut each: Vec<(f64, String)> = histories
-                .iter()
-                .zip(&logs)
-                .map(|(history, path)| {
+    let mut each: Vec<(f64, String)> = histories
+        .iter()
+        .zip(&logs)
+        .map(|(history, path)| {
+            let mut runs: Vec<f64> = (0..5)
+                .map(|_| {
+                    let budget = Budget::new(Duration::from_secs(20), 1 << 30);
                     let began = Instant::now();
-                    let findings = judge(
-                        &Searched(Register::default()),
-                        history,
-                        &Budget::new(Duration::from_secs(20), 1 << 30),
-                    );
+                    let findings = judge(&Searched(Register::default()), history, &budget);
                     let took = began.elapsed().as_secs_f64() * 1e3;
-                    assert!(findings.iter().all(|f| !matches!(f.answer, Answer::Unknown { .. })));
-                    (took, path.file_name().unwrap_or_default().to_string_lossy().into_owned())
+                    assert!(findings.iter().all(|finding| !matches!(finding.answer, Answer::Unknown { .. })));
+                    took
                 })
                 .collect();
-            each.sort_by(|a, b| b.0.total_cmp(&a.0));
-            (each.iter().map(|one| one.0).sum(), each[0].0, each[0].1.clone())
+            runs.sort_by(f64::total_cmp);
+            (runs[2], path.file_name().unwrap_or_default().to_string_lossy().into_owned())
         })
         .collect();
-    totals.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let (total, longest, name) = &totals[2];
-    let over = if *total > 15.0 || *longest > 2.0 { "OVER" } else { "within" };
+    each.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let total: f64 = each.iter().map(|one| one.0).sum();
+    let Some((longest, name)) = each.first() else { return };
+    let over = if total > 15.0 || *longest > 2.0 { "OVER" } else { "within" };
     println!(
         "etcd logs: {} in {total:.2} ms, the longest {longest:.2} ms ({name}); {over} 15 ms, 2 ms",
         logs.len()

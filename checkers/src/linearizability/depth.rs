@@ -20,6 +20,7 @@ use super::task::Position;
 use super::window::Window;
 use elenchus_core::model::Model;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What is left to try: a configuration at a return.
 struct Branch<W> {
@@ -39,6 +40,8 @@ pub(super) struct Depth<'s, 'h, 'm, 'b, M: Model, W> {
     successors: Vec<Successor<W>>,
     /// The farthest return that could not be passed yet: its place in the schedule.
     farthest: usize,
+    /// The position of that return, for others to know.
+    reached: &'s AtomicU64,
     /// Whether nothing was dropped.
     complete: bool,
     /// So many configurations are visited at most.
@@ -60,8 +63,8 @@ impl<'s, 'h, 'm, 'b, M: Model, W: Window> Depth<'s, 'h, 'm, 'b, M, W> {
     pub(super) fn new(
         model: &'s M,
         schedule: &'s Schedule<'h, M>,
-        limit: u64,
-        bytes_max: usize,
+        (limit, bytes_max): (u64, usize),
+        reached: &'s AtomicU64,
         meter: &'m mut Meter<'b>,
     ) -> Self {
         let mut board = Board::new(Mode::Exact, model, schedule, false, meter);
@@ -73,6 +76,7 @@ impl<'s, 'h, 'm, 'b, M: Model, W: Window> Depth<'s, 'h, 'm, 'b, M, W> {
             extended: Antichain::new(),
             successors: Vec::new(),
             farthest: 0,
+            reached,
             complete: true,
             limit,
             bytes_max,
@@ -117,7 +121,10 @@ impl<'s, 'h, 'm, 'b, M: Model, W: Window> Depth<'s, 'h, 'm, 'b, M, W> {
         loop {
             let Some((at, required)) = self.next_return() else { return Ok(Walk::Arrived) };
             let slot = self.board.schedule.slots[required as usize] as usize;
-            self.farthest = self.farthest.max(self.done);
+            if self.done > self.farthest {
+                self.farthest = self.done;
+                self.reached.store(at, Ordering::Relaxed);
+            }
             self.board.turn_to(at);
             self.board.fit(&mut configuration)?;
             self.board.effort.configurations += 1;

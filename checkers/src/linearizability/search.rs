@@ -24,7 +24,7 @@ use super::schedule::{Class, Schedule};
 use super::task::Position;
 use super::window::{Narrow, Wide, Window};
 use elenchus_core::model::Model;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What the search found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,44 +120,53 @@ pub(super) fn search<M: Model>(
 pub(super) struct Plan<'s, 'h, M: Model, W> {
     model: &'s M,
     schedule: &'s Schedule<'h, M>,
+    /// Configurations that the search in breadth visits alone.
+    alone: u64,
     window: std::marker::PhantomData<W>,
 }
 
 impl<'s, 'h, M: Model, W: Window> Plan<'s, 'h, M, W> {
     pub(super) fn new(model: &'s M, schedule: &'s Schedule<'h, M>) -> Self {
-        Plan { model, schedule, window: std::marker::PhantomData }
+        Plan { model, schedule, alone: ALONE, window: std::marker::PhantomData }
     }
 
-    fn search(&self, order: Order, meter: &mut Meter<'_>, effort: &mut Effort) -> Answer {
+    /// The same, with another limit on what the search in breadth visits alone.
+    #[cfg(test)]
+    pub(super) fn alone(self, alone: u64) -> Self {
+        Plan { alone, ..self }
+    }
+
+    pub(super) fn search(&self, order: Order, meter: &mut Meter<'_>, effort: &mut Effort) -> Answer {
+        let reached = AtomicU64::new(0);
         if order == Order::Traced {
-            return self.in_breadth(true, meter, effort);
+            return self.in_breadth(true, &reached, meter, effort);
         }
-        let alone = self.breadth(Mode::Exact, (false, ALONE), meter, effort);
+        let alone = self.breadth(Mode::Exact, (false, self.alone), meter, effort);
         match alone {
             Answer::Unknown(Spent::Steps, _) if !meter.is_out_of_steps() => {}
             answer => return answer,
         }
         if order == Order::Race {
-            return self.race(meter, effort);
+            return self.race(&reached, meter, effort);
         }
         let limit = IN_DEPTH * self.schedule.steps.len() as u64 + ALONE;
-        match self.depth(limit, meter, effort) {
-            Answer::Unknown(Spent::Steps | Spent::Memory, reached) if !meter.is_out_of_steps() => {
-                farther(self.in_breadth(false, meter, effort), reached)
+        match self.depth(limit, &reached, meter, effort) {
+            Answer::Unknown(Spent::Steps | Spent::Memory, at) if !meter.is_out_of_steps() => {
+                farther(self.in_breadth(false, &reached, meter, effort), at)
             }
             answer => answer,
         }
     }
 
     /// Both orders at once, each in a thread of its own.
-    fn race(&self, meter: &Meter<'_>, effort: &mut Effort) -> Answer {
+    fn race(&self, reached: &AtomicU64, meter: &Meter<'_>, effort: &mut Effort) -> Answer {
         let stop = AtomicBool::new(false);
         let (mut of_depth, mut of_breadth) = (meter.beside(&stop), meter.beside(&stop));
         let mut effort_of_depth = Effort::default();
         let (depth, breadth) = std::thread::scope(|scope| {
             let depth = scope.spawn(|| {
                 let _guard = StopOnPanic(&stop);
-                let answer = self.depth(u64::MAX, &mut of_depth, &mut effort_of_depth);
+                let answer = self.depth(u64::MAX, reached, &mut of_depth, &mut effort_of_depth);
                 if !matches!(answer, Answer::Unknown(..)) {
                     stop.store(true, Ordering::Relaxed);
                 }
@@ -165,7 +174,7 @@ impl<'s, 'h, M: Model, W: Window> Plan<'s, 'h, M, W> {
                 answer
             });
             let _guard = StopOnPanic(&stop);
-            let breadth = self.in_breadth(false, &mut of_breadth, effort);
+            let breadth = self.in_breadth(false, reached, &mut of_breadth, effort);
             if !matches!(breadth, Answer::Unknown(..)) {
                 stop.store(true, Ordering::Relaxed);
             }
@@ -183,9 +192,16 @@ impl<'s, 'h, M: Model, W: Window> Plan<'s, 'h, M, W> {
         }
     }
 
-    pub(super) fn depth(&self, limit: u64, meter: &mut Meter<'_>, effort: &mut Effort) -> Answer {
+    /// The search in depth; it tells in `reached` up to where it came.
+    pub(super) fn depth(
+        &self,
+        limit: u64,
+        reached: &AtomicU64,
+        meter: &mut Meter<'_>,
+        effort: &mut Effort,
+    ) -> Answer {
         let bytes_max = (meter.memory_max() / 4).min(BYTES_IN_DEPTH);
-        Depth::<M, W>::new(self.model, self.schedule, limit, bytes_max, meter).run(effort)
+        Depth::<M, W>::new(self.model, self.schedule, (limit, bytes_max), reached, meter).run(effort)
     }
 
     pub(super) fn breadth(
@@ -204,10 +220,17 @@ impl<'s, 'h, M: Model, W: Window> Plan<'s, 'h, M, W> {
     /// searches come first. *Relaxed* lets an operation in doubt happen any number of times: where even that
     /// finds no linearization there is none. *Thrifty* keeps one vector where there are many: what it finds
     /// is a linearization, and it refutes no later than the exact search, which decides what lies between.
-    /// If that one cannot, a relaxed refutation still stands. Operations in doubt without a known target (an
+    /// If that one cannot, a relaxed refutation still stands. And if the search in depth came to the very
+    /// return at which the relaxed one failed, nothing lies between. Operations in doubt without a known target (an
     /// append, an increment) reach ever new states when repeated, so that a relaxed search need not end: it is
     /// left out then.
-    fn in_breadth(&self, traced: bool, meter: &mut Meter<'_>, effort: &mut Effort) -> Answer {
+    fn in_breadth(
+        &self,
+        traced: bool,
+        reached: &AtomicU64,
+        meter: &mut Meter<'_>,
+        effort: &mut Effort,
+    ) -> Answer {
         let mut run = |mode| self.breadth(mode, (traced, u64::MAX), meter, effort);
         if self.schedule.classes.is_empty() {
             return run(Mode::Exact);
@@ -217,6 +240,12 @@ impl<'s, 'h, M: Model, W: Window> Plan<'s, 'h, M, W> {
             true => Answer::Unknown(Spent::Steps, 0),
             false => run(Mode::Relaxed),
         };
+        let in_depth = |refuted: &Refuted| reached.load(Ordering::Relaxed) >= refuted.at;
+        if let Answer::Refuted(upper) = &relaxed
+            && in_depth(upper)
+        {
+            return relaxed;
+        }
         let thrifty = run(Mode::Thrifty);
         match (relaxed, thrifty) {
             (_, Answer::Linearizable) => Answer::Linearizable,

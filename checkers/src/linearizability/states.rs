@@ -28,6 +28,8 @@ pub(super) struct States<S, W> {
     index: Index,
     /// Bytes of the states themselves.
     weight: usize,
+    /// The most that one state weighs.
+    heaviest: usize,
     width: usize,
     /// A state that nobody can notice any more: it stands for all such.
     dead: Option<u32>,
@@ -40,6 +42,8 @@ pub(super) struct States<S, W> {
     lately: Box<[(u32, u32, u32)]>,
 }
 
+/// So many states may exist that have no number yet.
+const IN_THE_MAKING: usize = 4;
 /// A state that remembers less than this many calls back is asked anew.
 const LATEST: usize = 64;
 /// So many answers are remembered at most.
@@ -52,6 +56,7 @@ impl<S: Eq + Hash, W: Window> States<S, W> {
             known: Vec::new(),
             index: Index::new(),
             weight: 0,
+            heaviest: 0,
             width,
             dead: None,
             plain: None,
@@ -65,9 +70,15 @@ impl<S: Eq + Hash, W: Window> States<S, W> {
         self.known.len()
     }
 
+    /// Bytes held, with those of a few states that the model is making.
     pub(super) fn bytes(&self) -> usize {
         let windows = self.known.len() * 2 * W::heap(self.width);
-        self.weight + grown(&self.known) + windows + self.index.bytes() + self.lately.len() * 12
+        self.weight
+            + IN_THE_MAKING * self.heaviest
+            + grown(&self.known)
+            + windows
+            + self.index.bytes()
+            + self.lately.len() * 12
     }
 
     pub(super) fn state(&self, id: u32) -> &S {
@@ -84,6 +95,7 @@ impl<S: Eq + Hash, W: Window> States<S, W> {
                 self.index.fill(at, hash, id);
                 let (lasting, weight) = describe(&state);
                 self.weight += weight;
+                self.heaviest = self.heaviest.max(weight);
                 let (asked, fits) = (W::empty(self.width), W::empty(self.width));
                 self.known.push(Known { state, lasting, calls: self.calls, asked, fits });
                 id

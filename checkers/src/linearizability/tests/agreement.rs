@@ -2,7 +2,7 @@
 
 use super::notation::RegisterOperation;
 use super::oracle::is_linearizable;
-use super::{Answer, Mode, answer, answer_in, answer_in_depth, search_says};
+use super::{Answer, Mode, Order, answer, answer_in, answer_in_depth, answer_in_order, search_says};
 use crate::linearizability::{Task, shortcut};
 use crate::models::register::{Register, RegisterOp, RegisterRet};
 use elenchus_core::model::Model;
@@ -201,7 +201,7 @@ fn each_way_of_counting_what_is_in_doubt_keeps_its_promise() {
 #[test]
 fn on_where_a_history_begins_to_fail() {
     let (model, mut rng) = (Register::default(), Seed(32).rng());
-    for _ in 0..20_000 {
+    for round in 0..20_000 {
         let (count, values, doubt) = (rng.between(2, 7) as usize, rng.between(1, 3), rng.below(5));
         let operations = random(&mut rng, count, 4, values, doubt);
         let expected = earliest_failure(&model, &operations).map(|index| u64::from(index) + 1);
@@ -216,6 +216,14 @@ fn on_where_a_history_begins_to_fail() {
             Answer::Unknown(..) => unreachable!("nothing is dropped in so small a history"),
         };
         assert_eq!(in_depth, expected, "in depth: {operations:#?}");
+        let side_by_side = (round % 16 == 0).then_some(Order::Race);
+        for order in [Order::Traced, Order::InTurns].into_iter().chain(side_by_side) {
+            let found = match answer_in_order(order, &model, &operations) {
+                Answer::Refuted(refuted) => Some(refuted.at),
+                _ => None,
+            };
+            assert_eq!(found, expected, "{order:?}: {operations:#?}");
+        }
     }
 }
 

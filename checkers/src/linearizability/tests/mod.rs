@@ -25,7 +25,7 @@ use elenchus_core::budget::Budget;
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
 use elenchus_core::outcome::{Failure, Outcome};
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 /// What the search says of the operations of one key, of which there is one at least.
 fn answer<M: Model>(model: &M, operations: &[Operation<M::Op, M::Ret>]) -> Answer {
@@ -59,7 +59,17 @@ fn answer_in_depth<M: Model>(model: &M, operations: &[Operation<M::Op, M::Ret>])
     let init = model.init(&model.key(&operations[0].op));
     let tasks = Task::all(operations).collect();
     let schedule = Schedule::new(model, init, tasks, meter).expect("the budget has no limit");
-    Plan::<M, Wide>::new(model, &schedule).depth(u64::MAX, meter, &mut Effort::default())
+    Plan::<M, Wide>::new(model, &schedule).depth(u64::MAX, &AtomicU64::new(0), meter, &mut Effort::default())
+}
+
+/// What the search says in this order, if the search in breadth is not tried alone before.
+fn answer_in_order<M: Model>(order: Order, model: &M, operations: &[Operation<M::Op, M::Ret>]) -> Answer {
+    let (budget, memory) = (Budget::unlimited(), AtomicUsize::new(0));
+    let meter = &mut Meter::new(&budget, &memory);
+    let init = model.init(&model.key(&operations[0].op));
+    let tasks = Task::all(operations).collect();
+    let schedule = Schedule::new(model, init, tasks, meter).expect("the budget has no limit");
+    Plan::<M, Narrow<1>>::new(model, &schedule).alone(0).search(order, meter, &mut Effort::default())
 }
 
 /// Whether the operations of one key are linearizable, by search alone.
