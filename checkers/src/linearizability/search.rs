@@ -111,7 +111,6 @@ pub(super) fn search<M: Model>(
 ) -> Answer {
     match schedule.width {
         0..=64 => Plan::<M, Narrow<1>>::new(model, schedule).search(order, meter, effort),
-        65..=256 => Plan::<M, Narrow<4>>::new(model, schedule).search(order, meter, effort),
         _ => Plan::<M, Wide>::new(model, schedule).search(order, meter, effort),
     }
 }

@@ -108,6 +108,10 @@ impl<'a, M: Insight> Trial<'a, M> {
 
     /// Whether these alone refute, by the model's shortcut or by search; `None` if the budget ended first.
     fn refutes(&self, held: &[bool]) -> Option<bool> {
+        // A shortcut does not look at the clock, and a million operations are many even for it.
+        if self.budget.is_over() {
+            return None;
+        }
         let tasks = self.tasks(held);
         match self.model.shortcut(&tasks) {
             Some(shortcut) => Some(shortcut != Shortcut::Linearizable),
@@ -127,8 +131,10 @@ impl<'a, M: Insight> Trial<'a, M> {
     /// A set that refutes, and whether it is minimal.
     fn witness(&self, failed: usize) -> (Vec<usize>, bool) {
         for candidates in self.contradictions(failed) {
-            if self.refutes(&self.holding(&candidates)) == Some(true) {
-                return self.reduce(candidates);
+            match self.refutes(&self.holding(&candidates)) {
+                Some(true) => return self.reduce(candidates),
+                None if self.budget.is_over() => return (candidates, false),
+                _ => {}
             }
         }
         self.minimise(self.likeliest_first(failed))

@@ -244,7 +244,7 @@ mod tests {
         let sorts = sorts(&[of(1, 1), of(2, 1)], &[5, 6]);
         assert_eq!(
             compare_all(&FencedMutex::default(), &sorts, 4, 2, |_| true),
-            tally(38_250, 4_862, 31_900)
+            tally(38_250, 4_862, 32_528)
         );
     }
 

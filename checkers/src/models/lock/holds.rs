@@ -354,32 +354,46 @@ impl<'t, 'h, M: Model<Op = LockOp, Ret = LockRet>> Holds<'t, 'h, M> {
                 _ => Err(End::Refuted),
             },
             (Some(acquire), Some(release)) => {
-                let (a, r) = (&self.tasks[acquire], &self.tasks[release]);
-                let spare = (maybe_acquired, maybe_released);
-                if spare == (None, None) {
-                    return match a.call < r.done {
-                        true => self.push(number, acquire, Some(release)),
-                        false => Err(End::Refuted),
-                    };
-                }
-                if a.done > r.call {
-                    return Err(End::Open);
-                }
-                match spare {
-                    (Some(again), Some(early)) => {
-                        let (again_call, early_call) = (self.tasks[again].call, self.tasks[early].call);
-                        if early_call >= r.call || again_call >= r.done {
-                            return self.push(number, acquire, Some(release));
-                        }
-                        if again_call > r.call || fenced_doubt || fence(self.tasks[again].outcome).is_some() {
-                            return Err(End::Open);
-                        }
-                        self.push(number, acquire, Some(early))?;
-                        self.push(number, again, Some(release))
+                match maybe_acquired {
+                    Some(again) => {
+                        self.take_again(number, acquire, release, again, maybe_released, fenced_doubt)
                     }
-                    _ => self.push(number, acquire, Some(release)),
+                    // A second release in doubt has nothing to release.
+                    None if self.tasks[acquire].call < self.tasks[release].done => {
+                        self.push(number, acquire, Some(release))
+                    }
+                    None => Err(End::Refuted),
                 }
             }
+        }
+    }
+
+    /// A certain acquire and release, and an acquire in doubt; perhaps a release in doubt as well, to end the
+    /// hold early so that it can begin again.
+    fn take_again(
+        &mut self,
+        number: u32,
+        acquire: usize,
+        release: usize,
+        again: usize,
+        early: Option<usize>,
+        fenced_doubt: bool,
+    ) -> Result<(), End> {
+        let (a, r) = (&self.tasks[acquire], &self.tasks[release]);
+        if a.done > r.call {
+            return Err(End::Open);
+        }
+        let tasks = self.tasks;
+        let called = |at: usize| tasks[at].call;
+        match early {
+            Some(early) if called(early) < r.call && called(again) < r.done => {
+                if called(again) > r.call || fenced_doubt || fence(self.tasks[again].outcome).is_some() {
+                    return Err(End::Open);
+                }
+                self.push(number, acquire, Some(early))?;
+                self.push(number, again, Some(release))
+            }
+            _ => self.push(number, acquire, Some(release)),
         }
     }
 
