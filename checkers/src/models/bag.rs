@@ -4,7 +4,7 @@
 //! take that *failed* was not done, as everywhere, and says nothing, unless the log says that it was refused:
 //! then the bag was empty as well. A refused put changed nothing and says nothing.
 //!
-//! Histories in which no value is put in twice are judged without search ([`unordered`]).
+//! Histories in which no value is put in twice are judged without search (module `unordered`).
 
 mod tell;
 mod unordered;

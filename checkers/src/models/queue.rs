@@ -5,7 +5,7 @@
 //! refused: then the queue was empty as well. A queue without bounds has no reason to refuse an enqueue, and
 //! one with bounds does not say them: a refused enqueue changed nothing and says nothing.
 //!
-//! Histories in which no value is enqueued twice are judged without search ([`fifo`]).
+//! Histories in which no value is enqueued twice are judged without search (`fifo`).
 
 mod fifo;
 mod layout;
