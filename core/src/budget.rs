@@ -10,18 +10,24 @@ pub struct Budget {
     pub memory_max: usize,
     /// How many threads a checker may use.
     pub threads_max: usize,
+    /// How long a checker may work at the evidence for an answer that it has; zero: only the answer is wanted.
+    pub evidence_max: Duration,
 }
+
+/// Enough for the evidence on histories of any usual length.
+const EVIDENCE_MAX: Duration = Duration::from_secs(3);
 
 impl Budget {
     /// A budget of `time` from now and `memory_max` bytes, on as many threads as the machine has cores.
     pub fn new(time: Duration, memory_max: usize) -> Budget {
         let threads_max = std::thread::available_parallelism().map_or(1, |n| n.get());
-        Budget { deadline: Instant::now().checked_add(time), memory_max, threads_max }
+        let deadline = Instant::now().checked_add(time);
+        Budget { deadline, memory_max, threads_max, evidence_max: EVIDENCE_MAX }
     }
 
     /// No deadline, no limit, one thread: for tests on small histories.
     pub fn unlimited() -> Budget {
-        Budget { deadline: None, memory_max: usize::MAX, threads_max: 1 }
+        Budget { deadline: None, memory_max: usize::MAX, threads_max: 1, evidence_max: EVIDENCE_MAX }
     }
 
     /// The time left until the deadline, if there is one; zero once it has passed.
@@ -39,6 +45,12 @@ impl Budget {
     /// The same budget on at most `threads` threads.
     pub fn with_threads(mut self, threads: usize) -> Budget {
         self.threads_max = threads.max(1);
+        self
+    }
+
+    /// The same budget with at most `time` for evidence.
+    pub fn with_evidence(mut self, time: Duration) -> Budget {
+        self.evidence_max = time;
         self
     }
 

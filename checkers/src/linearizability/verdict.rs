@@ -2,21 +2,18 @@
 
 use super::judge::{Answer, Finding};
 use super::witness::{Evidence, evidence};
-use super::{Case, Insight, Subject};
+use super::{Case, Insight, Subject, Telling};
 use crate::exhibits;
 use crate::vacuity::Coverage;
 use elenchus_core::budget::Budget;
 use elenchus_core::operation::Operation;
 use elenchus_core::verdict::{Anomaly, Exhibit, Validity, Verdict};
-use std::time::Duration;
 
 /// The checker's name in `verdicts.json`.
 pub(super) const NAME: &str = "linearizability";
 
 /// Keys whose anomaly is worked out; the others are counted.
 const ANOMALIES_MAX: usize = 8;
-/// What the evidence on all of them may take.
-const EVIDENCE_TIME_MAX: Duration = Duration::from_secs(3);
 /// Operations shown of a witness that could not be made small.
 const EXHIBITS_MAX: usize = 24;
 /// Neighbours shown beside a witness.
@@ -106,7 +103,7 @@ fn invalid(anomalies: Vec<(Anomaly, Vec<u32>)>, keys: usize, at: u32) -> Verdict
     let first = anomalies.first().map_or_else(String::new, |(anomaly, _)| anomaly.sentence.clone());
     let why = match keys {
         1 => first,
-        _ if keys > anomalies.len() => {
+        _ if keys > anomalies.len() && anomalies.len() > 1 => {
             format!("{first}; {keys} keys are not linearizable, the {} earliest are shown", anomalies.len())
         }
         _ => format!("{first}; {keys} keys are not linearizable"),
@@ -127,7 +124,14 @@ fn anomalies<M: Insight>(
     refuted: &[(&Finding<M::Key>, usize, u32)],
     budget: &Budget,
 ) -> Vec<(Anomaly, Vec<u32>)> {
-    let budget = budget.clone().within(EVIDENCE_TIME_MAX);
+    if budget.evidence_max.is_zero() {
+        let first = refuted.first();
+        return first
+            .map(|(finding, failed, _)| (unproved(model, operations, finding, *failed), vec![]))
+            .into_iter()
+            .collect();
+    }
+    let budget = budget.clone().within(budget.evidence_max);
     let anomaly = |(finding, failed, _): &(&Finding<M::Key>, usize, u32)| {
         let found = evidence(model, operations, &finding.operations, *failed, &budget);
         let partial = &found.partial[found.partial.len().saturating_sub(PARTIAL_MAX)..];
@@ -135,6 +139,21 @@ fn anomalies<M: Insight>(
         (word(model, operations, finding, found), partial)
     };
     refuted.iter().take(ANOMALIES_MAX).map(anomaly).collect()
+}
+
+/// The anomaly of a key where only the answer is wanted: which operation it is about.
+fn unproved<M: Insight>(
+    model: &M,
+    operations: &[Operation<M::Op, M::Ret>],
+    finding: &Finding<M::Key>,
+    failed: usize,
+) -> Anomaly {
+    let guilty = &operations[failed];
+    let case = Case { key: model.key_text(&finding.key), operations: vec![], witness: vec![], guilty };
+    let Telling { class, sentence, .. } = case.plainly(model);
+    let mut exhibit = Exhibit::of(guilty, model.describe(&guilty.op, &guilty.outcome));
+    exhibit.guilty = true;
+    Anomaly { class: class.to_owned(), key: case.key, sentence, operations: vec![exhibit], context: vec![] }
 }
 
 fn word<M: Insight>(

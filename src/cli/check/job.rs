@@ -33,6 +33,8 @@ pub struct Job {
     pub timeout: Duration,
     /// How many bytes it may use.
     pub memory: usize,
+    /// Whether the evidence is wanted, and not only the answer.
+    pub evidence: bool,
     /// The folder of the report, if one is wanted.
     pub report: Option<OsString>,
 }

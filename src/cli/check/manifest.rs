@@ -96,6 +96,7 @@ mod tests {
             tuples: None,
             timeout: Duration::from_secs(1),
             memory: 1,
+            evidence: false,
             report: None,
         }
     }

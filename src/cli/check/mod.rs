@@ -209,6 +209,7 @@ fn rows(args: &CheckArgs) -> Result<Vec<Row>, String> {
         tuples: args.tuples.map(|tuples| tuples == YesNo::Yes),
         timeout: args.timeout.0,
         memory: args.memory.0,
+        evidence: args.evidence || args.json || args.report.is_some(),
         report: None,
     };
     validate(&usual)?;
@@ -222,6 +223,7 @@ fn rows(args: &CheckArgs) -> Result<Vec<Row>, String> {
     }
     let alone = rows.len() == 1;
     for (number, row) in (1..).zip(&mut rows) {
+        row.job.evidence |= alone;
         row.job.report = args.report.as_ref().map(|folder| match alone {
             true => folder.into(),
             false => folder.join(member(number, Path::new(&row.job.path))).into(),

@@ -92,7 +92,10 @@ fn verdicts(job: &Job, input: &Input) -> Result<Judged, String> {
         }
     };
     let history = &input.recording.history;
-    let budget = Budget::new(job.timeout, job.memory);
+    let mut budget = Budget::new(job.timeout, job.memory);
+    if !job.evidence {
+        budget = budget.with_evidence(Duration::ZERO);
+    }
     let plain = candidates.len() == 1;
     let (mut first_error, mut refuted) = (None, None);
     for Candidate { name, checkers } in candidates {

@@ -287,3 +287,14 @@ fn a_watcher_is_told_of_every_key() {
     assert!(anomaly.sentence.contains("`read 3` of key Int(2)"), "{}", anomaly.sentence);
     assert!(anomaly.operations[0].guilty);
 }
+
+#[test]
+fn where_only_the_answer_is_wanted_no_time_goes_into_evidence() {
+    let operations = parse("|-w1-|  |-w2-|  |-r1-|");
+    let budget = Budget::unlimited().with_evidence(Duration::ZERO);
+    let verdict = check_operations(&Register::default(), &operations, &budget);
+    assert_eq!((verdict.validity, verdict.anomalies.len()), (Validity::Invalid, 1));
+    let shown = &verdict.anomalies[0].operations;
+    assert!(shown.len() == 1 && shown[0].guilty && shown[0].text == "read 1", "{shown:?}");
+    assert_eq!(verdict.why, "no order of all operations explains `read 1` by process 0");
+}
