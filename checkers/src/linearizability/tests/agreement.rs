@@ -299,7 +299,7 @@ fn of_a_model_that_gives_no_hints() {
 
 #[test]
 fn on_random_histories() {
-    let (tried, linearizable) = agree_on(100_000, 1);
+    let (tried, linearizable) = agree_on(1_000_000, 1);
     assert!(linearizable > tried / 20 && linearizable < tried * 19 / 20, "{linearizable} of {tried}");
 }
 
