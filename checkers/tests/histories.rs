@@ -113,7 +113,7 @@ fn what_is_recorded_as_linearizable_is_accused_by_no_weaker_condition() {
             let budget = Budget::new(Duration::from_millis(500), 64 << 20);
             let began = std::time::Instant::now();
             let verdict = checker.check(&recording.history, &budget).expect("it is a register's");
-            assert!(began.elapsed() < Duration::from_secs(3), "{name}: {} took too long", condition.name);
+            assert!(began.elapsed() < Duration::from_secs(30), "{name}: {} took too long", condition.name);
             assert!(
                 expected == "invalid" || verdict.validity != Validity::Invalid,
                 "{name}: {}: {}",

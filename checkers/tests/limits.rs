@@ -156,6 +156,9 @@ fn no_step_is_begun_after_the_deadline() {
         assert!(why.contains("time"), "{why}");
         let steps = model.steps.lock().expect("no step panics");
         let late = steps.iter().filter(|at| **at > began + time + Duration::from_millis(100)).count();
-        assert!(late <= threads, "{late} of {} steps were begun too late", steps.len());
+        // While steps are quick the clock is read at every 128th only: a machine that stands still just then
+        // begins the rest of them late.
+        let begun_already = if pause > Duration::from_millis(1) { threads } else { 128 * threads };
+        assert!(late <= begun_already, "{late} of {} steps were begun too late", steps.len());
     }
 }
