@@ -38,6 +38,7 @@ struct Adversary {
 impl Adversary {
     fn act(&self) -> ! {
         match self.malice {
+            // A step that never returns is what the watchdog must end: it kills this process long before.
             Malice::Sleep => loop {
                 std::thread::sleep(Duration::from_secs(3600));
             },
