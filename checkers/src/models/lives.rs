@@ -204,6 +204,7 @@ impl<V: Copy + Eq + Hash> Lives<V> {
         let mut gathering = Gathering {
             numbers: Numbers::default(),
             drafts: Vec::with_capacity(facts.len() / 2),
+            taken_twice: None,
             looks: Vec::new(),
             empties: Vec::new(),
             free: Vec::new(),
@@ -316,6 +317,8 @@ impl<V> Life<V> {
 struct Gathering<V> {
     numbers: Numbers<V>,
     drafts: Vec<Draft<V>>,
+    /// Two operations that took the same value.
+    taken_twice: Option<[u32; 2]>,
     looks: Vec<Look>,
     empties: Vec<Act>,
     free: Vec<Slot>,
@@ -345,7 +348,8 @@ impl<V: Copy + Eq + Hash> Gathering<V> {
                 let draft = self.draft(value);
                 draft.witnessed(act);
                 if let Some(before) = draft.take.replace(act) {
-                    return Err(Halt::Refuted(vec![act.id, before.id]));
+                    // Judged when all is gathered: a later call may put the value in once more.
+                    self.taken_twice.get_or_insert([act.id, before.id]);
                 }
             }
             Deed::Look(Seen::Value(value)) => {
@@ -386,6 +390,9 @@ impl<V: Copy + Eq + Hash> Gathering<V> {
     }
 
     fn finish(mut self, end: Slot) -> Result<Lives<V>, Halt> {
+        if let Some(pair) = self.taken_twice {
+            return Err(Halt::Refuted(pair.to_vec()));
+        }
         // They are in the order of their calls.
         self.looks.sort_by_key(|look| look.life);
         let mut lives = Vec::with_capacity(self.drafts.len());

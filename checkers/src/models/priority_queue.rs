@@ -133,6 +133,10 @@ fn integer(value: &Value) -> Option<i64> {
 /// What an operation did to the queue.
 fn deed(op: &PriorityQueueOp, outcome: &Outcome<PriorityQueueRet>) -> Deed<i64> {
     use PriorityQueueRet::{Done, Empty, First};
+    if let (PriorityQueueOp::Insert { .. }, Outcome::Fail(_)) = (op, outcome) {
+        // A queue with bounds may be full, and does not say them: it changed nothing and says nothing.
+        return Deed::Look(Seen::Unknown);
+    }
     let seen = match outcome {
         Outcome::Info(_) => Seen::Unknown,
         Outcome::Ok(First(value)) | Outcome::Fail(Failure::Refused(Some(First(value)))) => {

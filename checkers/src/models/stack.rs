@@ -96,6 +96,10 @@ impl Stack {
 
 /// What an operation did to the stack.
 fn deed<'h>(op: &'h StackOp, outcome: &'h Outcome<StackRet>) -> Deed<&'h Value> {
+    if let (StackOp::Push { .. }, Outcome::Fail(_)) = (op, outcome) {
+        // A stack with bounds may be full, and does not say them: it changed nothing and says nothing.
+        return Deed::Look(Seen::Unknown);
+    }
     let seen = match outcome {
         Outcome::Info(_) => Seen::Unknown,
         Outcome::Ok(StackRet::Top(value)) | Outcome::Fail(Failure::Refused(Some(StackRet::Top(value)))) => {

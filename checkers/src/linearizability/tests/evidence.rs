@@ -141,6 +141,16 @@ fn a_value_of_a_write_that_was_answered_as_not_done_is_told_with_it() {
 }
 
 #[test]
+fn a_cas_that_was_refused_for_what_it_set_itself_is_told_so() {
+    told(
+        "|-w1-|\n        |-c1,7!7-|",
+        "refused-but-applied",
+        "nobody but this very cas would write",
+        &["! cas 1 → 7 refused, saw 7"],
+    );
+}
+
+#[test]
 fn a_value_read_before_its_write_began_is_told_as_such() {
     told("        |-w7-|\n|-r7-|       |-r7-|", "future-read", "only after that", &["! read 7", "write 7"]);
 }

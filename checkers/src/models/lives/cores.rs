@@ -35,6 +35,8 @@ pub(in crate::models) fn reduced<V: Copy + Eq + Hash>(
         return core;
     }
     let small = Small::new(initial, facts.clone(), &core);
+    // Released, a refused one may have put in one of the values a second time.
+    let core = members(core.into_iter().chain(small.refused()));
     let contradicts = |ids: &[u32]| refutes(&small.initial, &small.with_released(ids));
     if !contradicts(&core) {
         // Nothing less than all that take keeps them from having taken what is too much.
@@ -66,6 +68,12 @@ impl<V: Copy + Eq + Hash> Small<V> {
         };
         let initial = initial.iter().copied().filter(|value| values.contains(value)).collect();
         Small { initial, facts: facts.filter(matters).collect(), takes }
+    }
+
+    /// Those that were asked to put in a value and did not.
+    fn refused(&self) -> impl Iterator<Item = u32> {
+        let is_refused = |fact: &&Fact<V>| matches!((fact.asks, fact.deed), (Ask::Add(_), Deed::Look(_)));
+        self.facts.iter().filter(is_refused).map(|fact| fact.id)
     }
 
     /// The history in which all but these are released.

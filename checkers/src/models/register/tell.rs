@@ -175,6 +175,11 @@ impl<'c, 'h> Sources<'c, 'h> {
         let happened = what_happened(self.case);
         Some(match failed {
             None => self.telling("never-written", format!("{happened}, which nobody ever wrote"), None),
+            // Its own effect, though it was told that there was none.
+            Some(own) if own.call == self.case.guilty.call => {
+                let why = "which nobody but this very cas would write: it seems to have taken effect before it was refused";
+                self.telling("refused-but-applied", format!("{happened}, {why}"), None)
+            }
             Some(failed) => {
                 let (name, value) = (self.name(failed), self.value);
                 let why = format!("although {name} was answered as not done and nobody else wrote {value}");
