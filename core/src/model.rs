@@ -68,6 +68,19 @@ pub trait Model: Sync {
         None
     }
 
+    /// Hint: `op` can end so in every state, and what it makes of a state is one that this state grows into
+    /// (an append; not a write).
+    fn grows(&self, _op: &Self::Op, _outcome: &Outcome<Self::Ret>) -> bool {
+        false
+    }
+
+    /// Hint: whether operations that grow can make `later` of `state` (a text that begins with it). True of a
+    /// state and itself; if a second grows into a third, so does a first that grows into the second; and only
+    /// finitely many grow into any one.
+    fn grows_into(&self, _state: &Self::State, _later: &Self::State) -> bool {
+        true
+    }
+
     /// Hint: in whatever order the same operations happen with the same outcomes, if they can, the state
     /// after them is the same (a counter, a grow-only set, a semaphore; not a register, not a queue).
     fn order_free(&self) -> bool {

@@ -481,7 +481,9 @@ impl<'s, 'h, 'm, 'b, M: Model, W: Window> Board<'s, 'h, 'm, 'b, M, W> {
                     let own = from.state;
                     while let Some(state) = self.after.pop() {
                         let state = self.number(state);
-                        if self.states.settle(state, self.now) != own {
+                        // One in doubt that leads where nobody can notice is better left out.
+                        let dead = self.states.lasting(state).noticed < self.now;
+                        if !dead && self.states.settle(state, self.now) != own {
                             self.finish(Configuration { state, ..to.clone() }, NEVER, into)?;
                         }
                     }

@@ -18,6 +18,8 @@ pub(super) enum Claim {
     UnseenStaysUnseen,
     /// "A write that nobody will read need not be seen at its own return." A refusal may need it.
     UnreadStaysUnseen,
+    /// "A text that nobody will get does not matter." An append may make one of it that somebody gets.
+    GrowthIsUnnoticed,
 }
 
 #[cfg(test)]

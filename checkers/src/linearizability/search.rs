@@ -222,7 +222,7 @@ impl<'s, 'h, M: Model, W: Window> Plan<'s, 'h, M, W> {
     /// If that one cannot, a relaxed refutation still stands. And if the search in depth came to the very
     /// return at which the relaxed one failed, nothing lies between. Operations in doubt without a known target (an
     /// append, an increment) reach ever new states when repeated, so that a relaxed search need not end: it is
-    /// left out then.
+    /// left out then, unless the states that somebody could notice are known to be few (`notice`).
     fn in_breadth(
         &self,
         traced: bool,
@@ -234,7 +234,12 @@ impl<'s, 'h, M: Model, W: Window> Plan<'s, 'h, M, W> {
         if self.schedule.classes.is_empty() {
             return run(Mode::Exact);
         }
-        let endless = |class: &Class<'_, M>| class.target.is_none() && self.model.target(class.op).is_none();
+        let (model, notice) = (self.model, &self.schedule.notice);
+        let endless = |class: &Class<'_, M>| {
+            class.target.is_none()
+                && model.target(class.op).is_none()
+                && !notice.is_growth(model, class.op, class.outcome)
+        };
         let relaxed = match self.schedule.classes.iter().any(endless) {
             true => Answer::Unknown(Spent::Steps, 0),
             false => run(Mode::Relaxed),

@@ -221,6 +221,19 @@ impl Model for Kv {
         self.saw(op, outcome).map(KvState::new)
     }
 
+    fn grows(&self, op: &KvOp, outcome: &Outcome<KvRet>) -> bool {
+        matches!(op, KvOp::Append { .. }) && !matches!(outcome, Outcome::Fail(_))
+    }
+
+    fn grows_into(&self, state: &KvState, later: &KvState) -> bool {
+        match (&state.0, &later.0) {
+            (Held::Text(text), Held::Text(later)) => later.starts_with(text),
+            (Held::Other(Value::Nil), Held::Text(_)) => true,
+            (Held::Other(value), Held::Text(later)) => later.starts_with(&Rope::new(&value.to_string())),
+            (value, later) => value == later,
+        }
+    }
+
     fn weight(&self, state: &KvState) -> usize {
         let behind = match &state.0 {
             Held::Text(rope) => rope.weight(),
@@ -379,6 +392,10 @@ mod tests {
                         if model.source(&op, &outcome).is_some_and(|source| source != state) {
                             assert!(after.is_empty(), "{op:?} {outcome:?} from {state:?}");
                         }
+                        if model.grows(&op, &outcome) {
+                            let grown = |s: &KvState| model.grows_into(&state, s);
+                            assert!(!after.is_empty() && after.iter().all(grown), "{op:?} from {state:?}");
+                        }
                         if let Some(target) = model.target(&op) {
                             assert!(after.iter().all(|s| *s == state || *s == target), "{op:?} {outcome:?}");
                         }
@@ -390,6 +407,24 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_grows_into_another_grows_into_whatever_that_grows_into() {
+        let texts = ["", "a", "b", "ab", "aba", "1", "12", "nil"].map(Value::str);
+        let others = [Value::Nil, Value::Int(1), Value::Int(12)];
+        let states: Vec<KvState> = texts.iter().chain(&others).map(KvState::new).collect();
+        let grows_into = |a: &KvState, b: &KvState| Kv::default().grows_into(a, b);
+        let mut pairs = 0;
+        for a in &states {
+            assert!(grows_into(a, a));
+            for b in states.iter().filter(|b| grows_into(a, b)) {
+                assert!(states.iter().all(|c| !grows_into(b, c) || grows_into(a, c)), "{a:?} {b:?}");
+                pairs += 1;
+            }
+        }
+        // Itself, eleven; of the empty text and of nil the others; of "a", "ab", "1", 1 and 12 what begins so.
+        assert_eq!(pairs, 11 + 7 + 8 + 2 + 1 + 1 + 2 + 1);
     }
 
     #[test]

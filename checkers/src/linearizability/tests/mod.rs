@@ -18,6 +18,7 @@ use super::task::Task;
 use super::Insight;
 use super::judge::decide;
 use super::meter::Meter;
+use super::refuted::{Claim, holding};
 use super::schedule::Schedule;
 use super::search::{Answer, Effort, Mode, Order, Plan};
 use super::window::{Narrow, Wide};
@@ -82,6 +83,14 @@ pub(crate) fn search_says<M: Model>(model: &M, operations: &[Operation<M::Op, M:
         Answer::Refuted(_) => false,
         Answer::Unknown(..) => unreachable!("the budget has no limit"),
     }
+}
+
+/// The same, if the search believes that a state which no source is does not matter.
+pub(crate) fn search_says_blind_to_growth<M: Model>(
+    model: &M,
+    operations: &[Operation<M::Op, M::Ret>],
+) -> bool {
+    holding(Claim::GrowthIsUnnoticed, || search_says(model, operations))
 }
 
 /// How many histories were compared with the oracle.

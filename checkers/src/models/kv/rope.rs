@@ -51,6 +51,19 @@ impl Rope {
             })
     }
 
+    /// Whether it is the other one, or continues it.
+    pub(super) fn starts_with(&self, other: &Rope) -> bool {
+        if self.len() <= other.len() {
+            return self == other;
+        }
+        let begins = |whole: &str| whole.get(..other.len()).is_some_and(|beginning| other.is(beginning));
+        let mut pieces = self.pieces();
+        match (pieces.next(), pieces.next()) {
+            (Some(whole), None) => begins(whole),
+            _ => begins(&self.to_string()),
+        }
+    }
+
     /// Bytes on the heap that this version holds beside those that it extends.
     pub(super) fn weight(&self) -> usize {
         self.0.as_ref().map_or(0, |node| size_of::<Node>() + 2 * size_of::<usize>() + node.piece.len())
@@ -165,6 +178,22 @@ mod tests {
             for b in texts {
                 let (x, y) = a.split_at(a.len() / 2);
                 assert_eq!(Rope::new(x).with(y) == Rope::new(b), a == b, "{a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_starts_with_another_however_both_were_cut() {
+        let texts = ["", "a", "b", "ab", "ba", "aab", "aba", "é", "éa", "è"];
+        let cuts = |text: &'static str| {
+            let at = (0..=text.len()).filter(|at| text.is_char_boundary(*at));
+            at.map(|at| Rope::new(&text[..at]).with(&text[at..]))
+        };
+        for a in texts {
+            for b in texts {
+                for (x, y) in cuts(a).flat_map(|x| cuts(b).map(move |y| (x.clone(), y))) {
+                    assert_eq!(x.starts_with(&y), a.starts_with(b), "{a} {b}");
+                }
             }
         }
     }

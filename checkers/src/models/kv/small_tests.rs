@@ -3,8 +3,9 @@
 use super::{Kv, KvOp, KvRet, KvState};
 use crate::linearizability::tests::Tally;
 use crate::linearizability::tests::exhaustive::{Sort, compare_all};
+use crate::linearizability::tests::oracle::is_linearizable;
 use crate::linearizability::tests::random::compare_many;
-use crate::linearizability::tests::search_says;
+use crate::linearizability::tests::{search_says, search_says_blind_to_growth};
 use crate::linearizability::{Insight, Shortcut, Task, check_operations};
 use crate::models::register::NilReads;
 use crate::synthetic::Simulation;
@@ -85,6 +86,8 @@ const APPENDS: &str =
     "got: got:a got:b got:ab got:ba got:ca got:cb got:c app:a app:b app:a? put:c put:c? app:b~";
 /// Everything, with texts that repeat and begin alike.
 const RICH: &str = "got:_ got:a got:ab got:aa app:a app:b app:a? put:a put:ab? put:_ del del? cas:a,b cas:_,a cas:a,ab? cas:a,b! cas:_,a!a";
+/// Appends of texts that repeat, each in doubt as well, and what takes them away.
+const REPEATED: &str = "got: got:a got:ab got:aa got:ba app:a app:a? app:b? put:a? put: cas:a,b? del?";
 /// A register's operations by other names.
 const PLAIN: &str = "got:_ got:a got:b put:a put:a? put:b cas:a,b cas:_,b? cas:a,b!b del";
 
@@ -112,6 +115,30 @@ fn all_operations_agree_with_the_oracle_on_every_history_of_three() {
     assert_eq!(numbers.map(counts), [(11135, 4061), (11135, 2671)]);
     // How many need no search is up to the register.
     assert!(numbers.iter().all(|tally| tally.by_shortcut > 2_500), "{numbers:?}");
+}
+
+#[test]
+fn appends_that_repeat_agree_with_the_oracle_on_every_history_of_four_operations() {
+    let numbers: Vec<_> = (1..=4).map(|count| all(&store(text("")), REPEATED, count)).collect();
+    let all: Vec<_> = numbers.iter().copied().map(counts).collect();
+    assert_eq!(all, [(12, 8), (162, 63), (2842, 648), (61033, 8566)]);
+    let searched = numbers.iter().map(|tally| tally.histories - tally.by_shortcut);
+    assert!(searched.sum::<u64>() > 10_000, "{numbers:?}");
+}
+
+#[test]
+fn a_text_that_only_an_append_makes_one_that_is_got_must_not_be_forgotten() {
+    let certain = "0 0 1 put:a\n 1 2 3 app:b\n 2 4 5 got:ab\n 3 6 7 app:b\n 4 8 9 got:abb";
+    let doubtful = "0 0 1 put:a\n 1 2 4294967295 app:b?\n 2 4 5 got:ab\n 3 6 7 app:b\n 4 8 9 got:abb";
+    let through_a_cas = "0 0 1 put:a\n 1 2 4294967295 cas:aa,b?\n 2 4 5 app:a\n 3 6 7 app:c\n 4 8 9 got:bc";
+    for lines in [certain, doubtful, through_a_cas] {
+        let (empty, operations) = (store(text("")), history(lines));
+        assert!(is_linearizable(&empty, &operations) && search_says(&empty, &operations), "{lines}");
+        assert!(!search_says_blind_to_growth(&empty, &operations), "not caught by {lines}");
+        let refuted = &operations[..operations.len() - 1];
+        let refuted = [refuted, &history("4 8 9 got:bab")].concat();
+        assert!(!is_linearizable(&empty, &refuted) && !search_says(&empty, &refuted), "{lines}");
+    }
 }
 
 #[test]
@@ -162,6 +189,17 @@ fn anything(rng: &mut Rng, _: usize, _: &KvState) -> KvOp {
     }
 }
 
+/// Mostly appends of few texts, now and then a put.
+fn repeating(rng: &mut Rng, _: usize, _: &KvState) -> KvOp {
+    let few = text(["", "a", "b", "ab"][rng.below(4) as usize]);
+    match rng.below(12) {
+        0 => KvOp::Put { key: KEY, value: few },
+        1 => KvOp::Cas { key: KEY, from: few, to: text("a") },
+        2..=6 => KvOp::Append { key: KEY, piece: ["a", "a", "b"][rng.below(3) as usize].into() },
+        _ => KvOp::Get { key: KEY },
+    }
+}
+
 /// Exchanges the answers of two gets, now and then.
 fn lie(rng: &mut Rng, operations: &mut [Operation<KvOp, KvRet>]) {
     let gets: Vec<usize> = (0..operations.len())
@@ -183,6 +221,8 @@ fn random_histories_agree_with_the_oracle() {
     let mixed =
         compare_many(&store(Value::Nil), &KvState::new(&Value::Nil), (2, 20_000), anything, answer, lie);
     assert_eq!((grown, counts(mixed)), (tally(20_000, 18_163, 20_000), (20_000, 19_335)));
+    let repeated = compare_many(&empty, &KvState::new(&text("")), (3, 40_000), repeating, answer, lie);
+    assert_eq!(counts(repeated), (40_000, 37_203));
 }
 
 #[test]
