@@ -47,6 +47,7 @@ pub mod register;
 pub mod semaphore;
 pub mod set;
 pub mod stack;
+mod start;
 pub mod table;
 
 use elenchus_core::value::Value;

@@ -112,6 +112,13 @@ fn a_stale_read_is_told_with_the_write_that_it_missed() {
 }
 
 #[test]
+fn a_zero_that_was_there_before_anything_was_written_hints_at_the_initial_value() {
+    let hint = "; if keys start as 0 say --initial '0'";
+    told("|-r0-| |-w2-|", "never-written", hint, &["! read 0"]);
+    assert!(!verdict("|-w2-| |-r0-|").why.contains("--initial"));
+}
+
+#[test]
 fn a_stale_read_of_the_initial_value_names_no_writer() {
     told(
         "|-w2-|\n        |-r_-|  |-r2-|",

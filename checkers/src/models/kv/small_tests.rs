@@ -289,6 +289,19 @@ fn an_append_that_nobody_ever_sees_is_lost() {
 }
 
 #[test]
+fn an_empty_text_that_was_there_before_anything_was_written_hints_at_the_initial_value() {
+    let of = |model: &Kv, lines: &str| check_operations(model, &history(lines), &Budget::unlimited()).why;
+    let hint = "; if keys start as \"\" say --initial '\"\"'";
+    let (nil, zero) = (Kv::default(), Kv { initial: Value::Int(0), ..Kv::default() });
+    let first = "0 0 9 app:(1)\n 1 2 3 got:\n 2 10 11 got:(1)";
+    assert!(of(&nil, first).ends_with(hint), "{}", of(&nil, first));
+    // Not where the user said how keys start, nor where somebody wrote before.
+    assert!(!of(&zero, first).contains("--initial"), "{}", of(&zero, first));
+    let later = "0 0 1 app:(1)\n 1 2 3 got:\n 2 10 11 got:(1)";
+    assert!(!of(&nil, later).contains("--initial"), "{}", of(&nil, later));
+}
+
+#[test]
 fn gets_that_do_not_continue_each_other_are_forked() {
     let (class, why) = told("0 0 5 app:(1)\n 1 1 6 app:(2)\n 2 7 8 got:(1)(2)\n 3 9 10 got:(2)(1)");
     assert_eq!(class, "forked");

@@ -6,6 +6,7 @@
 use super::{Kv, KvOp, KvRet, unique};
 use crate::exhibits::span;
 use crate::linearizability::{Case, Insight, Shortcut, Task, Telling};
+use crate::models::start;
 use elenchus_core::event::Index;
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
@@ -46,7 +47,10 @@ impl Insight for Kv {
     fn tell(&self, case: &Case<'_, Kv>) -> Telling {
         let tellers = [aborted, never_written, future, missing, forked];
         let told = Sight::new(self, case).and_then(|sight| tellers.iter().find_map(|teller| teller(&sight)));
-        told.unwrap_or_else(|| case.plainly(self))
+        let telling = told.unwrap_or_else(|| case.plainly(self));
+        let changes = |o: &KvOperation| !self.inert(&o.op, &o.outcome);
+        let saw = self.saw(&case.guilty.op, &case.guilty.outcome);
+        start::hinted(telling, case, &self.initial, saw, changes)
     }
 }
 

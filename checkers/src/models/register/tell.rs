@@ -7,6 +7,7 @@ use super::possible::Possible;
 use super::{Register, RegisterOp, RegisterRet, layout, zones};
 use crate::exhibits::span;
 use crate::linearizability::{Case, Insight, Shortcut, Task, Telling};
+use crate::models::start;
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
 use elenchus_core::outcome::{Failure, Outcome};
@@ -55,7 +56,10 @@ impl Insight for Register {
             let tellers = [Sources::unwritten, Sources::future, Sources::lost_update, Sources::overwritten];
             tellers.iter().find_map(|teller| teller(&sources))
         });
-        told.unwrap_or_else(|| self.tell_what_was_possible(case))
+        let telling = told.unwrap_or_else(|| self.tell_what_was_possible(case));
+        let changes =
+            |o: &RegisterOperation| !matches!(o.outcome, Outcome::Fail(_)) && would_set(o).is_some();
+        start::hinted(telling, case, &self.initial, seen(case.guilty), changes)
     }
 }
 
