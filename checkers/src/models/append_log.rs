@@ -237,7 +237,7 @@ fn appended_at(entry: &Value, value: &Value) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::linearizability::tests::exhaustive::{Sort, compare_all};
+    use crate::linearizability::tests::exhaustive::{Keep, Sort, compare_all, judge_all};
     use crate::linearizability::tests::{Tally, random, search_says};
     use crate::linearizability::{Insight, Shortcut, Task, check_operations};
     use crate::synthetic::Simulation;
@@ -303,6 +303,39 @@ mod tests {
         assert_eq!(
             compare_all(&AppendLog::default(), &sorts, 4, 3, |_| true),
             tally(145_274, 11_804, 139_209)
+        );
+    }
+
+    /// No value is appended twice, and values are numbered in the order in which they are appended.
+    const IN_ORDER: Keep<AppendLog> = |operations| {
+        let mut highest = 0;
+        operations.iter().all(|operation| match &operation.op.act {
+            LogAct::Append(Value::Int(value)) => {
+                highest += 1;
+                *value == highest
+            }
+            _ => true,
+        })
+    };
+
+    #[test]
+    fn five_appends_to_different_offsets_and_reads() {
+        let mut sorts = Vec::new();
+        for value in 1..=3 {
+            sorts.push(doubt(append(value)));
+            sorts.push(ok(append(value), LogRet::Done));
+            sorts.push(ok(append(value), LogRet::At(1)));
+        }
+        sorts.push(ok(append(1), LogRet::At(0)));
+        sorts.push(Sort::new(append(1), Outcome::Fail(Failure::Refused(None))));
+        for saw in [&[][..], &[1], &[2, 1], &[1, 2], &[3, 1, 2]] {
+            sorts.push(ok(of(LogAct::ReadAll), entries(saw)));
+        }
+        sorts.push(ok(of(LogAct::Read(1)), LogRet::Entry(Value::Int(1))));
+        sorts.push(ok(of(LogAct::Poll(1)), entries(&[2])));
+        assert_eq!(
+            judge_all(&AppendLog::default(), &sorts, 5, IN_ORDER),
+            tally(3_438_736, 43_655, 3_438_736)
         );
     }
 

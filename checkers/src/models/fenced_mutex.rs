@@ -203,9 +203,10 @@ impl FencedMutex {
 mod tests {
     use super::*;
     use crate::linearizability::tests::Tally;
-    use crate::linearizability::tests::exhaustive::{Keep, Sort, compare_all};
+    use crate::linearizability::tests::exhaustive::{Keep, Sort, compare_all, judge_all};
     use crate::models::lock::Holder;
     use elenchus_core::operation::Operation;
+    use elenchus_core::outcome::Failure;
 
     type LockOperation = Operation<LockOp, LockRet>;
 
@@ -252,6 +253,7 @@ mod tests {
     fn three_holders_of_one_hold_each() {
         let sorts = sorts(&[of(1, 1), of(2, 1), of(3, 1)], &[5, 6]);
         assert_eq!(compare_all(&FencedMutex::default(), &sorts, 4, 3, ONCE), tally(52_668, 5_868, 52_668));
+        assert_eq!(judge_all(&FencedMutex::default(), &sorts, 5, ONCE), tally(542_952, 29_142, 542_952));
     }
 
     #[test]
@@ -261,5 +263,19 @@ mod tests {
             compare_all(&FencedMutex { reentrant: true }, &sorts, 4, 3, ONCE),
             tally(52_668, 7_755, 44_421)
         );
+        assert_eq!(
+            judge_all(&FencedMutex { reentrant: true }, &sorts, 5, ONCE),
+            tally(542_952, 42_914, 447_412)
+        );
+    }
+
+    #[test]
+    fn owners_and_all_that_they_may_do_in_five_operations() {
+        let mut sorts = sorts(&[of(1, 0)], &[5, 6]);
+        let acquire = LockOp::acquire(Value::Nil, of(2, 0));
+        sorts.push(Sort::new(acquire.clone(), Outcome::Fail(Failure::Refused(None))));
+        sorts.push(Sort::new(acquire, Outcome::Ok(LockRet::Fence(6))));
+        sorts.push(Sort::new(LockOp::release(Value::Nil, of(2, 0)), Outcome::Ok(LockRet::Done)));
+        assert_eq!(judge_all(&FencedMutex::default(), &sorts, 5, |_| true), tally(523_965, 24_585, 420_322));
     }
 }

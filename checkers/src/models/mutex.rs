@@ -122,7 +122,7 @@ impl Insight for Mutex {
 mod tests {
     use super::*;
     use crate::linearizability::check_operations;
-    use crate::linearizability::tests::exhaustive::{Keep, Sort, compare_all};
+    use crate::linearizability::tests::exhaustive::{Keep, Sort, compare_all, judge_all};
     use crate::linearizability::tests::{Tally, random, search_says};
     use crate::models::lock::held_by_processes;
     use crate::synthetic::Simulation;
@@ -196,17 +196,28 @@ mod tests {
         assert_eq!(compare_all(&Mutex::default(), &sorts, 5, 3, once), tally(90_492, 14_564, 90_492));
     }
 
-    #[test]
-    fn owners_and_all_that_they_may_do() {
+    /// Two owners and a third who is refused.
+    fn owners() -> Vec<Sort<Mutex>> {
         let mut sorts = both(&[holder(1, 0), holder(2, 0)]);
         sorts.push(Sort::new(acquire(&holder(3, 0)), refused()));
         sorts.push(Sort::new(release(&holder(2, 0)), refused()));
         sorts.push(Sort::optional(acquire(&holder(1, 0)), done()));
+        sorts
+    }
+
+    #[test]
+    fn owners_and_all_that_they_may_do() {
+        let sorts = owners();
         let found = |initial| compare_all(&Mutex { initial }, &sorts, 4, 3, ALL);
         assert_eq!(
             [found(None), found(Some(holder(1, 0)))],
             [tally(38_327, 9_465, 31_042), tally(38_327, 8_589, 30_720)]
         );
+    }
+
+    #[test]
+    fn owners_and_all_that_they_may_do_in_five_operations() {
+        assert_eq!(judge_all(&Mutex::default(), &owners(), 5, ALL), tally(826_825, 152_425, 639_108));
     }
 
     fn choose(rng: &mut Rng, number: usize, state: &Option<Holder>) -> LockOp {

@@ -140,7 +140,7 @@ impl Insight for ReentrantMutex {
 mod tests {
     use super::*;
     use crate::linearizability::tests::Tally;
-    use crate::linearizability::tests::exhaustive::{Keep, Sort, compare_all};
+    use crate::linearizability::tests::exhaustive::{Keep, Sort, compare_all, judge_all};
     use crate::models::lock::Holder;
     use elenchus_core::operation::Operation;
     use elenchus_core::outcome::Failure;
@@ -186,5 +186,8 @@ mod tests {
         let refused = LockOp::acquire(Value::Nil, of(2, 0));
         sorts.push(Sort::new(refused, Outcome::Fail(Failure::Refused(None))));
         assert_eq!(compare_all(&ReentrantMutex, &sorts, 4, 3, ALL), tally(18_045, 3_615, 13_138));
+        let release = LockOp::release(Value::Nil, of(1, 0));
+        sorts.push(Sort::new(release, Outcome::Fail(Failure::Refused(None))));
+        assert_eq!(judge_all(&ReentrantMutex, &sorts, 5, ALL), tally(664_809, 105_889, 450_531));
     }
 }

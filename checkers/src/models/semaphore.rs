@@ -123,7 +123,7 @@ impl Insight for Semaphore {
 mod tests {
     use super::*;
     use crate::linearizability::tests::Tally;
-    use crate::linearizability::tests::exhaustive::{Keep, Sort, compare_all};
+    use crate::linearizability::tests::exhaustive::{Keep, Sort, compare_all, judge_all};
     use crate::models::lock::Action;
     use elenchus_core::operation::Operation;
     use elenchus_core::outcome::Failure;
@@ -187,6 +187,7 @@ mod tests {
         sorts.extend(self::sorts(&[of(1, 0)], 2));
         sorts.push(refused(&of(2, 0), 2));
         assert_eq!(compare_all(&Semaphore { permits: 3 }, &sorts, 4, 3, ALL), tally(18_045, 6_062, 8_026));
+        assert_eq!(judge_all(&Semaphore { permits: 3 }, &sorts, 5, ALL), tally(321_737, 96_635, 124_926));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Histories that differ only in the order of neighbouring calls, or of neighbouring returns, are the same
 //! to a checker. One of each is tried.
 
-use super::{Tally, compare};
+use super::{Tally, compare, judge};
 use crate::linearizability::Insight;
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
@@ -36,8 +36,12 @@ impl<M: Model> Sort<M> {
     }
 }
 
-/// Which histories are tried.
+/// Which histories are tried. One that is left out takes with it all that go on from it, so that they are not
+/// even made.
 pub type Keep<M> = fn(&[Operation<<M as Model>::Op, <M as Model>::Ret>]) -> bool;
+
+/// What is done with each.
+pub type Try<M> = fn(&M, &[Operation<<M as Model>::Op, <M as Model>::Ret>]) -> Tally;
 
 struct Enumeration<'a, M: Model> {
     model: &'a M,
@@ -45,6 +49,7 @@ struct Enumeration<'a, M: Model> {
     count: usize,
     processes: usize,
     keep: Keep<M>,
+    each: Try<M>,
     operations: Vec<Operation<M::Op, M::Ret>>,
     sort_of: Vec<usize>,
     open: Vec<usize>,
@@ -63,7 +68,7 @@ impl<M: Insight> Enumeration<'_, M> {
         let calls_left = self.operations.len() < self.count;
         if !calls_left {
             // Nothing is called any more, so the order of the returns does not matter.
-            return self.compare(at);
+            return self.try_it(at);
         }
         if self.open.len() < self.processes {
             let least = if let Last::Call(sort) = last { sort } else { 0 };
@@ -92,35 +97,48 @@ impl<M: Insight> Enumeration<'_, M> {
         let id = self.operations.len();
         let (process, called, done) = (Process(id as u32), Time::ZERO, Operation::<M::Op, M::Ret>::OPEN);
         self.operations.push(Operation { process, op, outcome, call: at, done, called, ended: None });
-        self.sort_of.push(sort);
-        if !open {
-            self.open.push(id);
-        }
-        self.go(at + 1, Last::Call(sort));
-        if !open {
-            self.open.pop();
+        if (self.keep)(&self.operations) {
+            self.sort_of.push(sort);
+            if !open {
+                self.open.push(id);
+            }
+            self.go(at + 1, Last::Call(sort));
+            if !open {
+                self.open.pop();
+            }
+            self.sort_of.pop();
         }
         self.operations.pop();
-        self.sort_of.pop();
     }
 
-    fn compare(&mut self, at: u32) {
-        if !(self.keep)(&self.operations) {
-            return;
-        }
+    fn try_it(&mut self, at: u32) {
         for (i, id) in self.open.iter().enumerate() {
             self.operations[*id].done = at + i as u32;
         }
-        self.tally += compare(self.model, &self.operations);
+        self.tally += (self.each)(self.model, &self.operations);
         for id in &self.open {
             self.operations[*id].done = Operation::<M::Op, M::Ret>::OPEN;
         }
     }
 }
 
-/// Compares search and shortcut with the oracle on every history of exactly `count` operations of these sorts
-/// on one object, with at most `processes` open at once beside those that never return. `keep` leaves out what
-/// is the same as another one up to renaming.
+/// Tries every history of exactly `count` operations of these sorts on one object, with at most `processes` open
+/// at once beside those that never return. `keep` leaves out what is the same as another one up to renaming.
+pub fn try_all<M: Insight>(
+    model: &M,
+    sorts: &[Sort<M>],
+    (count, processes): (usize, usize),
+    keep: Keep<M>,
+    each: Try<M>,
+) -> Tally {
+    let (operations, sort_of, open, tally) = (vec![], vec![], vec![], Tally::default());
+    let mut all =
+        Enumeration { model, sorts, count, processes, keep, each, operations, sort_of, open, tally };
+    all.go(0, Last::Call(0));
+    all.tally
+}
+
+/// Compares the search in each of its orders, and the shortcut, with the oracle on all of them.
 pub fn compare_all<M: Insight>(
     model: &M,
     sorts: &[Sort<M>],
@@ -128,8 +146,11 @@ pub fn compare_all<M: Insight>(
     processes: usize,
     keep: Keep<M>,
 ) -> Tally {
-    let (operations, sort_of, open, tally) = (vec![], vec![], vec![], Tally::default());
-    let mut all = Enumeration { model, sorts, count, processes, keep, operations, sort_of, open, tally };
-    all.go(0, Last::Call(0));
-    all.tally
+    try_all(model, sorts, (count, processes), keep, compare)
+}
+
+/// Compares what the checker would say with the oracle on all histories of three processes: the shortcut, and the
+/// search where the shortcut is silent.
+pub fn judge_all<M: Insight>(model: &M, sorts: &[Sort<M>], count: usize, keep: Keep<M>) -> Tally {
+    try_all(model, sorts, (count, 3), keep, judge)
 }

@@ -12,23 +12,40 @@ pub fn is_linearizable<M: Model>(model: &M, operations: &[Operation<M::Op, M::Re
         .filter(|operation| !matches!(operation.outcome, Outcome::Fail(Failure::NotDone(_))))
         .collect();
     let Some(first) = happened.first() else { return true };
-    go(model, &happened, 0, &model.init(&model.key(&first.op)))
+    let init = model.init(&model.key(&first.op));
+    let bit = |i: usize, is_in: bool| u32::from(is_in) << i;
+    let returned = |i: usize| happened[i].done != Operation::<M::Op, M::Ret>::OPEN;
+    let sooner = |i: usize, late: usize| returned(i) && happened[i].precedes(happened[late]);
+    let all = 0..happened.len();
+    let certain = all.clone().map(|i| bit(i, returned(i))).sum();
+    let sooner = all.clone().map(|late| all.clone().map(|i| bit(i, sooner(i, late))).sum()).collect();
+    let orders = Orders { model, certain, sooner, operations: happened };
+    orders.lead_to_the_end(0, &init)
 }
 
-fn go<M: Model>(model: &M, operations: &[&Operation<M::Op, M::Ret>], placed: u32, state: &M::State) -> bool {
-    let open = |i: usize| placed >> i & 1 == 0;
-    let certain = |i: usize| operations[i].done != Operation::<M::Op, M::Ret>::OPEN;
-    if (0..operations.len()).all(|i| !open(i) || !certain(i)) {
-        return true;
-    }
-    (0..operations.len()).filter(|i| open(*i)).any(|i| {
-        let operation = operations[i];
-        let late = (0..operations.len())
-            .any(|j| j != i && open(j) && certain(j) && operations[j].precedes(operation));
-        !late
-            && model
+/// The orders of some operations. A set of operations is one bit each.
+struct Orders<'a, M: Model> {
+    model: &'a M,
+    operations: Vec<&'a Operation<M::Op, M::Ret>>,
+    /// Those that returned.
+    certain: u32,
+    /// Of each, those that returned before it was called.
+    sooner: Vec<u32>,
+}
+
+impl<M: Model> Orders<'_, M> {
+    /// Whether the operations that are not `placed` yet can follow in some order.
+    fn lead_to_the_end(&self, placed: u32, state: &M::State) -> bool {
+        if self.certain & !placed == 0 {
+            return true;
+        }
+        let next = |i: &usize| placed >> i & 1 == 0 && self.sooner[*i] & !placed == 0;
+        (0..self.operations.len()).filter(next).any(|i| {
+            let operation = self.operations[i];
+            self.model
                 .step(state, &operation.op, &operation.outcome)
                 .into_iter()
-                .any(|after| go(model, operations, placed | 1 << i, &after))
-    })
+                .any(|after| self.lead_to_the_end(placed | 1 << i, &after))
+        })
+    }
 }

@@ -2,10 +2,10 @@
 //!
 //! Of histories that differ by an exchange of the values 1 and 2, one is tried.
 
-use super::exhaustive::{Sort, compare_all};
+use super::exhaustive::{Keep, Sort, Try, try_all};
 use super::notation::RegisterOperation;
 use super::random::compare_many;
-use super::{Tally, search_says};
+use super::{Tally, compare, judge, search_says};
 use crate::linearizability::{Insight, Shortcut, Task};
 use crate::models::register::{Register, RegisterOp, RegisterRet};
 use crate::synthetic::Simulation;
@@ -28,8 +28,9 @@ fn sort(name: &str) -> Sort<Register> {
     Sort::new(op, outcome)
 }
 
-fn first_value_is_one(operations: &[RegisterOperation]) -> bool {
-    let mut values = operations.iter().flat_map(|operation| {
+/// The values that these name, in their order.
+fn named(operations: &[RegisterOperation]) -> impl Iterator<Item = &Value> {
+    let values = operations.iter().flat_map(|operation| {
         let seen = match &operation.outcome {
             Outcome::Ok(RegisterRet::Saw(v)) | Outcome::Fail(Failure::Refused(Some(RegisterRet::Saw(v)))) => {
                 Some(v)
@@ -39,7 +40,22 @@ fn first_value_is_one(operations: &[RegisterOperation]) -> bool {
         let from = if let RegisterOp::Cas { from, .. } = &operation.op { Some(from) } else { None };
         [from, operation.op.sets(), seen].into_iter().flatten()
     });
-    values.find(|v| !v.is_nil()).is_none_or(|v| *v == Value::Int(1))
+    values.filter(|value| !value.is_nil())
+}
+
+fn first_value_is_one(operations: &[RegisterOperation]) -> bool {
+    named(operations).next().is_none_or(|value| *value == Value::Int(1))
+}
+
+/// Values are numbered in the order in which they are first named, and each is set once at most.
+fn set_once_in_order(operations: &[RegisterOperation]) -> bool {
+    let mut highest = 0;
+    let in_order = named(operations).filter_map(Value::as_int).all(|value| {
+        let next = highest + 1;
+        highest = highest.max(value);
+        value <= next
+    });
+    in_order && set_once(operations)
 }
 
 /// How many histories of exactly `count` of these operations there are, and how many are linearizable.
@@ -50,9 +66,13 @@ fn agree_on_all(count: usize, names: &str) -> (u64, u64) {
 
 /// The same, and of how many the model knew the answer without search.
 fn enumerate(count: usize, names: &str) -> (u64, u64, u64) {
+    tried(count, names, first_value_is_one, compare)
+}
+
+fn tried(count: usize, names: &str, keep: Keep<Register>, each: Try<Register>) -> (u64, u64, u64) {
     let sorts: Vec<Sort<Register>> = names.split_whitespace().map(sort).collect();
     let Tally { histories, linearizable, by_shortcut } =
-        compare_all(&Register::default(), &sorts, count, PROCESSES, first_value_is_one);
+        try_all(&Register::default(), &sorts, (count, PROCESSES), keep, each);
     (histories, linearizable, by_shortcut)
 }
 
@@ -118,18 +138,16 @@ const SILENT: &str = "r_ r1 r2 w1 w2 w2? w3? c_,1? c1,2 c1,2? c2,3? c_,4! c1,4! 
 /// How many histories of exactly `count` of these operations set no value twice, how many of those are
 /// linearizable, and of how many the model knew the answer without search.
 fn enumerate_set_once(count: usize, names: &str) -> (u64, u64, u64) {
-    let sorts: Vec<Sort<Register>> = names.split_whitespace().map(sort).collect();
-    let set_once = |operations: &[RegisterOperation]| {
-        let set = operations.iter().filter(|o| !matches!(o.outcome, Outcome::Fail(_)));
-        let mut values: Vec<_> = set.filter_map(|o| o.op.sets()).collect();
-        let count = values.len();
-        values.sort();
-        values.dedup();
-        values.len() == count && !values.contains(&&Value::Nil)
-    };
-    let Tally { histories, linearizable, by_shortcut } =
-        compare_all(&Register::default(), &sorts, count, PROCESSES, set_once);
-    (histories, linearizable, by_shortcut)
+    tried(count, names, set_once, compare)
+}
+
+fn set_once(operations: &[RegisterOperation]) -> bool {
+    let set = operations.iter().filter(|o| !matches!(o.outcome, Outcome::Fail(_)));
+    let mut values: Vec<_> = set.filter_map(|o| o.op.sets()).collect();
+    let count = values.len();
+    values.sort();
+    values.dedup();
+    values.len() == count && !values.contains(&&Value::Nil)
 }
 
 #[test]
@@ -191,6 +209,32 @@ fn answer(state: &Value, op: &RegisterOp) -> Outcome<RegisterRet> {
         RegisterOp::Cas { from, .. } if from != state => Outcome::Fail(Failure::Refused(None)),
         _ => Outcome::Ok(RegisterRet::Done),
     }
+}
+
+/// The numbers of histories that the checker judged as the oracle does, each value set once.
+fn judged_set_once(count: usize, names: &str) -> (u64, u64, u64) {
+    tried(count, names, set_once_in_order, judge)
+}
+
+#[test]
+fn the_checker_is_right_on_every_history_of_six_reads_and_writes_of_different_values() {
+    assert_eq!(judged_set_once(6, "r_ r1 r2 r3 w1 w2 w3 w1? w2? w3?"), (1827382, 73986, 1827382));
+}
+
+#[test]
+fn the_checker_is_right_on_every_history_of_six_reads_and_writes_of_one_value_and_nil() {
+    assert_eq!(tried(6, "r_ r1 w1 w1? w_", first_value_is_one, judge), (630764, 304804, 28823));
+}
+
+#[test]
+fn the_checker_is_right_on_every_history_of_six_operations_with_cas_of_different_values() {
+    assert_eq!(judged_set_once(6, "r1 r2 w1 w2 w1? w2? c1,2 c2,1 c1,2? c2,1?"), (258322, 9860, 258322));
+}
+
+#[test]
+fn the_checker_is_right_on_every_history_of_five_operations_with_cas_and_refusals_of_different_values() {
+    let names = "r_ r1 r2 r3 w1 w2 w3 w1? w2? w3? c_,1 c_,2 c1,2 c2,1 c1,2? c2,1? c_,1! c_,2!";
+    assert_eq!(judged_set_once(5, names), (1743540, 176171, 1743540));
 }
 
 /// Some read saw what it did not see.
