@@ -81,9 +81,10 @@ pub trait Model: Sync {
         true
     }
 
-    /// Hint: in whatever order the same operations happen with the same outcomes, if they can, the state
-    /// after them is the same (a counter, a grow-only set, a semaphore; not a register, not a queue).
-    fn order_free(&self) -> bool {
+    /// Hint: with this outcome, `op` is one of those whose order leaves no trace: in whatever order any of them
+    /// happen, if they can, they end in one and the same state (the adds of a counter, of a grow-only set, what is
+    /// acquired and released; not the writes of a register, nor what enters a queue).
+    fn order_free(&self, _op: &Self::Op, _outcome: &Outcome<Self::Ret>) -> bool {
         false
     }
 

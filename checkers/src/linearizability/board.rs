@@ -18,7 +18,7 @@ use super::refuted::{Claim, claimed};
 use super::schedule::{Class, Schedule, Step};
 use super::search::{Effort, Mode};
 use super::states::States;
-use super::task::{NEVER, Position};
+use super::task::{NEVER, Position, Task};
 use super::trace::{Trace, Traced};
 use super::window::Window;
 use elenchus_core::model::Model;
@@ -94,6 +94,7 @@ impl<'s, 'h, 'm, 'b, M: Model, W: Window> Board<'s, 'h, 'm, 'b, M, W> {
         meter: &'m mut Meter<'b>,
     ) -> Self {
         let (width, classes) = (schedule.width, schedule.classes.len());
+        let order_free = |task: &Task<'h, M>| model.order_free(task.op, task.outcome);
         Board {
             model,
             schedule,
@@ -106,7 +107,7 @@ impl<'s, 'h, 'm, 'b, M: Model, W: Window> Board<'s, 'h, 'm, 'b, M, W> {
             trace: traced.then(Trace::new),
             now: 0,
             mode,
-            state_free: model.order_free() && classes == 0,
+            state_free: classes == 0 && schedule.required.iter().all(order_free),
             states: States::new(width, schedule.steps.len()),
             occupant: vec![NONE; width],
             follows: vec![Follows::Unknown; width],

@@ -126,6 +126,11 @@ impl Model for Bag {
         (takes && finds_nothing(outcome)).then(|| Contents::new([]))
     }
 
+    /// A take in doubt may have taken anything.
+    fn order_free(&self, op: &BagOp, outcome: &Outcome<BagRet>) -> bool {
+        matches!(op, BagOp::Put { .. }) || !outcome.is_info()
+    }
+
     fn weight(&self, state: &Contents) -> usize {
         state.weight()
     }

@@ -178,6 +178,10 @@ impl Model for Counter {
         if let CounterOp::Reset { value, .. } = op { Some((*value).into()) } else { None }
     }
 
+    fn order_free(&self, op: &CounterOp, outcome: &Outcome<CounterRet>) -> bool {
+        !matches!(op, CounterOp::Reset { .. }) || matches!(outcome, Outcome::Fail(_))
+    }
+
     fn source(&self, op: &CounterOp, outcome: &Outcome<CounterRet>) -> Option<i128> {
         op.met(outcome)
     }

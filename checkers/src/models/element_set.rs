@@ -134,6 +134,11 @@ impl Model for ElementSet {
         leaves.is_none() || op.met(outcome) == leaves
     }
 
+    /// An add and a remove that do not say whether they changed anything leave what the last of them says.
+    fn order_free(&self, op: &ElementOp, outcome: &Outcome<ElementRet>) -> bool {
+        op.leaves(outcome).is_none() || op.met(outcome).is_some()
+    }
+
     fn target(&self, op: &ElementOp) -> Option<bool> {
         match op.request {
             Request::Add => Some(true),

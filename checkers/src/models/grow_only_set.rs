@@ -79,6 +79,10 @@ impl Model for GrowOnlySet {
         matches!(op, SetOp::Read { .. }) || matches!(outcome, Outcome::Fail(_))
     }
 
+    fn order_free(&self, _: &SetOp, _: &Outcome<SetRet>) -> bool {
+        true
+    }
+
     fn weight(&self, state: &BTreeSet<Value>) -> usize {
         size_of::<BTreeSet<Value>>()
             + state.iter().map(|value| size_of::<Value>() + heap(value)).sum::<usize>()

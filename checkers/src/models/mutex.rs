@@ -76,6 +76,11 @@ impl Model for Mutex {
         }
     }
 
+    /// Who holds how much is what was acquired and not released.
+    fn order_free(&self, _: &LockOp, _: &Outcome<LockRet>) -> bool {
+        true
+    }
+
     fn weight(&self, state: &Option<Holder>) -> usize {
         state.as_ref().map_or(size_of::<Option<Holder>>(), Holder::weight)
     }
@@ -123,6 +128,7 @@ mod tests {
     use super::*;
     use crate::linearizability::check_operations;
     use crate::linearizability::tests::exhaustive::{Keep, Sort, compare_all, judge_all};
+    use crate::linearizability::tests::order_free::of_every_order;
     use crate::linearizability::tests::{Tally, random, search_says};
     use crate::models::lock::held_by_processes;
     use crate::synthetic::Simulation;
@@ -218,6 +224,15 @@ mod tests {
     #[test]
     fn owners_and_all_that_they_may_do_in_five_operations() {
         assert_eq!(judge_all(&Mutex::default(), &owners(), 5, ALL), tally(826_825, 152_425, 639_108));
+    }
+
+    #[test]
+    fn the_order_of_acquires_and_releases_leaves_no_trace() {
+        let kinds: Vec<_> = owners().into_iter().map(Sort::parts).collect();
+        for initial in [None, Some(holder(1, 0))] {
+            let (given, several) = of_every_order(&Mutex { initial }, &kinds).expect("one holds it");
+            assert!(given == 11 && several > 20, "{given} {several}");
+        }
     }
 
     fn choose(rng: &mut Rng, number: usize, state: &Option<Holder>) -> LockOp {

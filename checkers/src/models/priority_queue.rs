@@ -230,6 +230,11 @@ impl Model for PriorityQueue {
         empty.then(Heap::default)
     }
 
+    /// What is inside is what was inserted and not polled, as long as it is known what was polled.
+    fn order_free(&self, op: &PriorityQueueOp, outcome: &Outcome<PriorityQueueRet>) -> bool {
+        deed(op, outcome) != Deed::Take(Seen::Unknown)
+    }
+
     fn weight(&self, state: &Heap) -> usize {
         // The path that was copied for it; the rest belongs to the states that it grew from.
         size_of::<Heap>() + 2 * 56 * (usize::BITS - state.size().leading_zeros()) as usize

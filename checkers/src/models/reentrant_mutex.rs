@@ -102,6 +102,11 @@ impl Model for ReentrantMutex {
         matches!(effect(op, outcome), Effect::SawBusy | Effect::SawNotHeld)
     }
 
+    /// Who holds how much is what was acquired and not released.
+    fn order_free(&self, _: &LockOp, _: &Outcome<LockRet>) -> bool {
+        true
+    }
+
     fn weight(&self, state: &Owned) -> usize {
         state.weight()
     }
@@ -141,6 +146,7 @@ mod tests {
     use super::*;
     use crate::linearizability::tests::Tally;
     use crate::linearizability::tests::exhaustive::{Keep, Sort, compare_all, judge_all};
+    use crate::linearizability::tests::order_free::of_every_order;
     use crate::models::lock::Holder;
     use elenchus_core::operation::Operation;
     use elenchus_core::outcome::Failure;
@@ -178,6 +184,15 @@ mod tests {
     fn two_holds_of_one_owner_and_one_of_another() {
         let sorts = sorts(&[of(1, 1), of(1, 2), of(2, 1)]);
         assert_eq!(compare_all(&ReentrantMutex, &sorts, 5, 3, ONCE), tally(90_492, 17_385, 90_492));
+    }
+
+    #[test]
+    fn the_order_of_acquires_and_releases_leaves_no_trace() {
+        for holders in [[of(1, 0), of(2, 0)], [of(1, 1), of(1, 2)]] {
+            let kinds: Vec<_> = sorts(&holders).into_iter().map(Sort::parts).collect();
+            let (given, several) = of_every_order(&ReentrantMutex, &kinds).expect("one owner holds it");
+            assert!(given == 8 && several > 20, "{given} {several}");
+        }
     }
 
     #[test]

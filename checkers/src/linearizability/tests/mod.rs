@@ -6,6 +6,7 @@ mod evidence;
 pub(crate) mod exhaustive;
 mod notation;
 pub(crate) mod oracle;
+pub(crate) mod order_free;
 pub(crate) mod random;
 mod recorded;
 mod refuted_claims;

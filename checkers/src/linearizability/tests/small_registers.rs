@@ -9,6 +9,7 @@ use super::{Tally, compare, judge, search_says};
 use crate::linearizability::{Insight, Shortcut, Task};
 use crate::models::register::{Register, RegisterOp, RegisterRet};
 use crate::synthetic::Simulation;
+use elenchus_core::model::Model;
 use elenchus_core::outcome::{Failure, Outcome};
 use elenchus_core::random::Rng;
 use elenchus_core::value::Value;
@@ -17,7 +18,7 @@ const PROCESSES: usize = 3;
 
 /// An operation by its name in the notation of these tests: `r1`, `w2`, `w2?`, `c_,1`, `c1,2!_`; with `*` it
 /// never returns, but what it answers if it happens is known.
-fn sort(name: &str) -> Sort<Register> {
+pub(super) fn sort<M: Model<Op = RegisterOp, Ret = RegisterRet>>(name: &str) -> Sort<M> {
     if let Some(name) = name.strip_suffix('*') {
         let RegisterOperation { op, outcome, .. } = super::notation::parse(&format!("|{name}|")).remove(0);
         return Sort::optional(op, outcome);
@@ -43,7 +44,7 @@ fn named(operations: &[RegisterOperation]) -> impl Iterator<Item = &Value> {
     values.filter(|value| !value.is_nil())
 }
 
-fn first_value_is_one(operations: &[RegisterOperation]) -> bool {
+pub(super) fn first_value_is_one(operations: &[RegisterOperation]) -> bool {
     named(operations).next().is_none_or(|value| *value == Value::Int(1))
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::linearizability::tests::exhaustive::{Sort, compare_all, judge_all, try_all};
+use crate::linearizability::tests::order_free::of_every_order;
 use crate::linearizability::tests::random::compare_many;
 use crate::linearizability::tests::{Tally, compare};
 use crate::models::collection::tests::{by_search, by_shortcut, check_linearization};
@@ -74,6 +75,13 @@ fn written_down(bag: &Bag, operations: &[BagOperation]) -> Tally {
 fn numbers(count: usize, names: &str) -> (u64, u64, u64) {
     let tally = try_all(&Bag::default(), &sorts(names), (count, 3), is_unique, written_down);
     (tally.histories, tally.linearizable, tally.by_shortcut)
+}
+
+#[test]
+fn the_order_of_what_is_put_and_taken_leaves_no_trace() {
+    let kinds: Vec<_> = sorts("p1 p2 p1? t1 t2 t2? t_ x_ t?").into_iter().map(Sort::parts).collect();
+    let (given, several) = of_every_order(&Bag::default(), &kinds).expect("it is known what is taken");
+    assert!(given == 8 && several > 50, "{given} {several}");
 }
 
 // The numbers are those of the enumeration: should they change, histories were lost or gained.

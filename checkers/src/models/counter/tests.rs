@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::linearizability::tests::exhaustive::{Sort, Try, try_all};
+use crate::linearizability::tests::order_free::of_every_order;
 use crate::linearizability::tests::random::compare_many;
 use crate::linearizability::tests::{Tally, compare, judge, search_says};
 use crate::linearizability::{Insight, Shortcut, Task, check_operations};
@@ -99,6 +100,17 @@ fn no_state_refutes_the_hints() {
             }
         }
     }
+}
+
+#[test]
+fn the_order_of_what_is_added_leaves_no_trace() {
+    let kind = |name| {
+        let (op, outcome, _) = operation(name);
+        (op, outcome)
+    };
+    let kinds = ["+1", "-2", "+2?", "f1@0", "f1@2", "r1", "r3", "+1!1", "=1", "=2?", "=1!"].map(kind);
+    let (given, several) = of_every_order(&Counter::default(), &kinds).expect("adds commute");
+    assert!(given == 9 && several > 100, "{given} {several}");
 }
 
 #[test]

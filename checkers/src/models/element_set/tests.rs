@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::linearizability::tests::exhaustive::{Sort, compare_all, judge_all};
+use crate::linearizability::tests::order_free::of_every_order;
 use crate::linearizability::tests::random::compare_many;
 use crate::linearizability::tests::{Tally, search_says};
 use crate::linearizability::{Insight, Shortcut, Task, check_operations};
@@ -78,6 +79,14 @@ fn no_state_refutes_the_hints() {
         }
         assert!(!model.overwrites(&op));
     }
+}
+
+#[test]
+fn the_order_of_changes_that_are_told_leaves_no_trace() {
+    let kinds: Vec<_> =
+        "a at af a! a? r rt rf r? rt~ ct cf".split(' ').map(|name| sort(name).parts()).collect();
+    let (given, several) = of_every_order(&ElementSet::default(), &kinds).expect("changes alternate");
+    assert!(given == 8 && several > 50, "{given} {several}");
 }
 
 #[test]

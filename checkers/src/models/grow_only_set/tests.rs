@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::linearizability::tests::exhaustive::{Keep, Sort, compare_all, judge_all};
+use crate::linearizability::tests::order_free::of_every_order;
 use crate::linearizability::tests::random::compare_many;
 use crate::linearizability::tests::{Tally, search_says};
 use crate::linearizability::{Insight, Shortcut, Task, check_operations};
@@ -92,6 +93,16 @@ fn no_state_refutes_the_hints() {
             assert!(!model.inert(&op, &outcome) || after.iter().all(|s| s == state), "{name} from {state:?}");
         }
     }
+}
+
+#[test]
+fn the_order_of_adds_leaves_no_trace() {
+    let kinds = ["a1", "a1?", "a1!", "a2", "a3", "r", "r1", "r12"].map(|name| {
+        let (op, outcome, _) = operation(name);
+        (op, outcome)
+    });
+    let (given, several) = of_every_order(&GrowOnlySet::default(), &kinds).expect("adds commute");
+    assert!(given == 8 && several > 50, "{given} {several}");
 }
 
 #[test]

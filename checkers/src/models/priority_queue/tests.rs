@@ -3,6 +3,7 @@
 use super::*;
 use crate::linearizability::tests::Tally;
 use crate::linearizability::tests::exhaustive::{Sort, compare_all, judge_all};
+use crate::linearizability::tests::order_free::of_every_order;
 use crate::linearizability::tests::random::compare_many;
 use crate::linearizability::{Answer, check_operations, judge as judge_operations};
 use crate::synthetic::Simulation;
@@ -89,6 +90,15 @@ fn check(numbers: [[u64; 3]; 5], expected: [[u64; 2]; 5]) {
     assert_eq!(numbers.map(|[histories, linearizable, _]| [histories, linearizable]), expected);
     let few_need_search = |[histories, _, known]: &[u64; 3]| (histories - known) * 1_000 <= *histories;
     assert!(numbers.iter().all(few_need_search), "{numbers:?}");
+}
+
+#[test]
+fn the_order_of_what_is_inserted_and_polled_leaves_no_trace() {
+    let kinds: Vec<_> =
+        "+1 +2 +3? +1! -1 -2* -_ -! =1 =? -?".split(' ').map(|name| sort(name).parts()).collect();
+    let (given, several) =
+        of_every_order(&PriorityQueue::default(), &kinds).expect("it is known what is polled");
+    assert!(given == 10 && several > 50, "{given} {several}");
 }
 
 #[test]
@@ -310,6 +320,14 @@ fn what_is_there_from_the_start_is_polled_by_its_priority() {
     }
     assert!(PriorityQueue::holding(&Value::vector([Value::str("a")]), Priority::Highest).is_err());
     assert!(PriorityQueue::holding(&Value::Int(3), Priority::Highest).is_err());
+}
+
+#[test]
+fn the_order_of_priorities_includes_the_extremes() {
+    for values in [[i64::MIN, i64::MAX], [-1, 0], [i64::MIN, i64::MIN + 1]] {
+        assert!(Priority::Highest.rank(values[1]) < Priority::Highest.rank(values[0]));
+        assert!(Priority::Lowest.rank(values[0]) < Priority::Lowest.rank(values[1]));
+    }
 }
 
 #[test]
