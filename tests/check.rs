@@ -403,6 +403,34 @@ fn a_check_that_dies_leaves_the_next_file_its_own() {
     assert!(lines[1].contains("invalid") && lines[2].contains("unknown"), "{said}");
 }
 
+#[test]
+fn where_nobody_took_times_words_speak_of_order_only() {
+    let store = Store::new("order");
+    let lines: String = [("write", 1, 1), ("write", 2, 2), ("read", 0, 1)]
+        .iter()
+        .flat_map(|(f, asked, answered)| {
+            let asked = if *asked == 0 { "nil".to_owned() } else { asked.to_string() };
+            [("invoke", asked), ("ok", answered.to_string())]
+                .map(|(kind, value)| format!("{{:process 0 :type :{kind} :f :{f} :value {value}}}\n"))
+        })
+        .collect();
+    let porcupine = r#"[{"ClientId":0,"Input":{"op":"write","value":1},"Call":1,"Output":{},"Return":2},
+        {"ClientId":0,"Input":{"op":"write","value":2},"Call":3,"Output":{},"Return":4},
+        {"ClientId":0,"Input":{"op":"read"},"Call":5,"Output":{"value":1},"Return":6}]"#;
+    for (name, content) in [("h.edn", lines.as_str()), ("h.jsonl", STALE), ("h.json", porcupine)] {
+        let folder = store.0.join(format!("{name}-page"));
+        let file = store.file(name, content);
+        let output = elenchus(&["check", &file, "--report", folder.to_str().expect("text")]);
+        expect_code(&output, 1);
+        let said = text(&output.stdout);
+        assert!(said.contains("was acknowledged before that read began"), "{said}");
+        let page = std::fs::read_to_string(folder.join("report/index.html")).expect("a page");
+        let card = page.split("id=\"anomaly-0\"").nth(1).and_then(|rest| rest.split("</article>").next());
+        let card = card.expect("an anomaly");
+        assert!(card.contains("event 0") && !card.contains("0.000") && !card.contains(" ns"), "{card}");
+    }
+}
+
 /// Histories that others recorded, each with its verdict. They are not part of the project.
 #[test]
 fn recorded_histories_get_their_known_verdicts() {

@@ -236,7 +236,21 @@ impl History {
         for call in self.invocations() {
             operations.push(self.operation(vocabulary, call)?);
         }
+        if !self.bears_times() {
+            // Words about them must not speak of durations.
+            operations.iter_mut().for_each(|operation| operation.ended = None);
+        }
         Ok(operations)
+    }
+
+    /// Whether durations between events mean anything. Where nobody took times a reader put positions in their
+    /// place, and some recorders count instead of looking at a clock: then events lie a few units apart, closer
+    /// than those of any real system lie in nanoseconds.
+    pub fn bears_times(&self) -> bool {
+        const APART: u64 = 4;
+        let (first, last) = (self.times.iter().min(), self.times.iter().max());
+        let length = last.zip(first).map_or(0, |(last, first)| last.0.saturating_sub(first.0));
+        length / APART > self.times.len() as u64
     }
 
     /// The operation invoked at this position.

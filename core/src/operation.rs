@@ -21,7 +21,9 @@ pub struct Operation<O, R> {
     pub done: Index,
     /// When it was invoked.
     pub called: Time,
-    /// When its completion (of any kind) was logged, if it was.
+    /// When its completion (of any kind) was logged, if it was and the history [bears times].
+    ///
+    /// [bears times]: crate::history::History::bears_times
     pub ended: Option<Time>,
 }
 

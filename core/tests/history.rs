@@ -261,6 +261,23 @@ fn operations_carry_their_outcomes() {
 }
 
 #[test]
+fn a_history_without_times_says_no_end_of_any_operation() {
+    let at = |time: fn(u64) -> u64| {
+        let mut events = log("0 invoke write 1\n 0 ok write 1\n 1 invoke read nil\n 1 ok read 1");
+        (0..).zip(&mut events).for_each(|(i, event)| event.time = Time(time(i)));
+        History::seal(events).expect("a history")
+    };
+    let of_a_system = at(|i| 5_000_000_000 + 100 * i);
+    let operations = of_a_system.operations(&Register).expect("operations");
+    assert!(of_a_system.bears_times() && operations.iter().all(|o| o.ended.is_some()));
+    // Positions, counted ends from anywhere, no times at all.
+    for timeless in [at(|i| i), at(|i| 1_000 + 2 * i), at(|_| 0), at(|_| 77)] {
+        let operations = timeless.operations(&Register).expect("operations");
+        assert!(!timeless.bears_times() && operations.iter().all(|o| o.ended.is_none() && o.done < 4));
+    }
+}
+
+#[test]
 fn what_the_workload_cannot_decode_names_the_event() {
     let error = |text: &str| seal(text).operations(&Register).unwrap_err().to_string();
     assert_eq!(

@@ -81,7 +81,7 @@ pub struct Band {
 pub struct Tick {
     /// Where.
     pub x: f64,
-    /// The time, in seconds of the trial.
+    /// The time, in seconds of the trial, or the position in the log.
     pub text: String,
 }
 
@@ -115,19 +115,20 @@ impl Scene {
     /// Lays an anomaly out. `node_of` tells the node of a process, if it is known.
     pub fn of(anomaly: &Anomaly, in_force: &[InForce], node_of: impl Fn(u32) -> Option<String>) -> Scene {
         let (shown, omitted) = pick(anomaly);
+        let timed = bear_times(shown.iter().map(|shown| shown.exhibit));
         let lanes = lanes(&shown, node_of);
         let widest = lanes.iter().map(|lane| lane.name.chars().count()).max().unwrap_or(0);
         let left = widest as f64 * CHAR_WIDTH + 22.0;
         let ends = place(&shown, &lanes, left);
         let right = ends.last().map_or(left, |end| end.x) + TAIL;
         let at = |index: Index| ends.iter().find(|end| end.index == index).map(|end| end.x);
-        let bars: Vec<Bar> = shown.iter().map(|shown| bar(shown, &lanes, &at, right)).collect();
+        let bars: Vec<Bar> = shown.iter().map(|shown| bar(shown, &lanes, &at, right, timed)).collect();
         Scene {
             width: right + 12.0,
             height: TOP + lanes.len() as f64 * LANE_PITCH + BOTTOM,
             left,
             bands: bands(in_force, &ends, left, right),
-            ticks: ticks(&ends),
+            ticks: if timed { ticks(&ends) } else { places(&ends) },
             began: bars.iter().find(|bar| bar.guilty).map(|bar| bar.from),
             lanes,
             bars,
@@ -152,6 +153,12 @@ impl Scene {
     pub fn floor(&self) -> f64 {
         self.height - BOTTOM
     }
+}
+
+/// Whether times were taken of these operations: else none that is over knows when it ended.
+pub fn bear_times<'a>(exhibits: impl IntoIterator<Item = &'a Exhibit>) -> bool {
+    let mut over = exhibits.into_iter().filter(|exhibit| exhibit.done.is_some()).peekable();
+    over.peek().is_none() || over.any(|exhibit| exhibit.ended.is_some())
 }
 
 /// An operation of the anomaly, and whether it proves anything.
@@ -242,7 +249,13 @@ fn text_width(exhibit: &Exhibit) -> f64 {
     shorten(&exhibit.text, TEXT_CHARS_MAX).chars().count() as f64 * CHAR_WIDTH + 2.0 * BAR_PADDING
 }
 
-fn bar(shown: &Shown<'_>, lanes: &[Lane], at: &impl Fn(Index) -> Option<f64>, right: f64) -> Bar {
+fn bar(
+    shown: &Shown<'_>,
+    lanes: &[Lane],
+    at: &impl Fn(Index) -> Option<f64>,
+    right: f64,
+    timed: bool,
+) -> Bar {
     let exhibit = shown.exhibit;
     let from = at(exhibit.call).unwrap_or(right);
     let until = exhibit.done.and_then(at);
@@ -254,8 +267,10 @@ fn bar(shown: &Shown<'_>, lanes: &[Lane], at: &impl Fn(Index) -> Option<f64>, ri
                 duration(ended.0.saturating_sub(exhibit.called.0))
             )
         }
-        _ => "in doubt: it may take effect at any later time, or never".to_owned(),
+        (Some(done), None) => format!("ended at event {done}"),
+        (None, _) => "in doubt: it may take effect at any later time, or never".to_owned(),
     };
+    let called = if timed { seconds(exhibit.called.0) } else { format!("at event {}", exhibit.call) };
     Bar {
         lane: lanes.iter().position(|lane| lane.process == exhibit.process).unwrap_or(0),
         from,
@@ -263,10 +278,9 @@ fn bar(shown: &Shown<'_>, lanes: &[Lane], at: &impl Fn(Index) -> Option<f64>, ri
         in_doubt: until.is_none(),
         text: shorten(&exhibit.text, TEXT_CHARS_MAX),
         title: format!(
-            "process {}: {}; called {}, {ended}",
+            "process {}: {}; called {called}, {ended}",
             exhibit.process,
-            shorten(&exhibit.text, TITLE_CHARS_MAX),
-            seconds(exhibit.called.0)
+            shorten(&exhibit.text, TITLE_CHARS_MAX)
         ),
         evidence: shown.evidence,
         guilty: exhibit.guilty,
@@ -292,6 +306,20 @@ fn bands(in_force: &[InForce], ends: &[End], left: f64, right: f64) -> Vec<Band>
         .map(|fault| Band { fault: fault.fault.clone(), from: x_of(fault.from), until: x_of(fault.until) })
         .filter(|band| band.until > band.from)
         .collect()
+}
+
+/// Positions in the log where there are no times: a tick wherever the last one leaves room.
+fn places(ends: &[End]) -> Vec<Tick> {
+    let mut ticks: Vec<Tick> = Vec::new();
+    let mut free = f64::MIN;
+    for end in ends {
+        if end.x >= free {
+            let text = format!("event {}", end.index);
+            free = end.x + text.len() as f64 * CHAR_WIDTH + 10.0;
+            ticks.push(Tick { x: end.x, text });
+        }
+    }
+    ticks
 }
 
 /// A tick wherever the last one leaves room, as exact as it takes to tell the ends apart.
@@ -380,6 +408,16 @@ mod tests {
         let scene = Scene::of(&anomaly(operations), &[], |_| None);
         assert_eq!((scene.bars.len(), scene.omitted), (OPERATIONS_MAX, 201 - OPERATIONS_MAX));
         assert!(scene.bars.iter().any(|bar| bar.guilty));
+    }
+
+    #[test]
+    fn where_no_times_were_taken_only_positions_are_told() {
+        let mut timeless = stale();
+        timeless.operations.iter_mut().for_each(|exhibit| exhibit.ended = None);
+        let scene = Scene::of(&timeless, &[], |_| None);
+        assert!(scene.ticks.iter().all(|tick| tick.text.starts_with("event ")), "{:?}", scene.ticks);
+        assert_eq!(scene.bars[0].title, "process 0: write 1; called at event 0, ended at event 2");
+        assert_eq!(scene.bars.iter().filter(|bar| bar.in_doubt).count(), 1);
     }
 
     #[test]

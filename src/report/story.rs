@@ -11,7 +11,6 @@ use crate::report::scene::{InForce, Scene};
 use crate::report::series::Series;
 use crate::report::statistics::{Row, rows};
 use elenchus_core::fault_log;
-use elenchus_core::history::History;
 use elenchus_core::time::Time;
 use elenchus_core::verdict::{Anomaly, Validity, Verdict};
 
@@ -93,7 +92,7 @@ impl Story {
         let header = &folder.header;
         let history = &folder.history;
         let end = history.events().map(|event| event.time.0).max().unwrap_or(0);
-        let timed = history.is_empty() || bears_times(history);
+        let timed = history.is_empty() || history.bears_times();
         let mut operations = Operations::of(history, header.concurrency);
         let (anomalies, anomalies_untold) = collect_anomalies(&folder.verdicts);
         mark_roles(&mut operations, &anomalies);
@@ -162,11 +161,6 @@ impl Story {
             _ => lane.to_string(),
         }
     }
-}
-
-/// Whether some event has a time of its own: a reader gives its position to one that has none.
-fn bears_times(history: &History) -> bool {
-    history.events().any(|event| event.time.0 != u64::from(event.index) && event.time != Time::ZERO)
 }
 
 /// The anomalies told one by one: those of the worst verdicts first.

@@ -136,7 +136,7 @@ impl<'h> Element<'h> {
         };
         let later = known
             .ended
-            .map_or_else(String::new, |ended| format!(" {} later", span(read.called.since(ended))));
+            .map_or_else(|| " later".into(), |ended| format!(" {} later", span(read.called.since(ended))));
         let mut shown = vec![(known, false), (read, true)];
         let end = match (fate, self.last_seen) {
             (Fate::Stale, Some(seen)) => {

@@ -2,8 +2,10 @@
 
 use super::job::Job;
 use crate::store::file;
+use elenchus_core::event::Event;
 use elenchus_core::format::{self, Format, Recording, edn};
 use elenchus_core::history::{History, Malformed};
+use elenchus_core::time::Time;
 use elenchus_core::value::Value;
 use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
@@ -154,7 +156,12 @@ impl Input {
             let key = event.key.or_else(|| history.event(history.partner(event.index)?).key);
             key.is_some_and(|key| keys.iter().any(|name| is_named(key, name)))
         };
-        let events = history.events().filter(asked).map(|event| event.to_event());
+        let timed = history.bears_times();
+        let mut events: Vec<Event> = history.events().filter(asked).map(|event| event.to_event()).collect();
+        if !timed {
+            // Their positions stood for times and are others now.
+            (0..).zip(&mut events).for_each(|(position, event)| event.time = Time(position));
+        }
         self.recording.history = History::seal(events).map_err(|malformed| malformed.to_string())?;
         self.whole = false;
         self.notes.push("positions are those among the events of the keys that were asked for".into());

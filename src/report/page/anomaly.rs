@@ -4,7 +4,7 @@ use super::parts::{close_table, fault_class, fault_entries, open_table, prose};
 use super::put;
 use crate::report::escape::{esc, shorten};
 use crate::report::scale::{counted, counted_as, duration, seconds};
-use crate::report::scene::{BAR_HEIGHT, Bar, Scene};
+use crate::report::scene::{BAR_HEIGHT, Bar, Scene, bear_times};
 use crate::report::story::{Story, ToldAnomaly};
 use elenchus_core::verdict::Exhibit;
 
@@ -203,11 +203,14 @@ fn exhibits(out: &mut String, exhibits: &[Exhibit], caption: &str) {
     let columns =
         [("process", false), ("operation", false), ("called", true), ("took", true), ("events", true)];
     open_table(out, "", caption, &columns);
+    let timed = bear_times(exhibits);
     for exhibit in exhibits.iter().take(EXHIBITS_MAX) {
         let took = match (exhibit.done, exhibit.ended) {
             (Some(_), Some(ended)) => duration(ended.0.saturating_sub(exhibit.called.0)),
-            _ => "in doubt".to_owned(),
+            (Some(_), None) => "–".to_owned(),
+            (None, _) => "in doubt".to_owned(),
         };
+        let called = if timed { seconds(exhibit.called.0) } else { "–".to_owned() };
         let events = match exhibit.done {
             Some(done) => format!("{} – {done}", exhibit.call),
             None => format!("{} –", exhibit.call),
@@ -215,7 +218,7 @@ fn exhibits(out: &mut String, exhibits: &[Exhibit], caption: &str) {
         let (class, word) = if exhibit.guilty { (" class=\"guilty\"", " <b>(guilty)</b>") } else { ("", "") };
         put!(out, "<tr{class}><th scope=\"row\">{}</th>", exhibit.process);
         put!(out, "<td class=\"mono wide\">{}{word}</td>", esc(&shorten(&exhibit.text, TEXT_CHARS_MAX)));
-        put!(out, "<td class=\"n\">{}</td>", seconds(exhibit.called.0));
+        put!(out, "<td class=\"n\">{called}</td>");
         put!(out, "<td class=\"n\">{took}</td><td class=\"n\">{events}</td></tr>\n");
     }
     close_table(out);
