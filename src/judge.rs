@@ -1,13 +1,14 @@
-//! From a trial's folder to its verdicts: the checkers run here, on what the trial left, and nowhere else.
+//! From a trial's folder to its verdicts: who judges it, by what, and where the answer is kept.
+//!
+//! Deliberately absent: the judging itself. It happens in a process of its own (see `cli::check`).
 
 use crate::plan::TrialPlan;
 use crate::registry;
 use crate::store::{self, TrialEnd, TrialRecord, file};
-use elenchus_checkers::{Availability, Faults, Perf, Recovery, Stats, check_all};
-use elenchus_core::budget::Budget;
+use elenchus_checkers::{Availability, Faults, Perf, Recovery, Stats};
 use elenchus_core::checker::Checker;
 use elenchus_core::format::jsonl;
-use elenchus_core::history::Malformed;
+use elenchus_core::history::{History, Malformed};
 use elenchus_core::process::NodeId;
 use elenchus_core::verdict::{Validity, Verdict};
 use serde::de::DeserializeOwned;
@@ -73,41 +74,71 @@ pub enum JudgeError {
     },
 }
 
-/// Judges the trial in `folder` and leaves `verdicts.json` there.
-pub fn judge(folder: &Path) -> Result<Verdicts, JudgeError> {
-    let plan: TrialPlan = read_json(&folder.join(file::PLAN))?;
-    let path = folder.join(file::HISTORY);
-    let bytes = read(&path)?;
-    let recording =
-        jsonl::read(&bytes).map_err(|e| JudgeError::Format { path: path.clone(), what: e.to_string() })?;
-    let trial = registry::trial(&plan).ok_or_else(|| JudgeError::Workload(plan.workload.clone()))?;
-    let budget = Budget::new(plan.check_timeout.0, plan.check_memory.0);
-    let mut verdicts = check_all(checkers(&*trial, &plan), &recording.history, &budget)
-        .map_err(|malformed| JudgeError::Malformed { path, malformed })?;
-    verdicts.extend(cut_short(folder));
-    let verdicts = Verdicts::of(verdicts);
-    let path = folder.join(file::VERDICTS);
-    store::write_json(&path, &verdicts).map_err(|error| JudgeError::Write { path, error })?;
-    Ok(verdicts)
+/// What a trial's folder holds for its judges.
+pub struct Case {
+    /// What was planned.
+    pub plan: TrialPlan,
+    /// What happened.
+    pub history: History,
+    path: PathBuf,
 }
 
-fn checkers(trial: &dyn registry::Trial, plan: &TrialPlan) -> Vec<Box<dyn Checker>> {
-    let nodes = plan.nodes.clone();
-    let asked: Vec<String> =
-        if plan.nemesis_named { plan.nemesis.iter().map(ToString::to_string).collect() } else { Vec::new() };
-    let mut all = trial.checkers();
-    all.push(Box::new(Stats::new(nodes.clone(), plan.concurrency)));
-    all.push(Box::new(Availability::new()));
-    all.push(Box::new(Perf::new()));
-    all.push(Box::new(Faults::new(asked)));
-    // With fewer clients than nodes, nobody could ask the last ones: their silence says nothing.
-    let asked: Vec<NodeId> = nodes.into_iter().take(plan.concurrency as usize).collect();
-    all.push(Box::new(Recovery::new(asked, plan.concurrency, plan.require_recovery)));
-    all
+impl Case {
+    /// Reads a folder.
+    pub fn read(folder: &Path) -> Result<Case, JudgeError> {
+        let plan = plan(folder)?;
+        let path = folder.join(file::HISTORY);
+        let recording = jsonl::read(&read(&path)?)
+            .map_err(|e| JudgeError::Format { path: path.clone(), what: e.to_string() })?;
+        Ok(Case { plan, history: recording.history, path })
+    }
+
+    /// The judges of the workload's promise.
+    pub fn checkers(&self) -> Result<Vec<Box<dyn Checker>>, JudgeError> {
+        let trial = registry::trial(&self.plan);
+        let trial = trial.ok_or_else(|| JudgeError::Workload(self.plan.workload.clone()))?;
+        Ok(trial.checkers())
+    }
+
+    /// Those who say what happened, and whether there was anything to judge.
+    pub fn observers(&self) -> Vec<Box<dyn Checker>> {
+        let plan = &self.plan;
+        let nodes = plan.nodes.clone();
+        let asked: Vec<String> = if plan.nemesis_named {
+            plan.nemesis.iter().map(ToString::to_string).collect()
+        } else {
+            Vec::new()
+        };
+        // With fewer clients than nodes, nobody could ask the last ones: their silence says nothing.
+        let reachable: Vec<NodeId> = nodes.iter().take(plan.concurrency as usize).cloned().collect();
+        vec![
+            Box::new(Stats::new(nodes, plan.concurrency)),
+            Box::new(Availability::new()),
+            Box::new(Perf::new()),
+            Box::new(Faults::new(asked)),
+            Box::new(Recovery::new(reachable, plan.concurrency, plan.require_recovery)),
+        ]
+    }
+
+    /// A history that these judges cannot read.
+    pub fn malformed(&self, malformed: Malformed) -> JudgeError {
+        JudgeError::Malformed { path: self.path.clone(), malformed }
+    }
+}
+
+/// The plan of the trial in `folder`.
+pub fn plan(folder: &Path) -> Result<TrialPlan, JudgeError> {
+    read_json(&folder.join(file::PLAN))
+}
+
+/// Leaves `verdicts.json` in `folder`.
+pub fn keep(folder: &Path, verdicts: &Verdicts) -> Result<(), JudgeError> {
+    let path = folder.join(file::VERDICTS);
+    store::write_json(&path, verdicts).map_err(|error| JudgeError::Write { path, error })
 }
 
 /// A doubt, if the trial did not come to its planned end: what was not done was not examined.
-fn cut_short(folder: &Path) -> Option<Verdict> {
+pub fn cut_short(folder: &Path) -> Option<Verdict> {
     let record: TrialRecord = read_json(&folder.join(file::TRIAL)).ok()?;
     let why = record.why.unwrap_or_default();
     let why = match record.end {

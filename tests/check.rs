@@ -404,6 +404,100 @@ fn a_check_that_dies_leaves_the_next_file_its_own() {
 }
 
 #[test]
+fn a_key_that_kills_the_check_costs_no_other_key_its_verdict() {
+    let store = Store::new("kills");
+    // The longest key is examined first, so that nothing is decided when the process dies.
+    let keys = [("stuck", 40, false), ("a", 30, false), ("b", 20, true), ("stuck-too", 10, false)];
+    for (adversary, words) in [
+        ("adversary-aborts", "the check crashed (killed by SIGABRT)"),
+        ("adversary-allocates", "the memory allowed (64MiB) ran out"),
+    ] {
+        let good = [&keys[..2], &keys[3..], &[("b", 20, false)]].concat();
+        let good = store.file("good.jsonl", history_with(&good));
+        let (output, _) = against(adversary, &good, &["--memory", "64MiB"]);
+        expect_code(&output, 2);
+        let verdict = &line_of(&output)["verdicts"][0];
+        assert_eq!(
+            (&verdict["figures"]["keys"], &verdict["figures"]["keys_unknown"]),
+            (&4.into(), &2.into())
+        );
+        let why = verdict["why"].as_str().expect("a reason");
+        assert!(why.starts_with(&format!("2 of 4 keys were not decided: {words}")), "{why}");
+        let bad = store.file("bad.jsonl", history_with(&keys));
+        let (output, _) = against(adversary, &bad, &["--memory", "64MiB"]);
+        expect_code(&output, 1);
+        let verdict = &line_of(&output)["verdicts"][0];
+        let figures = &verdict["figures"];
+        assert_eq!((&figures["keys_invalid"], &figures["keys_unknown"]), (&1.into(), &2.into()), "{verdict}");
+        let anomaly = &verdict["anomalies"][0];
+        assert_eq!((&anomaly["key"], &anomaly["class"]), (&"\"b\"".into(), &"nonlinearizable".into()));
+        // The evidence is worked out as well: the write of what was read, the last one, and the read.
+        assert_eq!(anomaly["operations"].as_array().map(Vec::len), Some(3), "{anomaly}");
+    }
+}
+
+#[test]
+fn standard_input_is_judged_between_files_and_not_read_twice() {
+    let store = Store::new("between");
+    let (fresh, stale) = (store.file("fresh.jsonl", FRESH), store.file("stale.jsonl", STALE));
+    let output = fed(&["check", &fresh, "-", &stale], FRESH.as_bytes());
+    expect_code(&output, 1);
+    assert_eq!(text(&output.stdout).lines().filter(|line| line.contains(": valid")).count(), 2);
+    // What a process died of cannot be tried again where it cannot be read again.
+    let stuck = history_with(&[("stuck", 9, false), ("a", 1, false)]);
+    expect_code(&fed(&["check", "-", "--model", "adversary-aborts"], stuck.as_bytes()), 2);
+}
+
+/// The folder of a trial whose history holds these keys and whose judge is an adversary.
+fn trial_against(store: &Store, adversary: &str, keys: &[(&str, usize, bool)]) -> PathBuf {
+    let path = store.0.to_str().expect("text");
+    let limits = ["--time-limit", "200ms", "--check-timeout", "1s", "--check-memory", "64MiB"];
+    expect_code(&elenchus(&[&["test", "--system", "memory", "--store", path], &limits[..]].concat()), 0);
+    let folder = store.latest();
+    let plan = std::fs::read_to_string(folder.join("plan.json")).expect("a plan");
+    let mut plan: serde_json::Value = serde_json::from_str(&plan).expect("JSON");
+    plan["workload"] = adversary.into();
+    std::fs::write(folder.join("plan.json"), plan.to_string()).expect("our own folder");
+    std::fs::write(folder.join("history.jsonl"), history_with(keys)).expect("our own folder");
+    std::fs::remove_file(folder.join("verdicts.json")).expect("it was there");
+    folder
+}
+
+#[test]
+fn the_folder_of_a_trial_is_judged_in_time_whatever_its_judge_does() {
+    for (adversary, words) in [
+        ("adversary-sleeps", "the time allowed (1s) ran out"),
+        ("adversary-allocates", "the memory allowed (64MiB) ran out"),
+    ] {
+        let store = Store::new(adversary);
+        let keys = [("a", 9, false), ("b", 9, false), ("stuck", 1, false)];
+        let folder = trial_against(&store, adversary, &keys);
+        let began = Instant::now();
+        expect_code(&elenchus(&["check", folder.to_str().expect("text")]), 2);
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        let kept = json(&folder.join("verdicts.json"));
+        let verdicts = kept["verdicts"].as_array().expect("verdicts");
+        let why = verdicts[0]["why"].as_str().expect("a reason");
+        assert!(why.contains(&format!("1 of 3 keys were not decided: {words}")), "{why}");
+        // Those who only observe have spoken.
+        assert_eq!(verdicts.len(), 6, "{kept}");
+        assert_eq!((&verdicts[1]["checker"], &kept["validity"]), (&"stats".into(), &"unknown".into()));
+        std::fs::remove_file(folder.join("verdicts.json")).expect("it was there");
+        expect_code(&elenchus(&["report", folder.to_str().expect("text")]), 0);
+        assert_eq!(json(&folder.join("verdicts.json"))["validity"], "unknown");
+    }
+}
+
+#[test]
+fn a_trial_that_lied_is_invalid_whatever_its_judge_does() {
+    let store = Store::new("lied");
+    let folder =
+        trial_against(&store, "adversary-aborts", &[("stuck", 20, false), ("a", 9, true), ("b", 9, false)]);
+    expect_code(&elenchus(&["check", folder.to_str().expect("text")]), 1);
+    assert_eq!(json(&folder.join("verdicts.json"))["verdicts"][0]["anomalies"][0]["key"], "\"a\"");
+}
+
+#[test]
 fn where_nobody_took_times_words_speak_of_order_only() {
     let store = Store::new("order");
     let lines: String = [("write", 1, 1), ("write", 2, 2), ("read", 0, 1)]

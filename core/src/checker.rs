@@ -30,14 +30,32 @@ pub trait Checker: Send + Sync {
 
 /// Is told what was decided while the rest is still being examined, from any thread, so that the answers
 /// are not lost with a check that must be ended by force.
+///
+/// Parts have numbers, from 0 on. The same checker gives the same parts of the same history the same numbers.
 pub trait Watch: Sync {
+    /// A part is about to be examined: what makes that needless, if anything does.
+    fn begins(&self, _part: usize) -> Option<Known> {
+        None
+    }
+
     /// Another part was decided, or given up.
     fn decided(&self, part: Decided);
+}
+
+/// What is known of a part that was examined before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// It is valid. Whoever says so must have heard it from the same checker, of the same history.
+    Valid,
+    /// Nobody can decide it, and why.
+    Hopeless(String),
 }
 
 /// One independent part (a key) of a history, decided. An `invalid` here is as certain as in a verdict.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decided {
+    /// Which part it is.
+    pub part: usize,
     /// How many parts there are in all.
     pub parts: usize,
     /// The answer on this one.

@@ -1,9 +1,9 @@
 //! `elenchus report`: the report of a trial's folder, built anew.
 
+use super::check;
 use super::say::say;
 use super::{broken, usage};
 use crate::exit::Exit;
-use crate::judge;
 use crate::report;
 use crate::store::{file, is_trial};
 use clap::Args;
@@ -25,9 +25,9 @@ pub fn run(args: &ReportArgs) -> Exit {
         return usage(&format!("{} is not the folder of a trial", args.folder.display()));
     }
     if !args.folder.join(file::VERDICTS).is_file()
-        && let Err(e) = judge::judge(&args.folder)
+        && let Err(why) = check::trial(&args.folder)
     {
-        return broken(&e.to_string());
+        return broken(&why);
     }
     match report::build(&args.folder) {
         Ok(_) => {

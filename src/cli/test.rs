@@ -1,5 +1,6 @@
 //! `elenchus test`: trials, one after the other, each from plan to report.
 
+use super::check;
 use super::junit::{self, Case};
 use super::say::say;
 use super::{PlanArgs, StoreArgs, broken, usage};
@@ -139,9 +140,9 @@ fn one(trial: &TrialPlan, folder: &Path, args: &TestArgs) -> Exit {
     if !folder.join(file::HISTORY).is_file() {
         return Exit::Broken;
     }
-    let verdicts = match judge::judge(folder) {
+    let verdicts = match check::trial(folder) {
         Ok(verdicts) => verdicts,
-        Err(e) => return broken(&e.to_string()),
+        Err(why) => return broken(&why),
     };
     if let Err(e) = report::build(folder) {
         eprintln!("elenchus: the report could not be built, the verdict stands: {e}");

@@ -12,7 +12,7 @@ use super::task::Task;
 use super::{Case, Insight};
 use crate::compose::panic_text;
 use elenchus_core::budget::Budget;
-use elenchus_core::checker::{Decided, Unwatched, Watch};
+use elenchus_core::checker::{Decided, Known, Unwatched, Watch};
 use elenchus_core::event::Index;
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
@@ -88,8 +88,11 @@ pub(super) fn judge_watched<M: Insight>(
         loop {
             let job = next.fetch_add(1, Ordering::Relaxed);
             let Some((key, part)) = jobs.get(job) else { return };
-            let examined = examine(model, operations, key, part, order, (budget, &memory));
-            watch.decided(decided(model, operations, key, &examined.answer, jobs.len()));
+            let examined = match watch.begins(job) {
+                None => examine(model, operations, key, part, order, (budget, &memory)),
+                Some(known) => Examined::of(known),
+            };
+            watch.decided(decided(model, operations, key, &examined.answer, (job, jobs.len())));
             found.lock().expect("no thread panics while it holds the lock").push((job, examined));
         }
     };
@@ -136,7 +139,7 @@ fn decided<M: Insight>(
     operations: &[Operation<M::Op, M::Ret>],
     key: &M::Key,
     answer: &Answer,
-    parts: usize,
+    (part, parts): (usize, usize),
 ) -> Decided {
     let (validity, anomaly) = match *answer {
         Answer::Linearizable => (Validity::Valid, None),
@@ -153,7 +156,7 @@ fn decided<M: Insight>(
             (Validity::Invalid, Some(anomaly))
         }
     };
-    Decided { parts, validity, anomaly }
+    Decided { part, parts, validity, anomaly }
 }
 
 /// What was found of one key, without the key.
@@ -161,6 +164,17 @@ struct Examined {
     answer: Answer,
     searched: bool,
     effort: Effort,
+}
+
+impl Examined {
+    /// What need not be examined again.
+    fn of(known: Known) -> Examined {
+        let answer = match known {
+            Known::Valid => Answer::Linearizable,
+            Known::Hopeless(why) => Answer::Unknown { reached: 0, why },
+        };
+        Examined { answer, searched: false, effort: Effort::default() }
+    }
 }
 
 /// What the search may take to find where a failure began that is known already.

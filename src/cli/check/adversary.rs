@@ -1,7 +1,7 @@
 //! Models that never let go, to prove that the command line does: hidden, and of no use to anybody.
 //!
-//! They are registers whose key `stuck` has a step that sleeps for ever, allocates for ever, or kills its
-//! process; all other keys are judged as usual.
+//! They are registers where the steps of every key whose name begins with `stuck` sleep for ever, allocate for
+//! ever, or kill their process; all other keys are judged as usual.
 
 use elenchus_checkers::Linearizability;
 use elenchus_checkers::linearizability::{Insight, Subject};
@@ -66,7 +66,7 @@ impl Model for Adversary {
         op: &RegisterOp,
         outcome: &Outcome<RegisterRet>,
     ) -> impl IntoIterator<Item = Value> {
-        if op.key().as_text() == Some("stuck") {
+        if op.key().as_text().is_some_and(|key| key.starts_with("stuck")) {
             self.act();
         }
         self.register.step(state, op, outcome).into_iter().collect::<Vec<_>>()

@@ -2,6 +2,7 @@
 //! each.
 
 use super::{FailedCas, NilReading};
+use crate::store::file;
 use elenchus_core::verdict::{Anomaly, Verdict};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -37,6 +38,34 @@ pub struct Job {
     pub evidence: bool,
     /// The folder of the report, if one is wanted.
     pub report: Option<OsString>,
+    /// Whether the path is the folder of a trial, whose plan says how it is judged.
+    pub trial: bool,
+    /// What is known of it already, if a worker died of it.
+    pub earlier: Option<Earlier>,
+}
+
+/// What workers that died left to the next one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Earlier {
+    /// How long all of them together may take.
+    pub allowed: Duration,
+    /// The parts that are valid.
+    pub valid: Vec<usize>,
+    /// The parts that workers died of, and how.
+    pub hopeless: Vec<(usize, String)>,
+}
+
+impl Job {
+    /// Where the history stands.
+    pub fn history(&self) -> PathBuf {
+        let path = PathBuf::from(&self.path);
+        if self.trial { path.join(file::HISTORY) } else { path }
+    }
+
+    /// How long the whole check may take.
+    pub fn allowed(&self) -> Duration {
+        self.earlier.as_ref().map_or(self.timeout, |earlier| earlier.allowed)
+    }
 }
 
 /// What the judging process says of its job, in this order.
@@ -44,8 +73,12 @@ pub struct Job {
 pub enum Message {
     /// The file was read: the time begins to count.
     Read(Read),
-    /// What was decided so far; the last one counts.
-    Decided(Tally),
+    /// What other checkers say than the one that takes long.
+    Beside(Vec<Verdict>),
+    /// A part is being examined, said only where a worker has died.
+    Begun(usize),
+    /// What was decided since the last of these.
+    Decided(News),
     /// The verdicts: the time ends to count.
     Judged(Judged),
     /// There is none, since the input or what was said of it is wrong.
@@ -67,19 +100,21 @@ pub struct Read {
     pub notes: Vec<String>,
 }
 
-/// What was decided so far, part by part.
+/// Parts that were decided.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Tally {
-    /// How many parts (keys) there are.
+pub struct News {
+    /// How many parts (keys) there are in all.
     pub parts: usize,
-    /// How many of them are valid.
-    pub valid: usize,
-    /// How many are given up.
-    pub unknown: usize,
-    /// How many are invalid.
-    pub invalid: usize,
+    /// Those that are valid.
+    pub valid: Vec<usize>,
+    /// Those that are given up.
+    pub unknown: Vec<usize>,
+    /// Those that are invalid.
+    pub invalid: Vec<usize>,
     /// The first of these, without evidence.
-    pub anomalies: Vec<Anomaly>,
+    pub anomalies: Vec<(usize, Anomaly)>,
+    /// Whether several checkers gave numbers to their parts: then these say nothing to another worker.
+    pub mixed: bool,
 }
 
 /// Verdicts, and what stands beside them.

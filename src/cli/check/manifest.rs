@@ -98,6 +98,8 @@ mod tests {
             memory: 1,
             evidence: false,
             report: None,
+            trial: false,
+            earlier: None,
         }
     }
 

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `manifest` | which histories, and what is expected of them |
 //! | `watchdog` | has each judged in a process of its own, and ends that one in time |
+//! | `child` | that process, as a handle |
+//! | `herald` | says in that process, all along, what was decided |
 //! | `job` | what the two processes say to each other |
 //! | `worker` | judges, in that process |
 //! | `limits` | what the operating system holds it to |
@@ -14,6 +16,8 @@
 //! | `adversary` | models that never let go, for tests |
 
 mod adversary;
+mod child;
+mod herald;
 mod input;
 mod job;
 mod limits;
@@ -26,7 +30,8 @@ mod worker;
 
 use super::usage;
 use crate::exit::Exit;
-use crate::judge;
+use crate::judge::{self, Verdicts};
+use crate::plan::TrialPlan;
 use crate::quantity::{Bytes, Span};
 use crate::store::is_trial;
 use clap::{Args, ValueEnum};
@@ -188,7 +193,7 @@ fn at_once(rows: &[Row]) -> usize {
 
 fn judge_one(watchdog: &mut Watchdog, job: &Job) -> Outcome {
     let path = Path::new(&job.path);
-    if path.is_dir() && is_trial(path) { trial(path) } else { watchdog.judge(job) }
+    if path.is_dir() && is_trial(path) { judge_trial(watchdog, path) } else { watchdog.judge(job) }
 }
 
 /// Is the process that judges.
@@ -211,6 +216,8 @@ fn rows(args: &CheckArgs) -> Result<Vec<Row>, String> {
         memory: args.memory.0,
         evidence: args.evidence || args.json || args.report.is_some(),
         report: None,
+        trial: false,
+        earlier: None,
     };
     validate(&usual)?;
     let of_path = |path: &PathBuf| Row { job: Job { path: path.into(), ..usual.clone() }, expected: None };
@@ -254,12 +261,45 @@ fn validate(job: &Job) -> Result<(), String> {
         .map_err(|e| format!("--initial: {e}"))
 }
 
+/// Judges a trial's folder in a process of its own, and leaves `verdicts.json` there.
+pub fn trial(folder: &Path) -> Result<Verdicts, String> {
+    match judge_trial(&mut Watchdog::default(), folder).answer {
+        Answer::Verdicts(verdicts) => Ok(Verdicts::of(verdicts)),
+        Answer::Refused(why) | Answer::Broken(why) => Err(why),
+    }
+}
+
 /// A trial's folder: everything that judged it then judges it now, within the limits of its plan.
-fn trial(path: &Path) -> Outcome {
-    let answer = match judge::judge(path) {
-        Ok(verdicts) => Answer::Verdicts(verdicts.verdicts),
-        Err(e @ judge::JudgeError::Write { .. }) => Answer::Broken(e.to_string()),
-        Err(e) => Answer::Refused(e.to_string()),
+fn judge_trial(watchdog: &mut Watchdog, folder: &Path) -> Outcome {
+    let mut outcome = match judge::plan(folder) {
+        Ok(plan) => watchdog.judge(&job_of(folder, &plan)),
+        Err(e) => Outcome { answer: Answer::Refused(e.to_string()), ..Outcome::default() },
     };
-    Outcome { answer, ..Outcome::default() }
+    if let Answer::Verdicts(verdicts) = &mut outcome.answer {
+        verdicts.extend(judge::cut_short(folder));
+        if let Err(e) = judge::keep(folder, &Verdicts::of(verdicts.clone())) {
+            outcome.answer = Answer::Broken(e.to_string());
+        }
+    }
+    outcome
+}
+
+fn job_of(folder: &Path, plan: &TrialPlan) -> Job {
+    Job {
+        path: folder.into(),
+        format: None,
+        model: None,
+        conditions: Vec::new(),
+        initial: None,
+        nil_reads: None,
+        failed_cas: None,
+        keys: Vec::new(),
+        tuples: None,
+        timeout: plan.check_timeout.0,
+        memory: plan.check_memory.0,
+        evidence: true,
+        report: None,
+        trial: true,
+        earlier: None,
+    }
 }

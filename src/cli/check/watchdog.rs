@@ -4,17 +4,21 @@
 //! until the process dies, it cannot survive. So histories are judged in a child (this very program), and
 //! what the child said before it ended stays. One child serves many files; when one had to be ended, the next
 //! file gets another.
+//!
+//! A child that dies by itself, and not of the deadline, is followed by another one in the time that is left. It
+//! goes carefully: one key after the other, each announced. So when it dies, too, the key at fault is known,
+//! and a third one judges all others. What was decided once is not examined again.
 
-use super::job::{Job, Judged, LintTold, Message, Read, Tally};
-use crate::quantity::{Bytes, Span};
-use elenchus_core::verdict::{Validity, Verdict};
-use std::io::{self, BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use super::child::Worker;
+use super::job::{Earlier, Job, Judged, LintTold, Message, News, Read};
+use crate::quantity::Span;
+use crate::store::file;
+use elenchus_core::verdict::{Anomaly, Validity, Verdict};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant, SystemTime};
 
 /// What came of one job.
 #[derive(Debug, Default)]
@@ -60,33 +64,33 @@ pub struct Watchdog {
 impl Watchdog {
     /// Has one history judged; never waits much longer for its verdict than the job allows.
     pub fn judge(&mut self, job: &Job) -> Outcome {
-        // Whoever reads standard input cannot also take jobs from there.
-        if job.path == "-" {
-            return match Worker::start(Some(job)) {
-                Ok(worker) => follow(worker, job).0,
-                Err(e) => broken(&e),
+        let (files, mut course, mut round) = (Files::of(job), Course::default(), job.clone());
+        loop {
+            let worker = match self.hire(&round) {
+                Ok(worker) => worker,
+                Err(e) => return broken(&e),
             };
+            let death = match course.follow(worker, &round) {
+                Ok(worker) => {
+                    // One that read standard input has no ears for other jobs.
+                    self.worker = Some(worker).filter(|_| job.path != "-");
+                    return course.outcome;
+                }
+                Err(death) => death,
+            };
+            match course.again(&round, &death) {
+                Some(next) if files == Files::of(job) => round = next,
+                _ => return course.cut_off(&round, &death.why),
+            }
         }
-        let worker = match self.worker.take().map_or_else(|| Worker::start(None), Ok) {
-            Ok(worker) => worker,
-            Err(e) => return broken(&e),
-        };
-        let (outcome, worker) = match worker.give(job) {
-            Ok(worker) => follow(worker, job),
-            Err(e) => return broken(&e),
-        };
-        self.worker = worker;
-        outcome
     }
-}
 
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        if let Some(mut worker) = self.worker.take() {
-            // The end of its input is the end of its work.
-            drop(worker.jobs.take());
-            let _ = worker.child.wait();
+    /// A worker that has the job.
+    fn hire(&mut self, job: &Job) -> io::Result<Worker> {
+        if job.path == "-" {
+            return Worker::start(Some(job));
         }
+        self.worker.take().map_or_else(|| Worker::start(None), Ok)?.give(job)
     }
 }
 
@@ -95,183 +99,181 @@ fn broken(error: &io::Error) -> Outcome {
     Outcome { answer: Answer::Broken(why), ..Outcome::default() }
 }
 
-/// Listens until the job is done or the worker is; the worker comes back if it can go on.
-fn follow(mut worker: Worker, job: &Job) -> (Outcome, Option<Worker>) {
-    let mut outcome = Outcome::default();
-    let (mut tally, mut deadline, mut judged): (Option<Tally>, Option<Instant>, bool) = (None, None, false);
-    let end = loop {
-        match worker.next(deadline) {
-            Ok(Message::Read(read)) => {
-                outcome.read = read;
-                deadline = Instant::now().checked_add(job.timeout.saturating_add(GRACE));
-            }
-            Ok(Message::Decided(so_far)) => tally = Some(so_far),
-            Ok(Message::Judged(Judged { model, verdicts, lints })) => {
-                outcome.model = model;
-                outcome.answer = Answer::Verdicts(verdicts);
-                outcome.lints = lints;
-                (deadline, judged) = (None, true);
-            }
-            Ok(Message::Refused(why)) => (outcome.answer, judged) = (Answer::Refused(why), true),
-            Ok(Message::Broken(why)) => (outcome.answer, judged) = (Answer::Broken(why), true),
-            Ok(Message::Reported(report)) => outcome.report = Some(report),
-            Ok(Message::Done) => return (outcome, Some(worker)),
-            Err(RecvTimeoutError::Timeout) => {
-                worker.kill();
-                let limit = Span(job.timeout);
-                break format!(
-                    "the time allowed ({limit}) ran out within a step that did not end, and the check was ended by force"
-                );
-            }
-            Err(RecvTimeoutError::Disconnected) => break worker.obituary(job),
-        }
-    };
-    if judged {
-        outcome.report = job.report.as_ref().map(|_| Err(end));
-    } else {
-        let reading = deadline.is_none();
-        outcome.answer = Answer::Verdicts(vec![unfinished(tally, reading, &end)]);
-        outcome.model.clone_from(&job.model);
-        let none = || Err("there is no report of a check that was ended by force".to_owned());
-        outcome.report = job.report.as_ref().map(|_| none());
-    }
-    (outcome, None)
-}
+/// What the files of a job are, as far as can be seen without reading them: what was decided holds for no others.
+#[derive(PartialEq)]
+struct Files(Vec<Option<(u64, SystemTime)>>);
 
-/// The verdict of a check that did not come to its end: what was decided stays, the rest is unknown.
-fn unfinished(tally: Option<Tally>, reading: bool, why: &str) -> Verdict {
-    let Some(tally) = tally else {
-        let stage = if reading { "while the history was read, " } else { "" };
-        return Verdict::new("check", Validity::Unknown, format!("nothing was decided: {stage}{why}"));
-    };
-    let Tally { parts, valid, unknown, invalid, anomalies } = tally;
-    let undecided = parts.saturating_sub(valid + invalid);
-    let rest = match undecided {
-        0 => format!("all {parts} keys were decided, but no more evidence was found: {why}"),
-        _ => format!("{undecided} of {parts} keys were not decided: {why}"),
-    };
-    let checker = "linearizability";
-    let mut verdict = match anomalies.first() {
-        None => Verdict::new(checker, Validity::Unknown, rest),
-        Some(first) => Verdict::new(checker, Validity::Invalid, format!("{}; {rest}", first.sentence)),
-    };
-    verdict.class = anomalies.first().map(|first| first.class.clone());
-    verdict.anomalies = anomalies;
-    verdict
-        .with_figure("keys", parts)
-        .with_figure("keys_invalid", invalid)
-        .with_figure("keys_unknown", unknown.max(undecided))
-}
-
-/// A judging process.
-struct Worker {
-    child: Child,
-    jobs: Option<ChildStdin>,
-    messages: Receiver<Message>,
-    /// The end of what it complained of.
-    complaints: Arc<Mutex<Vec<u8>>>,
-    listener: Option<JoinHandle<()>>,
-}
-
-impl Worker {
-    fn start(job: Option<&Job>) -> io::Result<Worker> {
-        let mut command = Command::new(program()?);
-        command.arg("judge").stdout(Stdio::piped()).stderr(Stdio::piped());
-        match job {
-            Some(job) => command.arg(serde_json::to_string(job)?).stdin(Stdio::inherit()),
-            None => command.stdin(Stdio::piped()),
+impl Files {
+    fn of(job: &Job) -> Files {
+        let look = |path: &Path| {
+            let data = std::fs::metadata(path).ok()?;
+            Some((data.len(), data.modified().ok()?))
         };
-        let mut child = command.spawn()?;
-        let (out, err) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
-        let (send, messages) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(out).lines().map_while(Result::ok) {
-                let message = serde_json::from_str(&line)
-                    .unwrap_or_else(|e| Message::Broken(format!("a message that cannot be read: {e}")));
-                if send.send(message).is_err() {
-                    break;
+        let model = job.model.as_ref().map(PathBuf::from);
+        let plan = job.trial.then(|| Path::new(&job.path).join(file::PLAN));
+        Files([Some(job.history()), model, plan].into_iter().flatten().map(|path| look(&path)).collect())
+    }
+}
+
+/// How a worker ended that should not have.
+struct Death {
+    why: String,
+    /// Whether it was ended since its time was over.
+    late: bool,
+}
+
+/// What is known of one job, whoever found it.
+#[derive(Default)]
+struct Course {
+    outcome: Outcome,
+    deadline: Option<Instant>,
+    /// Whether there is an answer, and only the report is still to come.
+    judged: bool,
+    tally: Tally,
+    /// Verdicts of checkers that came to their end before the longest one began.
+    beside: Vec<Verdict>,
+    /// The part in work; only a careful worker tells.
+    begun: Option<usize>,
+    /// Parts at which workers died, and why.
+    hopeless: BTreeMap<usize, String>,
+}
+
+/// What was decided so far, part by part.
+#[derive(Default)]
+struct Tally {
+    parts: usize,
+    valid: BTreeSet<usize>,
+    unknown: BTreeSet<usize>,
+    invalid: BTreeSet<usize>,
+    /// The first of these, without evidence.
+    anomalies: BTreeMap<usize, Anomaly>,
+    /// Whether parts of different checkers bear the same numbers.
+    mixed: bool,
+}
+
+impl Course {
+    /// Listens until the job is done or the worker is.
+    fn follow(&mut self, worker: Worker, job: &Job) -> Result<Worker, Death> {
+        loop {
+            let deadline = self.deadline.filter(|_| !self.judged);
+            match worker.next(deadline) {
+                Ok(Message::Done) => return Ok(worker),
+                Ok(message) => self.hear(message, job),
+                Err(RecvTimeoutError::Timeout) => {
+                    worker.kill();
+                    let why = format!(
+                        "the time allowed ({}) ran out within a step that did not end, and the check was ended by force",
+                        Span(job.allowed())
+                    );
+                    return Err(Death { why, late: true });
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Death { why: worker.obituary(job), late: false });
                 }
             }
-        });
-        let complaints = Arc::new(Mutex::new(Vec::new()));
-        let kept = complaints.clone();
-        let listener = std::thread::spawn(move || keep_end(err, &kept));
-        Ok(Worker { jobs: child.stdin.take(), child, messages, complaints, listener: Some(listener) })
-    }
-
-    fn give(mut self, job: &Job) -> io::Result<Worker> {
-        let mut line = serde_json::to_vec(job)?;
-        line.push(b'\n');
-        let jobs = self.jobs.as_mut().expect("it was started to take jobs");
-        // One that is gone says nothing, and is told apart by that.
-        match jobs.write_all(&line) {
-            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(e),
-            _ => Ok(self),
         }
     }
 
-    fn next(&self, deadline: Option<Instant>) -> Result<Message, RecvTimeoutError> {
-        match deadline {
-            None => self.messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(at) => self.messages.recv_timeout(at.saturating_duration_since(Instant::now())),
+    fn hear(&mut self, message: Message, job: &Job) {
+        match message {
+            Message::Read(read) => {
+                self.outcome.read = read;
+                let limit = || Instant::now().checked_add(job.timeout.saturating_add(GRACE));
+                self.deadline = self.deadline.or_else(limit);
+            }
+            Message::Beside(verdicts) => self.beside = verdicts,
+            Message::Begun(part) => self.begun = Some(part),
+            Message::Decided(news) => self.tally.add(news),
+            Message::Judged(judged) => self.conclude(judged),
+            Message::Refused(why) => (self.outcome.answer, self.judged) = (Answer::Refused(why), true),
+            Message::Broken(why) => (self.outcome.answer, self.judged) = (Answer::Broken(why), true),
+            Message::Reported(report) => self.outcome.report = Some(report),
+            Message::Done => {}
         }
     }
 
-    /// Ends it, by the handle of the very process that was started.
-    fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    fn conclude(&mut self, Judged { model, verdicts, lints }: Judged) {
+        self.outcome.model = model;
+        self.outcome.lints = lints;
+        self.judged = true;
+        // An accusation is certain, even if a later worker had no time for that part.
+        let lost = Verdict::merge(&verdicts) != Validity::Invalid && !self.tally.anomalies.is_empty();
+        let why = "what one process decided another one had no time to repeat";
+        let earlier = lost.then(|| self.tally.verdict(why));
+        self.outcome.answer = Answer::Verdicts(earlier.into_iter().chain(verdicts).collect());
     }
 
-    /// Why a worker fell silent that should not have.
-    fn obituary(&mut self, job: &Job) -> String {
-        // Nobody holds its standard output any more; what is left of it must not go on.
-        let _ = self.child.kill();
-        let status = self.child.wait();
-        let _ = self.listener.take().map(JoinHandle::join);
-        let complaints = self.complaints.lock().expect("nobody panics while it holds the lock");
-        let complaints = String::from_utf8_lossy(&complaints);
-        let limit = Bytes(job.memory);
-        // What the allocator of Rust says, whatever the message around it.
-        if let Some(line) = complaints.lines().find(|line| line.starts_with("memory allocation of")) {
-            return format!("the memory allowed ({limit}) ran out, and the check died of it ({line})");
+    /// The job for another worker, if one could come further.
+    fn again(&mut self, job: &Job, death: &Death) -> Option<Job> {
+        if self.judged || death.late || job.path == "-" || self.tally.mixed {
+            return None;
         }
-        let how = status.map_or_else(|e| e.to_string(), |status| died_of(&status));
-        let last = complaints.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-        format!("the check crashed ({how}): {last}")
+        if job.earlier.is_some() {
+            // Outside all parts it would die again.
+            self.hopeless.insert(self.begun.take()?, death.why.clone());
+        }
+        let left = self.deadline?.saturating_duration_since(Instant::now());
+        let timeout = left.checked_sub(GRACE).filter(|left| !left.is_zero())?;
+        let earlier = Earlier {
+            allowed: job.allowed(),
+            valid: self.tally.valid.iter().copied().collect(),
+            hopeless: self.hopeless.clone().into_iter().collect(),
+        };
+        Some(Job { timeout, earlier: Some(earlier), ..job.clone() })
+    }
+
+    /// The outcome of a job that no worker brought to its end.
+    fn cut_off(mut self, job: &Job, why: &str) -> Outcome {
+        if self.judged {
+            self.outcome.report = job.report.as_ref().map(|_| Err(why.to_owned()));
+            return self.outcome;
+        }
+        let first = match (self.tally.parts, self.deadline) {
+            (0, None) => nothing(&format!("while the history was read, {why}")),
+            (0, Some(_)) => nothing(why),
+            _ => self.tally.verdict(why),
+        };
+        self.outcome.answer = Answer::Verdicts([first].into_iter().chain(self.beside).collect());
+        self.outcome.model.clone_from(&job.model);
+        let none = || Err("there is no report of a check that was ended by force".to_owned());
+        self.outcome.report = job.report.as_ref().map(|_| none());
+        self.outcome
     }
 }
 
-#[cfg(unix)]
-fn died_of(status: &ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    let Some(number) = status.signal() else { return status.to_string() };
-    match nix::sys::signal::Signal::try_from(number) {
-        Ok(nix::sys::signal::Signal::SIGKILL) => "killed by SIGKILL, perhaps for want of memory".into(),
-        Ok(signal) => format!("killed by {signal}"),
-        Err(_) => format!("killed by signal {number}"),
+fn nothing(why: &str) -> Verdict {
+    Verdict::new("check", Validity::Unknown, format!("nothing was decided: {why}"))
+}
+
+impl Tally {
+    fn add(&mut self, news: News) {
+        self.parts = news.parts;
+        self.mixed |= news.mixed;
+        self.valid.extend(news.valid);
+        self.unknown.extend(news.unknown);
+        self.invalid.extend(news.invalid);
+        self.anomalies.extend(news.anomalies);
     }
-}
 
-#[cfg(not(unix))]
-fn died_of(status: &ExitStatus) -> String {
-    status.to_string()
-}
-
-/// This program, even if its file was replaced while it runs.
-fn program() -> io::Result<PathBuf> {
-    let own = PathBuf::from("/proc/self/exe");
-    if own.exists() { Ok(own) } else { std::env::current_exe() }
-}
-
-/// Reads all and keeps the end.
-fn keep_end(mut from: impl io::Read, kept: &Mutex<Vec<u8>>) {
-    const KEPT_MAX: usize = 16 << 10;
-    let mut piece = [0; 4096];
-    while let Ok(count @ 1..) = from.by_ref().read(&mut piece) {
-        let mut kept = kept.lock().expect("nobody panics while it holds the lock");
-        kept.extend_from_slice(&piece[..count]);
-        let too_many = kept.len().saturating_sub(KEPT_MAX);
-        kept.drain(..too_many);
+    /// The verdict of a check that did not come to its end: what was decided stays, the rest is unknown.
+    fn verdict(&self, why: &str) -> Verdict {
+        let parts = self.parts;
+        let decided = self.valid.union(&self.invalid).count();
+        let undecided = parts.saturating_sub(decided);
+        let rest = match undecided {
+            0 => format!("all {parts} keys were decided, but no more evidence was found: {why}"),
+            _ => format!("{undecided} of {parts} keys were not decided: {why}"),
+        };
+        let checker = "linearizability";
+        let mut verdict = match self.anomalies.values().next() {
+            None => Verdict::new(checker, Validity::Unknown, rest),
+            Some(first) => Verdict::new(checker, Validity::Invalid, format!("{}; {rest}", first.sentence)),
+        };
+        verdict.class = self.anomalies.values().next().map(|first| first.class.clone());
+        verdict.anomalies = self.anomalies.values().cloned().collect();
+        verdict
+            .with_figure("keys", parts)
+            .with_figure("keys_invalid", self.invalid.len())
+            .with_figure("keys_unknown", undecided)
     }
 }

@@ -3,17 +3,18 @@
 //! Everything that may hang, crash or eat memory happens here, and nothing is said to the user from here.
 
 use super::input::{self, Input};
-use super::job::{Job, Judged, LintTold, Message, Read, Tally};
+use super::job::{Job, Judged, LintTold, Message, Read};
 use super::model::{self, Candidate, NoModel};
-use super::{limits, page};
+use super::{adversary, herald, limits, page};
 use crate::exit::Exit;
+use crate::judge::{Case, JudgeError};
 use elenchus_checkers::{check_all, check_all_watched, lint};
 use elenchus_core::budget::Budget;
-use elenchus_core::checker::{Decided, Watch};
+use elenchus_core::format::Format;
+use elenchus_core::history::History;
 use elenchus_core::verdict::{Validity, Verdict};
 use std::io::{self, BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 /// Judges the one job given, or all that come on standard input.
@@ -38,7 +39,8 @@ fn answer(job: &str) -> io::Result<()> {
     say(&Message::Done)
 }
 
-fn say(message: &Message) -> io::Result<()> {
+/// Says it to the process that waits.
+pub fn say(message: &Message) -> io::Result<()> {
     let mut line = serde_json::to_vec(message).map_err(io::Error::other)?;
     line.push(b'\n');
     let mut out = io::stdout().lock();
@@ -52,16 +54,19 @@ const SLACK: usize = 256 << 20;
 const EVENT: usize = 512;
 
 fn judge(job: &Job) -> io::Result<()> {
-    let on_disk = std::fs::metadata(&job.path).map_or(0, |data| data.len() as usize);
+    let began = Instant::now();
+    let on_disk = std::fs::metadata(job.history()).map_or(0, |data| data.len() as usize);
     limits::grow_by(SLACK.saturating_add(job.memory).saturating_add(on_disk.saturating_mul(4)));
+    if job.trial {
+        return judge_trial(job, began);
+    }
     let input = match input::read(job) {
         Ok(input) => input,
         Err(why) => return say(&Message::Refused(why)),
     };
     say(&Message::Read(Read { format: input.format.name().into(), notes: input.notes.clone() }))?;
-    let needed = input.recording.history.len().saturating_mul(EVENT);
-    limits::grow_by(SLACK.saturating_add(job.memory).saturating_add(needed));
-    let judged = match verdicts(job, &input) {
+    allow(job, &input.recording.history);
+    let judged = match verdicts(job, &input, &budget(job, began)) {
         Ok(judged) => judged,
         Err(why) => return say(&Message::Refused(why)),
     };
@@ -80,9 +85,63 @@ fn judge(job: &Job) -> io::Result<()> {
     }
 }
 
+/// Lets this process take what the job allows, beside what it has.
+fn allow(job: &Job, history: &History) {
+    let needed = history.len().saturating_mul(EVENT);
+    limits::grow_by(SLACK.saturating_add(job.memory).saturating_add(needed));
+}
+
+/// What the check may spend. Where a worker has died, reading counts as well, and no two parts are examined at
+/// once: so it is plain of which one this worker dies.
+fn budget(job: &Job, began: Instant) -> Budget {
+    let budget = match &job.earlier {
+        None => Budget::new(job.timeout, job.memory),
+        Some(_) => Budget::new(job.timeout.saturating_sub(began.elapsed()), job.memory).with_threads(1),
+    };
+    if job.evidence { budget } else { budget.with_evidence(Duration::ZERO) }
+}
+
+/// Judges what a trial left. Those who only observe are quick, and speak first.
+fn judge_trial(job: &Job, began: Instant) -> io::Result<()> {
+    match trial_verdicts(job, began)? {
+        Ok(verdicts) => {
+            limits::lift();
+            say(&Message::Judged(Judged { model: None, verdicts, lints: Vec::new() }))
+        }
+        Err(error) => say(&Message::Refused(error.to_string())),
+    }
+}
+
+fn trial_verdicts(job: &Job, began: Instant) -> io::Result<Result<Vec<Verdict>, JudgeError>> {
+    let case = match Case::read(job.path.as_ref()) {
+        Ok(case) => case,
+        Err(error) => return Ok(Err(error)),
+    };
+    let checkers = match adversary::named(&case.plan.workload) {
+        Some(adversary) => Ok(vec![adversary]),
+        None => case.checkers(),
+    };
+    let checkers = match checkers {
+        Ok(checkers) => checkers,
+        Err(error) => return Ok(Err(error)),
+    };
+    say(&Message::Read(Read { format: Format::Jsonl.name().into(), notes: Vec::new() }))?;
+    allow(job, &case.history);
+    let (history, budget) = (&case.history, budget(job, began));
+    let observed = match check_all(case.observers(), history, &budget) {
+        Ok(observed) => observed,
+        Err(malformed) => return Ok(Err(case.malformed(malformed))),
+    };
+    say(&Message::Beside(observed.clone()))?;
+    let judged = herald::watched(job, |watch| check_all_watched(checkers, history, &budget, watch));
+    Ok(judged
+        .map(|judged| judged.into_iter().chain(observed).collect())
+        .map_err(|malformed| case.malformed(malformed)))
+}
+
 /// The verdicts by the model that was named. Else by the first that may be meant; that one alone accuses
 /// nobody: an answer that another meaning of the same operations would explain is no violation.
-fn verdicts(job: &Job, input: &Input) -> Result<Judged, String> {
+fn verdicts(job: &Job, input: &Input, budget: &Budget) -> Result<Judged, String> {
     let candidates = match model::candidates(job, input) {
         Ok(candidates) => candidates,
         Err(NoModel::Wrong(why)) => return Err(why),
@@ -92,18 +151,14 @@ fn verdicts(job: &Job, input: &Input) -> Result<Judged, String> {
         }
     };
     let history = &input.recording.history;
-    let mut budget = Budget::new(job.timeout, job.memory);
-    if !job.evidence {
-        budget = budget.with_evidence(Duration::ZERO);
-    }
     let plain = candidates.len() == 1;
     let (mut first_error, mut refuted) = (None, None);
     for Candidate { name, checkers } in candidates {
         let checked = if plain {
-            watched(|watch| check_all_watched(checkers, history, &budget, watch))
+            herald::watched(job, |watch| check_all_watched(checkers, history, budget, watch))
         } else {
             // Were this ended by force, what one meaning refuted must not stand as an accusation.
-            check_all(checkers, history, &budget)
+            check_all(checkers, history, budget)
         };
         match (checked, &refuted) {
             (Ok(verdicts), None) if !plain && Verdict::merge(&verdicts) == Validity::Invalid => {
@@ -156,101 +211,4 @@ fn beside_lints(input: &Input, name: String, mut verdicts: Vec<Verdict>) -> Judg
         sentence: lint.sentence(history),
     };
     Judged { model: Some(name), verdicts, lints: lints.iter().map(tell).collect() }
-}
-
-/// Carries out a check and says, all along, what it decided.
-fn watched<T>(check: impl FnOnce(&dyn Watch) -> T) -> T {
-    let herald = Herald::default();
-    std::thread::scope(|scope| {
-        scope.spawn(|| herald.go_on());
-        // The herald must end, whatever the check does.
-        let _end = Ending(&herald);
-        check(&herald)
-    })
-}
-
-/// Says what was decided: at once if it is quiet, else a little later, lest it says nothing else.
-#[derive(Default)]
-struct Herald {
-    state: Mutex<State>,
-    news: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    tally: Tally,
-    /// When the tally was last said.
-    said: Option<Instant>,
-    /// Whether it changed since.
-    stale: bool,
-    ended: bool,
-}
-
-/// The tally is said again no sooner than this.
-const PAUSE: Duration = Duration::from_millis(20);
-/// Invalid parts that are shown.
-const ANOMALIES_MAX: usize = 8;
-
-impl Watch for Herald {
-    fn decided(&self, part: Decided) {
-        let mut state = self.state();
-        let tally = &mut state.tally;
-        tally.parts = part.parts;
-        let mut urgent = false;
-        match part.validity {
-            Validity::Valid => tally.valid += 1,
-            Validity::Unknown => tally.unknown += 1,
-            Validity::Invalid => {
-                tally.invalid += 1;
-                // A violation must not be lost with a crash that comes sooner than the next tally.
-                urgent = tally.anomalies.len() < ANOMALIES_MAX;
-                tally.anomalies.extend(part.anomaly.filter(|_| urgent));
-            }
-        }
-        state.stale = true;
-        if urgent || state.said.is_none_or(|said| said.elapsed() >= PAUSE) {
-            state.say();
-        } else {
-            self.news.notify_one();
-        }
-    }
-}
-
-impl Herald {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("nobody panics while it holds the lock")
-    }
-
-    /// Says what no later part made said.
-    fn go_on(&self) {
-        let mut state = self.state();
-        while !state.ended {
-            state = if state.stale {
-                self.news.wait_timeout(state, PAUSE).expect("nobody panics").0
-            } else {
-                self.news.wait(state).expect("nobody panics")
-            };
-            if state.stale && state.said.is_none_or(|said| said.elapsed() >= PAUSE) {
-                state.say();
-            }
-        }
-    }
-}
-
-impl State {
-    fn say(&mut self) {
-        // If nobody listens, the end of this process is near anyway.
-        let _ = say(&Message::Decided(self.tally.clone()));
-        self.said = Some(Instant::now());
-        self.stale = false;
-    }
-}
-
-struct Ending<'a>(&'a Herald);
-
-impl Drop for Ending<'_> {
-    fn drop(&mut self) {
-        self.0.state().ended = true;
-        self.0.news.notify_one();
-    }
 }

@@ -6,7 +6,7 @@ use crate::linearizability::judge::judge_watched;
 use crate::linearizability::{Answer, Insight, check_operations, judge};
 use crate::models::register::{NilReads, Register, RegisterOp, RegisterRet, failed_cas_is_refused};
 use elenchus_core::budget::Budget;
-use elenchus_core::checker::{Decided, Watch};
+use elenchus_core::checker::{Decided, Known, Watch};
 use elenchus_core::model::Model;
 use elenchus_core::outcome::Outcome;
 use elenchus_core::random::Seed;
@@ -283,9 +283,33 @@ fn a_watcher_is_told_of_every_key() {
     let validities: Vec<Validity> = told.iter().map(|part| part.validity).collect();
     assert_eq!(validities, [Validity::Unknown, Validity::Invalid, Validity::Valid]);
     assert!(told.iter().all(|part| part.parts == 3));
+    assert_eq!(told.iter().map(|part| part.part).collect::<Vec<_>>(), [0, 1, 2]);
     let anomaly = told[1].anomaly.as_ref().expect("it is invalid");
     assert!(anomaly.sentence.contains("`read 3` of key Int(2)"), "{}", anomaly.sentence);
     assert!(anomaly.operations[0].guilty);
+}
+
+/// Knows of the first part that it is hopeless and of the second that it is valid.
+struct Knows;
+
+impl Watch for Knows {
+    fn begins(&self, part: usize) -> Option<Known> {
+        [Known::Hopeless("it bites".into()), Known::Valid].into_iter().nth(part)
+    }
+
+    fn decided(&self, _: Decided) {}
+}
+
+#[test]
+fn a_part_that_a_watcher_knows_is_not_examined_and_the_others_are() {
+    // Of the two reads of what nobody wrote, only the third part's can be found.
+    let mut operations = with_key(parse("|-w9-| |-r9-| |-w9-|"), 1);
+    operations.extend(with_key(parse("                     |-w2-| |-r3-|"), 2));
+    operations.extend(with_key(parse("                                    |-r4-|"), 3));
+    let findings = judge_watched(&Brittle(Register::default()), &operations, &Budget::unlimited(), &Knows);
+    assert_eq!(findings[0].answer, Answer::Unknown { reached: 0, why: "it bites".into() });
+    assert_eq!(findings[1].answer, Answer::Linearizable);
+    assert!(matches!(findings[2].answer, Answer::Refuted { .. }));
 }
 
 #[test]
