@@ -35,9 +35,12 @@ pub(super) struct Breadth<'s, 'h, 'm, 'b, M: Model, W> {
     limit: u64,
     /// The number of states above which those that nobody holds are forgotten.
     states_max: usize,
+    /// The number of steps traced above which those that lead nowhere are forgotten.
+    traced_max: usize,
 }
 
 const STATES_MAX: usize = 1 << 13;
+const TRACED_MAX: usize = 1 << 14;
 
 impl<'s, 'h, 'm, 'b, M: Model, W: Window> Breadth<'s, 'h, 'm, 'b, M, W> {
     pub(super) fn new(
@@ -60,6 +63,7 @@ impl<'s, 'h, 'm, 'b, M: Model, W: Window> Breadth<'s, 'h, 'm, 'b, M, W> {
             extended: 0,
             limit,
             states_max: STATES_MAX,
+            traced_max: TRACED_MAX,
         }
     }
 
@@ -193,6 +197,10 @@ impl<'s, 'h, 'm, 'b, M: Model, W: Window> Breadth<'s, 'h, 'm, 'b, M, W> {
         }
         if board.counts.len() > 1 << 14 && board.counts.len() > 4 * self.frontier.len() {
             board.counts.keep(self.frontier.iter_mut().map(|configuration| &mut configuration.counts));
+        }
+        if let Some(trace) = board.trace.as_mut().filter(|trace| trace.len() > self.traced_max) {
+            trace.keep(self.frontier.iter_mut().map(|configuration| &mut configuration.trace));
+            self.traced_max = TRACED_MAX.max(2 * trace.len());
         }
         if board.states() > self.states_max {
             board.keep_states(&mut self.frontier);

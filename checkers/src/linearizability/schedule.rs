@@ -57,17 +57,12 @@ impl<'h, M: Model> Schedule<'h, M> {
     pub(super) fn new(
         model: &M,
         init: M::State,
-        tasks: Vec<Task<'h, M>>,
+        mut tasks: Vec<Task<'h, M>>,
         meter: &mut Meter<'_>,
     ) -> Result<Schedule<'h, M>, Spent> {
-        let (mut doubtful, mut required) = (Vec::new(), Vec::new());
-        for task in tasks {
-            match task.in_doubt() {
-                false => required.push(task),
-                true if model.inert(task.op, task.outcome) => {}
-                true => doubtful.push(task),
-            }
-        }
+        let mut doubtful: Vec<_> = tasks.extract_if(.., |task| task.in_doubt()).collect();
+        doubtful.retain(|task| !model.inert(task.op, task.outcome));
+        let mut required = tasks;
         required.sort_by_key(|task| task.call);
         doubtful.sort_by_key(|task| task.call);
         let mut steps: Vec<(Position, Step)> = Vec::with_capacity(2 * required.len());

@@ -36,6 +36,34 @@ impl Trace {
         *last = self.steps.len() as u32;
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// Forgets all steps but those that lead to these, and renumbers these in place.
+    pub(super) fn keep<'a>(&mut self, last: impl Iterator<Item = &'a mut u32>) {
+        let mut numbers = vec![0; self.steps.len() + 1];
+        let last: Vec<&mut u32> = last.collect();
+        for at in &last {
+            let mut at = **at as usize;
+            while at > 0 && std::mem::replace(&mut numbers[at], 1) == 0 {
+                at = self.steps[at - 1].0 as usize;
+            }
+        }
+        // A step stands after the one before it, which has its new number already.
+        let mut count = 0;
+        for at in 1..numbers.len() {
+            if numbers[at] > 0 {
+                let (before, what) = self.steps[at - 1];
+                self.steps[count] = (numbers[before as usize], what);
+                count += 1;
+                numbers[at] = count as u32;
+            }
+        }
+        self.steps.truncate(count);
+        last.into_iter().for_each(|at| *at = numbers[*at as usize]);
+    }
+
     /// The numbers of the operations of a linearization that ends with this step, in its order.
     pub(super) fn order<M: Model>(&self, model: &M, schedule: &Schedule<'_, M>, last: u32) -> Vec<u32> {
         let (mut steps, mut at) = (Vec::new(), last);
@@ -71,5 +99,36 @@ impl Trace {
             }
         }
         order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What led to a step, the latest first.
+    fn back(trace: &Trace, mut at: u32) -> Vec<Traced> {
+        let mut steps = Vec::new();
+        while let Some((before, what)) = at.checked_sub(1).map(|i| trace.steps[i as usize]) {
+            steps.push(what);
+            at = before;
+        }
+        steps
+    }
+
+    #[test]
+    fn what_is_kept_keeps_all_that_led_to_it() {
+        let mut trace = Trace::new();
+        let (mut common, mut forgotten) = (0, 0);
+        (0..3).for_each(|i| trace.note(&mut common, Traced::Required(i)));
+        (0..9).for_each(|i| trace.note(&mut forgotten, Traced::Doubtful(i)));
+        let (mut one, mut other, mut none) = (common, common, 0);
+        trace.note(&mut one, Traced::Required(7));
+        (4..6).for_each(|i| trace.note(&mut other, Traced::Unseen(i)));
+        let before = [one, other, none].map(|at| back(&trace, at));
+        assert_eq!((trace.len(), before[0].len(), before[1].len()), (15, 4, 5));
+        trace.keep([&mut one, &mut other, &mut none].into_iter());
+        assert_eq!(trace.len(), 6);
+        assert_eq!([one, other, none].map(|at| back(&trace, at)), before);
     }
 }
