@@ -5,6 +5,7 @@
 //! whose model panics or whose budget runs out is unknown; the others keep their answers.
 
 use super::meter::{Meter, Spent};
+use super::pace::Pace;
 use super::schedule::Schedule;
 use super::search::{self, Effort, Order, search};
 use super::shortcut;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// What was found of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub struct Finding<K> {
     pub configurations: u64,
     /// Most configurations kept after one return.
     pub frontier_max: usize,
+    /// How long the model took to answer for all operations without search, or to find that it cannot.
+    pub took: Duration,
 }
 
 /// Whether one key's operations are linearizable.
@@ -105,9 +109,9 @@ pub(super) fn judge_watched<M: Insight>(
     let mut found = found.into_inner().expect("no thread panics while it holds the lock");
     found.sort_unstable_by_key(|(job, _)| *job);
     let finding = |((key, operations), (_, examined)): ((M::Key, Vec<usize>), (usize, Examined))| {
-        let Examined { answer, searched, effort } = examined;
+        let Examined { answer, searched, effort, took } = examined;
         let Effort { configurations, frontier_max } = effort;
-        Finding { key, operations, answer, searched, configurations, frontier_max }
+        Finding { key, operations, answer, searched, configurations, frontier_max, took }
     };
     let mut findings: Vec<_> = jobs.into_iter().zip(found).map(finding).collect();
     findings.sort_by(|a, b| a.key.cmp(&b.key));
@@ -164,6 +168,7 @@ struct Examined {
     answer: Answer,
     searched: bool,
     effort: Effort,
+    took: Duration,
 }
 
 impl Examined {
@@ -173,7 +178,7 @@ impl Examined {
             Known::Valid => Answer::Linearizable,
             Known::Hopeless(why) => Answer::Unknown { reached: 0, why },
         };
-        Examined { answer, searched: false, effort: Effort::default() }
+        Examined { answer, searched: false, effort: Effort::default(), took: Duration::ZERO }
     }
 }
 
@@ -189,6 +194,7 @@ fn examine<M: Insight>(
     (budget, memory): (&Budget, &AtomicUsize),
 ) -> Examined {
     let (mut effort, mut searched) = (Effort::default(), false);
+    let pace = Pace::new(budget, part.len(), Duration::ZERO);
     let answer = catch_unwind(AssertUnwindSafe(|| {
         let mut meter = Meter::new(budget, memory);
         match meter.tick() {
@@ -196,7 +202,7 @@ fn examine<M: Insight>(
             Ok(()) => {
                 let mut tasks = Vec::with_capacity(part.len());
                 tasks.extend(Task::all(part.iter().map(|i| &operations[*i])));
-                match shortcut::ask(model, &tasks) {
+                match shortcut::ask(model, &tasks, &pace) {
                     Some(Ok(())) => search::Answer::Linearizable,
                     Some(Err(refuted)) => search::Answer::Refuted(refuted),
                     None => {
@@ -227,7 +233,7 @@ fn examine<M: Insight>(
             Answer::Unknown { reached, why: spent.why().to_owned() }
         }
     };
-    Examined { answer, searched, effort }
+    Examined { answer, searched, effort, took: pace.took() }
 }
 
 /// Decides tasks of one key by search.

@@ -17,6 +17,7 @@
 //! | `search` | the search itself: in `breadth` and in `depth`, over one `board` |
 //! | `frontier`, `counts`, `states`, `window` | configurations and what they are made of |
 //! | `shortcut` | where a history begins to fail, by a model's quicker way |
+//! | `pace` | whether that way would lead to an answer in time |
 //! | `witness` | of a refuted key, the few operations that prove it |
 //! | `verdict` | the words, the figures, and whether enough was examined |
 //! | `meter` | time and memory spent |
@@ -30,6 +31,7 @@ mod index;
 mod judge;
 mod meter;
 mod notice;
+mod pace;
 mod refuted;
 mod schedule;
 mod search;

@@ -6,6 +6,7 @@
 //! that bounds the end from above, and mostly nothing shorter fails.
 
 use super::Insight;
+use super::pace::Pace;
 use super::search::Refuted;
 use super::task::{NEVER, Position, Task};
 use elenchus_core::outcome::Outcome;
@@ -18,32 +19,60 @@ pub enum Shortcut {
     /// There is none: these operations (their [`Task::id`]) contradict each other whatever all others did, the
     /// others released. Few, and the likeliest for a witness first; none if that is not known.
     Refuted(Vec<u32>),
+    /// There is none, and the first return that no linearization survives is that of this operation (its
+    /// [`Task::id`]).
+    RefutedAt(u32),
+}
+
+impl Shortcut {
+    /// The same, but not saying which return is the first that no linearization survives.
+    pub(crate) fn anywhere(self) -> Shortcut {
+        if let Shortcut::RefutedAt(_) = self { Shortcut::Refuted(Vec::new()) } else { self }
+    }
 }
 
 /// What a model knows of these operations without search: whether they are linearizable, or else the first
-/// return that no linearization survives. `None` if it does not know.
-pub(super) fn ask<M: Insight>(model: &M, tasks: &[Task<'_, M>]) -> Option<Result<(), Refuted>> {
-    match model.shortcut(tasks)? {
+/// return that no linearization survives (or a later one, if the time ended before it was found). `None` if it does
+/// not know, or not in time.
+pub(super) fn ask<M: Insight>(
+    model: &M,
+    tasks: &[Task<'_, M>],
+    pace: &Pace<'_>,
+) -> Option<Result<(), Refuted>> {
+    match pace.ask(model, tasks).ok()?? {
         Shortcut::Linearizable => Some(Ok(())),
-        Shortcut::Refuted(ids) => first_failure(model, tasks, &ids).map(Err),
+        Shortcut::Refuted(ids) => first_failure(model, tasks, &ids, pace).map(Err),
+        Shortcut::RefutedAt(id) => failed_at(tasks, id).map(Err),
     }
 }
 
 /// The operations as they were known once `end` was logged. Unlike in [`Task::before`], those that were called
 /// later are there, in doubt: they cannot explain what returned before, but they can be a part of what
 /// contradicts it.
-pub(super) fn until<'h, M: Insight>(tasks: &[Task<'h, M>], end: Position) -> Vec<Task<'h, M>> {
-    let known = tasks.iter().filter(|task| task.done <= end || !matches!(task.outcome, Outcome::Fail(_)));
-    let cut =
-        |task: &Task<'h, M>| Task { done: if task.done <= end { task.done } else { NEVER }, ..task.clone() };
-    known.map(cut).collect()
+pub(super) fn until<'h, M: Insight>(mut tasks: Vec<Task<'h, M>>, end: Position) -> Vec<Task<'h, M>> {
+    tasks.retain(|task| task.done <= end || !matches!(task.outcome, Outcome::Fail(_)));
+    tasks.iter_mut().filter(|task| task.done > end).for_each(|task| task.done = NEVER);
+    tasks
+}
+
+/// The operations as they were known once `end` was logged, those that were called by then.
+fn prefix<'h, M: Insight>(tasks: &[Task<'h, M>], end: Position) -> Vec<Task<'h, M>> {
+    let called = tasks.partition_point(|task| task.call <= end);
+    let mut prefix = Vec::with_capacity(called);
+    prefix.extend(tasks[..called].iter().filter_map(|task| task.before(end)));
+    prefix
 }
 
 /// Where operations that are not linearizable begin to fail; `ids` are some that contradict each other. `None`
 /// if the model cannot tell of some prefix.
-fn first_failure<M: Insight>(model: &M, tasks: &[Task<'_, M>], ids: &[u32]) -> Option<Refuted> {
-    let mut returns: Vec<Position> =
-        tasks.iter().filter(|task| !task.in_doubt()).map(|task| task.done).collect();
+fn first_failure<M: Insight>(
+    model: &M,
+    tasks: &[Task<'_, M>],
+    ids: &[u32],
+    pace: &Pace<'_>,
+) -> Option<Refuted> {
+    let mut returns: Vec<Position> = Vec::with_capacity(tasks.len());
+    returns.extend(tasks.iter().filter(|task| !task.in_doubt()).map(|task| task.done));
     returns.sort_unstable();
     let last = |tasks: &[Task<'_, M>], ids: &[u32]| {
         last_return(tasks, ids).map(|done| returns.partition_point(|other| *other < done))
@@ -53,9 +82,11 @@ fn first_failure<M: Insight>(model: &M, tasks: &[Task<'_, M>], ids: &[u32]) -> O
     let (mut guided, mut step) = (!ids.is_empty(), 1);
     while low < high {
         let middle = if guided { high - step.min(high - low) } else { low.midpoint(high) };
-        let prefix: Vec<_> = tasks.iter().filter_map(|task| task.before(returns[middle])).collect();
-        match model.shortcut(&prefix)? {
+        let prefix = prefix(tasks, returns[middle]);
+        let Ok(answer) = pace.ask(model, &prefix) else { break };
+        match answer? {
             Shortcut::Linearizable => (low, guided) = (middle + 1, false),
+            Shortcut::RefutedAt(id) => return failed_at(&prefix, id),
             Shortcut::Refuted(ids) => {
                 high = last(&prefix, &ids).map_or(middle, |last| last.min(middle));
                 step *= 2;
@@ -69,10 +100,20 @@ fn first_failure<M: Insight>(model: &M, tasks: &[Task<'_, M>], ids: &[u32]) -> O
 
 /// A return by which these operations have failed, if the model knows that they do: perhaps not the first.
 pub(super) fn failure<M: Insight>(model: &M, tasks: &[Task<'_, M>]) -> Option<Refuted> {
-    let Shortcut::Refuted(ids) = model.shortcut(tasks)? else { return None };
+    let ids = match model.shortcut(tasks)? {
+        Shortcut::Linearizable => return None,
+        Shortcut::Refuted(ids) => ids,
+        Shortcut::RefutedAt(id) => return failed_at(tasks, id),
+    };
     let returned = tasks.iter().filter(|task| !task.in_doubt());
     let at = last_return(tasks, &ids).or_else(|| returned.map(|task| task.done).max())?;
     let id = tasks.iter().find(|task| task.done == at)?.id;
+    Some(Refuted { id, at, partial: Vec::new() })
+}
+
+/// The failure at the return of this operation.
+fn failed_at<M: Insight>(tasks: &[Task<'_, M>], id: u32) -> Option<Refuted> {
+    let at = tasks.iter().find(|task| task.id == id)?.done;
     Some(Refuted { id, at, partial: Vec::new() })
 }
 

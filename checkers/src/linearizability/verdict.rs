@@ -1,13 +1,14 @@
 //! From findings to a verdict: words, figures, and whether enough was examined.
 
 use super::judge::{Answer, Finding};
-use super::witness::{Evidence, evidence};
+use super::witness::{Evidence, evidence_after};
 use super::{Case, Insight, Subject, Telling};
 use crate::exhibits;
 use crate::vacuity::Coverage;
 use elenchus_core::budget::Budget;
 use elenchus_core::operation::Operation;
 use elenchus_core::verdict::{Anomaly, Exhibit, Validity, Verdict};
+use std::time::Duration;
 
 /// The checker's name in `verdicts.json`.
 pub(super) const NAME: &str = "linearizability";
@@ -18,6 +19,8 @@ const ANOMALIES_MAX: usize = 8;
 const EXHIBITS_MAX: usize = 24;
 /// Neighbours shown beside a witness.
 const CONTEXT_MAX: usize = 6;
+/// What takes less than this is told even when the time is over.
+const AT_ONCE: Duration = Duration::from_millis(50);
 /// Operations listed of the longest partial linearization: its end.
 const PARTIAL_MAX: usize = 64;
 
@@ -133,10 +136,15 @@ fn anomalies<M: Insight>(
     }
     let budget = budget.clone().within(budget.evidence_max);
     let anomaly = |(finding, failed, _): &(&Finding<M::Key>, usize, u32)| {
-        let found = evidence(model, operations, &finding.operations, *failed, &budget);
+        let took = finding.took;
+        let limits = match budget.remaining() {
+            Some(left) => budget.clone().within(left.saturating_sub(2 * took)),
+            None => budget.clone(),
+        };
+        let found = evidence_after(model, operations, &finding.operations, *failed, (&limits, took));
         let partial = &found.partial[found.partial.len().saturating_sub(PARTIAL_MAX)..];
         let partial = partial.iter().map(|i| operations[*i].call).collect();
-        (word(model, operations, finding, found), partial)
+        (word(model, operations, finding, found, &budget), partial)
     };
     refuted.iter().take(ANOMALIES_MAX).map(anomaly).collect()
 }
@@ -161,12 +169,15 @@ fn word<M: Insight>(
     operations: &[Operation<M::Op, M::Ret>],
     finding: &Finding<M::Key>,
     found: Evidence,
+    budget: &Budget,
 ) -> Anomaly {
     let of = |items: &[usize]| items.iter().map(|i| &operations[*i]).collect::<Vec<_>>();
     let key = model.key_text(&finding.key);
     let guilty = &operations[found.guilty];
     let case = Case { key, operations: of(&finding.operations), witness: of(&found.witness), guilty };
-    let telling = model.tell(&case);
+    // To tell it takes about as long as one answer.
+    let has_time = finding.took < AT_ONCE || budget.remaining().is_none_or(|left| left > finding.took);
+    let telling = if has_time { model.tell(&case) } else { case.plainly(model) };
     let mut sentence = telling.sentence;
     let mut shown = case.witness;
     if !found.minimal {

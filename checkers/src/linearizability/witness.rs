@@ -10,10 +10,14 @@
 //! logarithm of searches (the same idea as Junker's QuickXplain, 2004).
 //!
 //! Deleting instead of releasing would prove any read guilty without its write.
+//!
+//! Evidence ends with its time: no question is asked that would not be answered before (`pace`), and the last
+//! part of the time is kept for what needs no more than a few.
 
 use super::Insight;
 use super::judge::decide;
 use super::meter::Meter;
+use super::pace::Pace;
 use super::search::{Answer, Effort, Order};
 use super::shortcut::{self, Shortcut};
 use super::task::{Position, Task};
@@ -23,6 +27,7 @@ use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
 use elenchus_core::outcome::Outcome;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 /// What proves that a key is not linearizable. Operations are given as positions in the list judged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,13 +52,34 @@ pub fn evidence<M: Insight>(
     failed: usize,
     budget: &Budget,
 ) -> Evidence {
+    evidence_after(model, operations, part, failed, (budget, Duration::ZERO))
+}
+
+/// As [`evidence`], where the model is known to take so long for one answer.
+pub(super) fn evidence_after<M: Insight>(
+    model: &M,
+    operations: &[Operation<M::Op, M::Ret>],
+    part: &[usize],
+    failed: usize,
+    (budget, took): (&Budget, Duration),
+) -> Evidence {
     let doubt = Outcome::info("released");
-    let trial = Trial::new(model, operations, part, &doubt, budget);
-    let (mut witness, minimal) = trial.witness(failed);
+    let most = most_of(budget);
+    let (mut witness, minimal) = Trial::new(model, operations, part, &doubt, (&most, took)).witness(failed);
+    let trial = Trial::new(model, operations, part, &doubt, (budget, took));
     let guilty = trial.guilty(&witness).unwrap_or(failed);
     let partial = trial.partial(operations[failed].done);
     witness.sort_by_key(|i| operations[*i].call);
     Evidence { witness, minimal, guilty, partial }
+}
+
+/// The budget without the last part of its time.
+fn most_of(budget: &Budget) -> Budget {
+    let budget = budget.clone();
+    match budget.remaining() {
+        Some(left) => budget.within(left * 5 / 6),
+        None => budget,
+    }
 }
 
 /// What one question may cost: a set that is not decided by then is not made smaller that way.
@@ -74,6 +100,7 @@ struct Trial<'a, M: Model> {
     part: &'a [usize],
     doubt: &'a Outcome<M::Ret>,
     budget: &'a Budget,
+    pace: Pace<'a>,
     memory: AtomicUsize,
 }
 
@@ -83,10 +110,16 @@ impl<'a, M: Insight> Trial<'a, M> {
         operations: &'a [Operation<M::Op, M::Ret>],
         part: &'a [usize],
         doubt: &'a Outcome<M::Ret>,
-        budget: &'a Budget,
+        (budget, took): (&'a Budget, Duration),
     ) -> Trial<'a, M> {
         let key = model.key(&operations[part[0]].op);
-        Trial { model, key, operations, part, doubt, budget, memory: AtomicUsize::new(0) }
+        let pace = Pace::new(budget, part.len(), took);
+        Trial { model, key, operations, part, doubt, budget, pace, memory: AtomicUsize::new(0) }
+    }
+
+    /// Whether there is time to look at all operations once more.
+    fn has_time(&self) -> bool {
+        !self.budget.is_over() && self.pace.has_time(self.part.len())
     }
 
     /// The operations, all but these released.
@@ -96,7 +129,10 @@ impl<'a, M: Insight> Trial<'a, M> {
         let released = numbered().filter(|(held, ..)| !held);
         let released = released.map(|(_, operation, id)| Task::released(operation, id, self.doubt));
         let held = numbered().filter(|(held, ..)| *held);
-        released.chain(held.filter_map(|(_, operation, id)| Task::new(operation, id))).collect()
+        let mut tasks = Vec::with_capacity(self.part.len());
+        tasks.extend(released);
+        tasks.extend(held.filter_map(|(_, operation, id)| Task::new(operation, id)));
+        tasks
     }
 
     /// As `held` of [`Trial::tasks`]: these.
@@ -108,12 +144,11 @@ impl<'a, M: Insight> Trial<'a, M> {
 
     /// Whether these alone refute, by the model's shortcut or by search; `None` if the budget ended first.
     fn refutes(&self, held: &[bool]) -> Option<bool> {
-        // A shortcut does not look at the clock, and a million operations are many even for it.
-        if self.budget.is_over() {
+        if !self.has_time() {
             return None;
         }
         let tasks = self.tasks(held);
-        match self.model.shortcut(&tasks) {
+        match self.pace.ask(self.model, &tasks).ok()? {
             Some(shortcut) => Some(shortcut != Shortcut::Linearizable),
             None => match self.search(tasks) {
                 Answer::Refuted(_) => Some(true),
@@ -133,9 +168,12 @@ impl<'a, M: Insight> Trial<'a, M> {
         for candidates in self.contradictions(failed) {
             match self.refutes(&self.holding(&candidates)) {
                 Some(true) => return self.reduce(candidates),
-                None if self.budget.is_over() => return (candidates, false),
+                None if !self.has_time() => return (candidates, false),
                 _ => {}
             }
+        }
+        if !self.has_time() {
+            return (self.part.to_vec(), false);
         }
         self.minimise(self.likeliest_first(failed))
     }
@@ -147,11 +185,14 @@ impl<'a, M: Insight> Trial<'a, M> {
         [Some(failed), None]
             .into_iter()
             .filter_map(move |end| {
-                let tasks: Vec<Task<'a, M>> =
-                    Task::all(self.part.iter().map(|i| &self.operations[*i])).collect();
-                let tasks = if let Some(end) = end { shortcut::until(&tasks, end) } else { tasks };
-                match self.model.shortcut(&tasks) {
-                    Some(Shortcut::Refuted(ids)) if !ids.is_empty() => {
+                if !self.has_time() {
+                    return None;
+                }
+                let mut tasks = Vec::with_capacity(self.part.len());
+                tasks.extend(Task::all(self.part.iter().map(|i| &self.operations[*i])));
+                let tasks = if let Some(end) = end { shortcut::until(tasks, end) } else { tasks };
+                match self.pace.ask(self.model, &tasks) {
+                    Ok(Some(Shortcut::Refuted(ids))) if !ids.is_empty() => {
                         Some(ids.into_iter().map(|id| self.part[id as usize]).collect::<Vec<usize>>())
                     }
                     _ => None,
@@ -191,7 +232,7 @@ impl<'a, M: Insight> Trial<'a, M> {
         loop {
             let (length, certain) = self.shortest(&members, &rest);
             minimal &= certain;
-            if self.budget.is_over() {
+            if !self.has_time() {
                 members.extend(&rest[..length]);
                 return (members, false);
             }
@@ -260,8 +301,11 @@ impl<'a, M: Insight> Trial<'a, M> {
 
     /// The member at whose return no order of the witness is left.
     fn guilty(&self, witness: &[usize]) -> Option<usize> {
+        if !self.has_time() {
+            return None;
+        }
         let tasks = self.tasks(&self.holding(witness));
-        let refuted = match shortcut::ask(self.model, &tasks) {
+        let refuted = match shortcut::ask(self.model, &tasks, &self.pace) {
             Some(found) => found.err(),
             None => match self.search(tasks) {
                 Answer::Refuted(refuted) => Some(refuted),
@@ -273,12 +317,14 @@ impl<'a, M: Insight> Trial<'a, M> {
 
     /// The longest linearization of the operations called before `end`, at which one failed.
     fn partial(&self, end: Index) -> Vec<usize> {
-        let all = self.part.iter().enumerate();
-        let called = all.filter(|(_, i)| self.operations[**i].call < end);
-        let tasks: Vec<_> = called.filter_map(|(id, i)| Task::new(&self.operations[*i], id as u32)).collect();
-        let before: Vec<_> = tasks.iter().filter_map(|task| task.before(Position::from(end))).collect();
+        if !self.has_time() {
+            return Vec::new();
+        }
+        let called = &self.part[..self.part.partition_point(|i| self.operations[*i].call < end)];
+        let mut tasks: Vec<Task<'a, M>> = Vec::with_capacity(called.len());
+        tasks.extend(Task::all(called.iter().map(|i| &self.operations[*i])));
         let places = |ids: Vec<u32>| ids.into_iter().map(|id| self.part[id as usize]).collect();
-        if let Some(ids) = self.model.linearization(&before) {
+        if let Some(ids) = self.told(&tasks, end) {
             return places(ids);
         }
         let mut meter = Meter::new(self.budget, &self.memory).with_steps(PARTIAL_STEPS_MAX);
@@ -286,5 +332,12 @@ impl<'a, M: Insight> Trial<'a, M> {
             Answer::Refuted(refuted) => places(refuted.partial),
             _ => Vec::new(),
         }
+    }
+
+    /// A linearization that the model knows of what was known before `end`.
+    fn told(&self, tasks: &[Task<'a, M>], end: Index) -> Option<Vec<u32>> {
+        let mut before = Vec::with_capacity(tasks.len());
+        before.extend(tasks.iter().filter_map(|task| task.before(Position::from(end))));
+        self.model.linearization(&before)
     }
 }

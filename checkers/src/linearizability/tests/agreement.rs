@@ -3,8 +3,10 @@
 use super::notation::RegisterOperation;
 use super::oracle::is_linearizable;
 use super::{Answer, Mode, Order, answer, answer_in, answer_in_depth, answer_in_order, search_says};
+use crate::linearizability::pace::Pace;
 use crate::linearizability::{Task, shortcut};
 use crate::models::register::{Register, RegisterOp, RegisterRet};
+use elenchus_core::budget::Budget;
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
 use elenchus_core::outcome::{Failure, Outcome};
@@ -12,6 +14,7 @@ use elenchus_core::process::Process;
 use elenchus_core::random::{Rng, Seed};
 use elenchus_core::time::Time;
 use elenchus_core::value::Value;
+use std::time::Duration;
 
 fn value(n: u64) -> Value {
     if n == 0 { Value::Nil } else { Value::Int(n as i64) }
@@ -166,14 +169,14 @@ fn agree_on(random_histories: u64, seed: u64) -> (u64, u64) {
 
 /// The first return at which what happened so far is not linearizable, by the oracle. What operations
 /// answer that are still open then is known already, though perhaps they have not happened yet.
-fn earliest_failure(model: &Register, operations: &[RegisterOperation]) -> Option<u32> {
-    let mut returns: Vec<u32> =
-        operations.iter().map(|o| o.done).filter(|d| *d != RegisterOperation::OPEN).collect();
+pub(super) fn earliest_failure<M: Model>(model: &M, operations: &[Operation<M::Op, M::Ret>]) -> Option<u32> {
+    let open = Operation::<M::Op, M::Ret>::OPEN;
+    let mut returns: Vec<u32> = operations.iter().map(|o| o.done).filter(|done| *done != open).collect();
     returns.sort_unstable();
     returns.into_iter().find(|end| {
         let mut prefix: Vec<_> = operations.iter().filter(|o| o.call < *end).cloned().collect();
         for operation in prefix.iter_mut().filter(|o| o.done > *end) {
-            operation.done = RegisterOperation::OPEN;
+            operation.done = open;
         }
         !is_linearizable(model, &prefix)
     })
@@ -232,6 +235,7 @@ fn on_where_a_history_begins_to_fail() {
 fn of_the_shortcut_on_random_histories_of_values_set_once() {
     let (model, mut rng) = (Register::default(), Seed(33).rng());
     let (mut known, mut linearizable) = (0, 0);
+    let budget = Budget::unlimited();
     for _ in 0..60_000 {
         let (count, processes) = (rng.between(5, 9) as usize, rng.between(2, 5) as usize);
         let mut operations = simulated(&mut rng, count, processes, 3, values_set_once);
@@ -245,7 +249,8 @@ fn of_the_shortcut_on_random_histories_of_values_set_once() {
             }
         }
         let tasks: Vec<_> = Task::all(&operations).collect();
-        let Some(says) = shortcut::ask(&model, &tasks) else { continue };
+        let pace = Pace::new(&budget, tasks.len(), Duration::ZERO);
+        let Some(says) = shortcut::ask(&model, &tasks, &pace) else { continue };
         let says = says.map_err(|refuted| refuted.at);
         let expected = earliest_failure(&model, &operations).map(|index| u64::from(index) + 1);
         assert_eq!(says.err(), expected, "{operations:#?}");

@@ -1,17 +1,24 @@
 //! What is shown of a refuted history proves it, and nothing of it is superfluous.
 
-use super::agreement::random;
+use super::agreement::{few_values, random, simulated};
 use super::notation::{RegisterOperation, parse};
 use super::oracle::is_linearizable;
-use crate::linearizability::{Answer, Evidence, check_operations, evidence, judge};
-use crate::models::register::Register;
+use crate::linearizability::witness::evidence_after;
+use crate::linearizability::{Answer, Evidence, Insight, Shortcut, Task, check_operations, evidence, judge};
+use crate::models::lock::{Holder, LockOp, LockRet};
+use crate::models::mutex::Mutex as Lock;
+use crate::models::register::{Register, RegisterOp, RegisterRet};
 use elenchus_core::budget::Budget;
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
 use elenchus_core::outcome::Outcome;
+use elenchus_core::process::Process;
 use elenchus_core::random::Seed;
+use elenchus_core::time::Time;
 use elenchus_core::value::Value;
 use elenchus_core::verdict::{Validity, Verdict};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 fn evidence_on(operations: &[RegisterOperation]) -> Option<Evidence> {
     let (model, budget) = (Register::default(), Budget::unlimited());
@@ -228,4 +235,122 @@ fn the_earliest_prefix_that_fails_is_named() {
         verdict(history).figures["partial_linearization"],
         serde_json::json!([operations[0].call, operations[1].call])
     );
+}
+
+#[test]
+fn the_longest_linearization_of_a_long_history_is_whole() {
+    let mut operations = simulated(&mut Seed(12).rng(), 4_000, 10, 1, few_values);
+    let reads = |o: &&mut RegisterOperation| o.outcome.is_ok() && matches!(o.op, RegisterOp::Read { .. });
+    let last = operations.iter_mut().filter(reads).last().expect("somebody reads");
+    last.outcome = Outcome::Ok(RegisterRet::Saw(Value::Int(99)));
+    let end = last.done;
+    let found = evidence_on(&operations).expect("nobody wrote that");
+    assert_eq!(operations[found.guilty].done, end);
+    assert_partial_is_legal(&operations, &found);
+    let returned: Vec<usize> = (0..operations.len()).filter(|i| operations[*i].done < end).collect();
+    let effective = |i: &&usize| operations[**i].outcome.is_ok();
+    assert!(returned.iter().filter(effective).count() > 2_000);
+    assert!(returned.iter().filter(effective).all(|i| found.partial.contains(i)));
+}
+
+/// A register whose shortcut takes its time, and refutes without a reason.
+#[derive(Default)]
+struct Slow {
+    register: Register,
+    /// Which questions were begun, and when they should be answered.
+    answers: Mutex<Vec<Instant>>,
+}
+
+/// So long for each operation.
+const PAUSE: Duration = Duration::from_millis(15);
+
+impl Model for Slow {
+    type Op = RegisterOp;
+    type Ret = RegisterRet;
+    type Key = Value;
+    type State = Value;
+
+    fn init(&self, key: &Value) -> Value {
+        self.register.init(key)
+    }
+
+    fn step(
+        &self,
+        state: &Value,
+        op: &RegisterOp,
+        outcome: &Outcome<RegisterRet>,
+    ) -> impl IntoIterator<Item = Value> {
+        self.register.step(state, op, outcome)
+    }
+
+    fn key(&self, op: &RegisterOp) -> Value {
+        self.register.key(op)
+    }
+
+    fn describe(&self, op: &RegisterOp, outcome: &Outcome<RegisterRet>) -> String {
+        self.register.describe(op, outcome)
+    }
+}
+
+impl Insight for Slow {
+    fn shortcut(&self, tasks: &[Task<'_, Slow>]) -> Option<Shortcut> {
+        let time = PAUSE * tasks.len() as u32;
+        self.answers.lock().expect("no test panics here").push(Instant::now() + time);
+        std::thread::sleep(time);
+        let reads = |task: &&Task<'_, Slow>| task.outcome.is_ok() && task.done > task.call;
+        let refuted = tasks.iter().filter(reads).count() >= 3;
+        Some(if refuted { Shortcut::Refuted(Vec::new()) } else { Shortcut::Linearizable })
+    }
+}
+
+#[test]
+fn no_question_is_asked_that_would_not_be_answered_in_time() {
+    let operations = parse("|-w1-| |-w2-| |-w3-| |-r1-| |-r1-| |-r1-| |-r1-| |-r1-| |-r1-| |-r1-|");
+    let part: Vec<usize> = (0..operations.len()).collect();
+    for (time, asked) in [(0, 0), (100, 0), (1_000, 1)] {
+        let (model, time) = (Slow::default(), Duration::from_millis(time));
+        let budget = Budget::unlimited().within(time);
+        let deadline = Instant::now() + time;
+        let found = evidence_after(&model, &operations, &part, 3, (&budget, 10 * PAUSE));
+        assert!(!found.minimal && found.witness.len() >= 3, "{found:?}");
+        let answers = model.answers.lock().expect("no question panics");
+        assert!(answers.len() >= asked && (asked > 0 || answers.is_empty()), "{answers:?}");
+        // A machine that stands still between the look at the clock and the question asks it late.
+        let late = Duration::from_millis(100);
+        assert!(answers.iter().all(|at| *at < deadline + late), "{answers:?}");
+    }
+}
+
+#[test]
+fn evidence_on_a_long_history_ends_with_its_time() {
+    let operation = |(at, acquires): (u32, bool)| Operation {
+        process: Process(0),
+        op: match acquires {
+            true => LockOp::acquire(Value::Nil, Holder::ANYBODY),
+            false => LockOp::release(Value::Nil, Holder::ANYBODY),
+        },
+        outcome: Outcome::Ok(LockRet::Done),
+        call: 2 * at + 1,
+        done: 2 * at + 2,
+        called: Time::ZERO,
+        ended: None,
+    };
+    // In turn, but for two acquires in the middle: every release must be held to its place to prove that.
+    let acquires = |at: u32| at.is_multiple_of(2) == (at <= 50_000);
+    let operations: Vec<_> = (0..100_001).map(|at| operation((at, acquires(at)))).collect();
+    let check = |evidence| {
+        let began = Instant::now();
+        let budget = Budget::unlimited().with_evidence(evidence);
+        let verdict = check_operations(&Lock::default(), &operations, &budget);
+        assert_eq!(verdict.validity, Validity::Invalid);
+        assert_eq!(verdict.figures["prefix_end"], operations[50_001].done);
+        (began.elapsed(), verdict)
+    };
+    let (answer, _) = check(Duration::ZERO);
+    let evidence = Duration::from_millis(300);
+    let (all, verdict) = check(evidence);
+    let room = Duration::from_secs(1);
+    assert!(all < 2 * answer + evidence + room, "{all:?}, of which the answer took {answer:?}");
+    assert!(verdict.why.contains("the budget ended"), "{}", verdict.why);
+    assert_eq!(verdict.anomalies[0].operations.iter().filter(|exhibit| exhibit.guilty).count(), 1);
 }

@@ -145,7 +145,7 @@ fn compare_search<M: Model>(model: &M, operations: &[Operation<M::Op, M::Ret>], 
 fn compare_shortcut<M: Insight>(model: &M, operations: &[Operation<M::Op, M::Ret>], expected: bool) -> bool {
     let says = model.shortcut(&Task::all(operations).collect::<Vec<_>>());
     match &says {
-        None => {}
+        None | Some(Shortcut::RefutedAt(_)) => {}
         Some(Shortcut::Linearizable) => assert!(expected, "the shortcut accepts: {operations:#?}"),
         Some(Shortcut::Refuted(ids)) => {
             assert!(!expected, "the shortcut refutes: {operations:#?}");
@@ -157,6 +157,11 @@ fn compare_shortcut<M: Insight>(model: &M, operations: &[Operation<M::Op, M::Ret
                 );
             }
         }
+    }
+    if let Some(Shortcut::RefutedAt(id)) = says {
+        assert!(!expected, "the shortcut refutes: {operations:#?}");
+        let failed = agreement::earliest_failure(model, operations);
+        assert_eq!(failed, Some(operations[id as usize].done), "{operations:#?}");
     }
     says.is_some()
 }

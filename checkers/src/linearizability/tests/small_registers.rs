@@ -179,7 +179,7 @@ fn silent_refusals_of_long_histories_are_decided_as_the_search_decides_them() {
                     assert!(search_says(&model, &operations), "seed {seed}, round {round}");
                     agreed += 1;
                 }
-                Some(Shortcut::Refuted(_)) => {
+                Some(Shortcut::Refuted(_) | Shortcut::RefutedAt(_)) => {
                     assert!(round == 1 && !search_says(&model, &operations), "seed {seed}, round {round}");
                     refuted += 1;
                 }
