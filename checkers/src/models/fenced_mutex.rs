@@ -146,7 +146,7 @@ impl Insight for FencedMutex {
         let token_in_doubt = |task: &Task<'_, FencedMutex>| task.in_doubt() && fence(task.outcome).is_some();
         let simple =
             !self.reentrant && holds.denials == 0 && holds.in_turn() && !tasks.iter().any(token_in_doubt);
-        if simple { alternation::decide(tasks, 1, 0) } else { None }
+        if simple { alternation::decide(tasks, 1, 0).map(Shortcut::anywhere) } else { None }
     }
 
     fn key_text(&self, key: &Value) -> Option<String> {

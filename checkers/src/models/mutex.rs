@@ -88,14 +88,18 @@ impl Model for Mutex {
 
 impl Insight for Mutex {
     fn shortcut(&self, tasks: &[Task<'_, Mutex>]) -> Option<Shortcut> {
+        let held = u64::from(self.initial.is_some());
+        let one_holder = alternation::one_holder(tasks, self.initial.as_ref());
+        if one_holder && let Some(answer) = alternation::decide(tasks, 1, held) {
+            return Some(answer);
+        }
         let rules = Rules { initial: self.initial.as_ref(), repeatable: false };
         let mut holds = Holds::new(tasks, rules);
-        let held = u64::from(self.initial.is_some());
         if let Some(ids) = holds.impossible.take() {
             return Some(Shortcut::Refuted(ids));
         }
-        if holds.one_holder(self.initial.as_ref()) {
-            return alternation::decide(tasks, 1, held);
+        if one_holder {
+            return None;
         }
         let spans = match room::exclusive(&mut holds.holds, &holds.moments, |group| group) {
             Ok(spans) => spans,
@@ -111,7 +115,14 @@ impl Insight for Mutex {
         if holds.busy.iter().all(explained) {
             return Some(Shortcut::Linearizable);
         }
-        if holds.denials == 0 && holds.in_turn() { alternation::decide(tasks, 1, held) } else { None }
+        if holds.denials == 0 && holds.in_turn() {
+            return alternation::decide(tasks, 1, held).map(Shortcut::anywhere);
+        }
+        None
+    }
+
+    fn linearization(&self, tasks: &[Task<'_, Mutex>]) -> Option<Vec<u32>> {
+        alternation::linearization(tasks, 1, self.initial.as_ref())
     }
 
     fn key_text(&self, key: &Value) -> Option<String> {
@@ -130,6 +141,7 @@ mod tests {
     use crate::linearizability::tests::exhaustive::{Keep, Sort, compare_all, judge_all};
     use crate::linearizability::tests::order_free::of_every_order;
     use crate::linearizability::tests::{Tally, random, search_says};
+    use crate::models::collection::tests::check_linearization;
     use crate::models::lock::held_by_processes;
     use crate::synthetic::Simulation;
     use elenchus_core::budget::Budget;
@@ -233,6 +245,27 @@ mod tests {
             let (given, several) = of_every_order(&Mutex { initial }, &kinds).expect("one holds it");
             assert!(given == 11 && several > 20, "{given} {several}");
         }
+    }
+
+    #[test]
+    fn linearizations_without_owners_are_some() {
+        let choose = |rng: &mut Rng, _: usize, _: &Option<Holder>| match rng.chance(1, 2) {
+            true => acquire(&Holder::ANYBODY),
+            false => release(&Holder::ANYBODY),
+        };
+        let mut accepted = 0;
+        for seed in 0..200 {
+            let doubt_permille = [0, 20, 100, 400][seed as usize % 4];
+            let simulation =
+                Simulation { operations: 200, clients: 2 + seed as usize % 20, doubt_permille, seed };
+            let initial = (seed % 3 == 0).then_some(Holder::ANYBODY);
+            let model = Mutex { initial: initial.clone() };
+            let operations = simulation.run(&model, initial, choose, answer);
+            let tasks: Vec<_> = Task::all(&operations).collect();
+            accepted += u32::from(model.shortcut(&tasks) == Some(Shortcut::Linearizable));
+            check_linearization(&model, &operations);
+        }
+        assert_eq!(accepted, 200);
     }
 
     fn choose(rng: &mut Rng, number: usize, state: &Option<Holder>) -> LockOp {

@@ -88,14 +88,14 @@ impl Model for Semaphore {
 impl Insight for Semaphore {
     fn shortcut(&self, tasks: &[Task<'_, Semaphore>]) -> Option<Shortcut> {
         let permits = u64::from(self.permits);
-        let mut holds = Holds::new(tasks, Rules { initial: None, repeatable: true });
-        if let Some(ids) = holds.impossible.take() {
-            return Some(Shortcut::Refuted(ids));
-        }
-        if holds.one_holder(None)
+        if alternation::one_holder(tasks, None)
             && let Some(answer) = alternation::decide(tasks, permits, 0)
         {
             return Some(answer);
+        }
+        let mut holds = Holds::new(tasks, Rules { initial: None, repeatable: true });
+        if let Some(ids) = holds.impossible.take() {
+            return Some(Shortcut::Refuted(ids));
         }
         let load = match room::shared(&holds.holds, &holds.moments, permits) {
             Ok(load) => load,
@@ -115,6 +115,10 @@ impl Insight for Semaphore {
         explained.then_some(Shortcut::Linearizable)
     }
 
+    fn linearization(&self, tasks: &[Task<'_, Semaphore>]) -> Option<Vec<u32>> {
+        alternation::linearization(tasks, u64::from(self.permits), None)
+    }
+
     fn key_text(&self, key: &Value) -> Option<String> {
         (!key.is_nil()).then(|| key.to_string())
     }
@@ -130,9 +134,12 @@ mod tests {
     use crate::linearizability::tests::Tally;
     use crate::linearizability::tests::exhaustive::{Keep, Sort, compare_all, judge_all};
     use crate::linearizability::tests::order_free::of_every_order;
+    use crate::models::collection::tests::check_linearization;
     use crate::models::lock::Action;
+    use crate::synthetic::Simulation;
     use elenchus_core::operation::Operation;
     use elenchus_core::outcome::Failure;
+    use elenchus_core::random::Rng;
 
     type LockOperation = Operation<LockOp, LockRet>;
 
@@ -171,6 +178,31 @@ mod tests {
     fn without_owners_single_permits_need_no_search() {
         let sorts = sorts(&[Holder::ANYBODY], 1);
         assert_eq!(compare_all(&Semaphore { permits: 2 }, &sorts, 5, 3, ALL), tally(4_565, 2_062, 4_565));
+    }
+
+    #[test]
+    fn linearizations_without_owners_are_some() {
+        let choose = |rng: &mut Rng, _: usize, _: &Vec<(Holder, u32)>| match rng.chance(1, 2) {
+            true => LockOp::acquire(Value::Nil, Holder::ANYBODY),
+            false => LockOp::release(Value::Nil, Holder::ANYBODY),
+        };
+        let model = Semaphore { permits: 3 };
+        let answer = |state: &Vec<(Holder, u32)>, op: &LockOp| {
+            let done = Outcome::Ok(LockRet::Done);
+            let possible = Semaphore { permits: 3 }.step(state, op, &done).into_iter().next().is_some();
+            if possible { done } else { Outcome::not_done("not possible") }
+        };
+        let mut accepted = 0;
+        for seed in 0..200 {
+            let doubt_permille = [0, 20, 100, 400][seed as usize % 4];
+            let simulation =
+                Simulation { operations: 200, clients: 2 + seed as usize % 20, doubt_permille, seed };
+            let operations = simulation.run(&model, Vec::new(), choose, answer);
+            let tasks: Vec<_> = Task::all(&operations).collect();
+            accepted += u32::from(model.shortcut(&tasks) == Some(Shortcut::Linearizable));
+            check_linearization(&model, &operations);
+        }
+        assert_eq!(accepted, 200);
     }
 
     #[test]

@@ -17,9 +17,13 @@
 //! comes and which is not needs just one step. With more permits that is not so: what explains all refusals
 //! on the way is a linearization, and otherwise the answer is open unless there is none without them.
 //!
+//! With one permit or without refusals, what is forced up to a return does not depend on what comes later. So
+//! the first return that nothing serves is the first one that no linearization survives, and what happened
+//! before it, in its order, is a linearization of what came before.
+//!
 //! The argument is our own; all small histories agree.
 
-use super::{Effect, LockOp, LockRet, effect};
+use super::{Effect, Holder, LockOp, LockRet, effect};
 use crate::linearizability::{Position, Shortcut, Task};
 use elenchus_core::model::Model;
 use std::cmp::Reverse;
@@ -32,43 +36,47 @@ pub(in crate::models) fn decide<M: Model<Op = LockOp, Ret = LockRet>>(
     permits: u64,
     held: u64,
 ) -> Option<Shortcut> {
-    if permits == 0 || tasks.iter().any(|task| task.op.permits != 1) {
+    let mut lock = Lock::new(tasks.len(), permits, held, None);
+    match (lock.walk(tasks)?, lock.open) {
+        (None, false) => Some(Shortcut::Linearizable),
+        (None, true) => None,
+        (Some(at), false) => Some(Shortcut::RefutedAt(tasks[at as usize].id)),
+        // A refusal that was left unexplained may have failed before.
+        (Some(_), true) => Some(Shortcut::Refuted(Vec::new())),
+    }
+}
+
+/// A linearization of such operations by one holder, by their numbers; `None` if this finds none.
+pub(in crate::models) fn linearization<M: Model<Op = LockOp, Ret = LockRet>>(
+    tasks: &[Task<'_, M>],
+    permits: u64,
+    initial: Option<&Holder>,
+) -> Option<Vec<u32>> {
+    if !one_holder(tasks, initial) {
         return None;
     }
-    let mut returns: Vec<(Position, u32)> = Vec::with_capacity(tasks.len());
-    returns.extend((0..).zip(tasks).filter(|(_, task)| !task.in_doubt()).map(|(at, task)| (task.done, at)));
-    returns.sort_by_key(|(done, _)| *done);
-    let mut lock = Lock {
-        permits,
-        held,
-        acquires: Waiting::default(),
-        releases: Waiting::default(),
-        over: vec![false; tasks.len()],
-        busy: Vec::new(),
-        unheld: Vec::new(),
-        open: false,
-    };
-    let mut called = 0;
-    for (done, at) in returns {
-        while called < tasks.len() && tasks[called].call < done {
-            lock.call(called as u32, &tasks[called]);
-            called += 1;
-        }
-        if lock.over[at as usize] {
-            continue;
-        }
-        if lock.force(at, effect(tasks[at as usize].op, tasks[at as usize].outcome)).is_none() {
-            return Some(Shortcut::Refuted(Vec::new()));
-        }
+    let order = Some(Vec::with_capacity(tasks.len()));
+    let mut lock = Lock::new(tasks.len(), permits, u64::from(initial.is_some()), order);
+    match (lock.walk(tasks)?, lock.open) {
+        (None, false) => lock.order.map(|order| order.iter().map(|at| tasks[*at as usize].id).collect()),
+        _ => None,
     }
-    (!lock.open).then_some(Shortcut::Linearizable)
+}
+
+/// Whether all operations name the same holder, who may have held the lock at first.
+pub(in crate::models) fn one_holder<M: Model<Op = LockOp, Ret = LockRet>>(
+    tasks: &[Task<'_, M>],
+    initial: Option<&Holder>,
+) -> bool {
+    let Some(first) = tasks.first().map(|task| &task.op.holder) else { return false };
+    initial.is_none_or(|initial| initial == first) && tasks.iter().all(|task| task.op.holder == *first)
 }
 
 /// Operations of one kind that were called and did not happen yet.
 #[derive(Default)]
 struct Waiting {
     certain: BinaryHeap<Reverse<(Position, u32)>>,
-    in_doubt: u64,
+    in_doubt: Vec<u32>,
 }
 
 struct Lock {
@@ -83,21 +91,61 @@ struct Lock {
     unheld: Vec<u32>,
     /// Something was left unexplained.
     open: bool,
+    /// What happened, in its order, if that is asked for.
+    order: Option<Vec<u32>>,
 }
 
 impl Lock {
+    fn new(operations: usize, permits: u64, held: u64, order: Option<Vec<u32>>) -> Lock {
+        Lock {
+            permits,
+            held,
+            acquires: Waiting::default(),
+            releases: Waiting::default(),
+            over: vec![false; operations],
+            busy: Vec::new(),
+            unheld: Vec::new(),
+            open: false,
+            order,
+        }
+    }
+
+    /// Reads the log. The first operation at whose return nothing serves, if there is one; `None` if the
+    /// operations are not of this kind.
+    fn walk<M: Model<Op = LockOp, Ret = LockRet>>(&mut self, tasks: &[Task<'_, M>]) -> Option<Option<u32>> {
+        if self.permits == 0 || tasks.iter().any(|task| task.op.permits != 1) {
+            return None;
+        }
+        let mut returns: Vec<(Position, u32)> = Vec::with_capacity(tasks.len());
+        returns
+            .extend((0..).zip(tasks).filter(|(_, task)| !task.in_doubt()).map(|(at, task)| (task.done, at)));
+        returns.sort_by_key(|(done, _)| *done);
+        let mut called = 0;
+        for (done, at) in returns {
+            while called < tasks.len() && tasks[called].call < done {
+                self.call(called as u32, &tasks[called]);
+                called += 1;
+            }
+            let effect = effect(tasks[at as usize].op, tasks[at as usize].outcome);
+            if !self.over[at as usize] && self.force(at, effect).is_none() {
+                return Some(Some(at));
+            }
+        }
+        Some(None)
+    }
+
     fn call<M: Model<Op = LockOp, Ret = LockRet>>(&mut self, at: u32, task: &Task<'_, M>) {
         let (full, empty) = (self.held == self.permits, self.held == 0);
         let waiting = match effect(task.op, task.outcome) {
             Effect::Acquire => &mut self.acquires,
             Effect::Release => &mut self.releases,
-            Effect::SawBusy if full => return self.over[at as usize] = true,
-            Effect::SawNotHeld if empty => return self.over[at as usize] = true,
+            Effect::SawBusy if full => return self.happen(at),
+            Effect::SawNotHeld if empty => return self.happen(at),
             Effect::SawBusy => return self.busy.push(at),
             Effect::SawNotHeld => return self.unheld.push(at),
         };
         match task.in_doubt() {
-            true => waiting.in_doubt += 1,
+            true => waiting.in_doubt.push(at),
             false => waiting.certain.push(Reverse((task.done, at))),
         }
     }
@@ -138,21 +186,21 @@ impl Lock {
 
     /// One acquire or release happens.
     fn change(&mut self, at: u32, acquires: bool) {
-        if at != IN_DOUBT {
-            self.over[at as usize] = true;
-        }
+        self.happen(at);
         self.held = if acquires { self.held + 1 } else { self.held - 1 };
         let explained = match self.held {
             held if held == self.permits => &mut self.busy,
             0 => &mut self.unheld,
             _ => return,
         };
-        explained.drain(..).for_each(|at| self.over[at as usize] = true);
+        std::mem::take(explained).into_iter().for_each(|at| self.happen(at));
+    }
+
+    fn happen(&mut self, at: u32) {
+        self.over[at as usize] = true;
+        self.order.iter_mut().for_each(|order| order.push(at));
     }
 }
-
-/// Some operation in doubt.
-const IN_DOUBT: u32 = u32::MAX;
 
 impl Waiting {
     /// The operation that returns first.
@@ -162,7 +210,6 @@ impl Waiting {
                 return Some(at);
             }
         }
-        self.in_doubt = self.in_doubt.checked_sub(1)?;
-        Some(IN_DOUBT)
+        self.in_doubt.pop()
     }
 }

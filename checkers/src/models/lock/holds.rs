@@ -497,13 +497,6 @@ impl<'t, 'h, M: Model<Op = LockOp, Ret = LockRet>> Holds<'t, 'h, M> {
                 })
         })
     }
-
-    /// Whether all operations name the same holder, who may have held the lock at first.
-    pub(in crate::models) fn one_holder(&self, initial: Option<&Holder>) -> bool {
-        let Some(first) = self.tasks.first().map(|task| &task.op.holder) else { return false };
-        initial.is_none_or(|initial| initial == first)
-            && self.tasks.iter().all(|task| task.op.holder == *first)
-    }
 }
 
 /// The owners of a lock.
