@@ -71,8 +71,9 @@ fn first_failure<M: Insight>(
     ids: &[u32],
     pace: &Pace<'_>,
 ) -> Option<Refuted> {
-    let mut returns: Vec<Position> = Vec::with_capacity(tasks.len());
-    returns.extend(tasks.iter().filter(|task| !task.in_doubt()).map(|task| task.done));
+    let returned = tasks.iter().filter(|task| !task.in_doubt());
+    let mut returns: Vec<Position> = Vec::with_capacity(returned.clone().count());
+    returns.extend(returned.map(|task| task.done));
     returns.sort_unstable();
     let last = |tasks: &[Task<'_, M>], ids: &[u32]| {
         last_return(tasks, ids).map(|done| returns.partition_point(|other| *other < done))
