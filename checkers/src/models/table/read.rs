@@ -4,7 +4,8 @@ use super::node::{self, Kind, Node, Trouble, trouble};
 use super::pattern::Pattern;
 use super::{Partition, Row, State, Table, Tables};
 use elenchus_core::format::ReadError;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The word for any state.
 const ANY: &str = "*";
@@ -56,8 +57,7 @@ fn assemble(name: &str, partition: Partition, states: Vec<Box<str>>, drafts: &[D
     for draft in drafts {
         let known = functions.iter().position(|function| *function == draft.function);
         let function = known.unwrap_or_else(|| {
-            // Names of functions are static in what is written to disk; a table is read once.
-            functions.push(Box::leak(draft.function.into()));
+            functions.push(kept(draft.function));
             rows.push(Vec::new());
             functions.len() - 1
         });
@@ -72,6 +72,19 @@ fn assemble(name: &str, partition: Partition, states: Vec<Box<str>>, drafts: &[D
     }
     let tables = Tables { name: name.into(), partition, states, functions, rows };
     Table { tables: Arc::new(tables), initial: State(0) }
+}
+
+/// The same name, for ever: names of functions are static in what is written to disk. Each is kept once, however
+/// many tables are read.
+fn kept(name: &str) -> &'static str {
+    static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = names.get(name) {
+        return known;
+    }
+    let name: &'static str = Box::leak(name.into());
+    names.insert(name);
+    name
 }
 
 fn draft(node: &Node) -> Result<Draft<'_>, Trouble> {
