@@ -146,7 +146,40 @@ fn a_guessed_model_accuses_nobody_whom_another_would_acquit() {
         "doubled.jsonl",
         lines.replace("\"ok\",\"f\":\"dequeue\",\"value\":1", "\"ok\",\"f\":\"dequeue\",\"value\":2"),
     );
-    expect_code(&elenchus(&["check", &doubled]), 1);
+    let output = elenchus(&["check", &doubled]);
+    expect_code(&output, 1);
+    let said = text(&output.stdout);
+    assert!(said.contains("taken for a fifo-queue"), "what was guessed is named: {said}");
+}
+
+#[test]
+fn who_acquires_thrice_may_have_had_a_semaphore() {
+    let store = Store::new("permits");
+    let op = |process: u32, f: &str| {
+        ["invoke", "ok"]
+            .map(|kind| {
+                format!("{{\"process\":{process},\"type\":\"{kind}\",\"f\":\"{f}\",\"value\":null}}\n")
+            })
+            .concat()
+    };
+    let thrice = store.file("thrice.jsonl", [op(0, "acquire"), op(1, "acquire"), op(2, "acquire")].concat());
+    let output = elenchus(&["check", &thrice]);
+    expect_code(&output, 2);
+    let said = text(&output.stdout);
+    assert!(said.contains("as a semaphore of enough permits valid"), "{said}");
+    expect_code(&elenchus(&["check", &thrice, "--model", "mutex"]), 1);
+    expect_code(&elenchus(&["check", &thrice, "--model", "semaphore", "--initial", "3"]), 0);
+    // No number of permits explains a release of what nobody acquired.
+    let early = store.file("early.jsonl", [op(0, "release"), op(1, "acquire")].concat());
+    expect_code(&elenchus(&["check", &early]), 1);
+}
+
+#[test]
+fn what_would_examine_nothing_is_refused() {
+    let store = Store::new("nothing");
+    let header = store.file("none.tsv", "file\tmodel\n");
+    refused(&["check", "--manifest", &header], &["none.tsv", "nothing would be examined"]);
+    refused(&["check", &store.file("h.jsonl", FRESH), "--memory", "10"], &["--memory", "1MiB"]);
 }
 
 #[test]
@@ -308,6 +341,14 @@ fn the_report_of_a_recorded_history_is_the_page_of_live_trials() {
     let output = elenchus(&["check", &stale, "--report", own.to_str().expect("text")]);
     assert!(text(&output.stderr).contains("choose another folder"), "{}", text(&output.stderr));
     assert_eq!(std::fs::read_to_string(own.join("history.jsonl")).expect("it is there"), FRESH);
+    // What a check left can be checked again.
+    expect_code(&elenchus(&["check", into]), 1);
+    let foreign = store.0.join("foreign");
+    std::fs::create_dir(&foreign).expect("our own folder");
+    std::fs::write(foreign.join("verdicts.json"), "precious").expect("our own folder");
+    let output = elenchus(&["check", &stale, "--report", foreign.to_str().expect("text")]);
+    assert!(text(&output.stderr).contains("choose another folder"), "{}", text(&output.stderr));
+    assert_eq!(std::fs::read_to_string(foreign.join("verdicts.json")).expect("it is there"), "precious");
     let many = store.0.join("pages");
     expect_code(&elenchus(&["check", &stale, &stale, "--report", many.to_str().expect("text")]), 1);
     assert!(many.join("001-h/report/index.html").is_file() && many.join("002-h/report/index.html").is_file());
@@ -327,6 +368,12 @@ fn a_likely_mistake_of_the_recording_is_told_beside_the_verdict() {
     assert_eq!(told["lints"][0]["mistake"], "doubt-as-fail");
     let output = elenchus(&["check", &store.file("h.jsonl", aborted)]);
     assert!(text(&output.stderr).contains("warning: event 1"), "{}", text(&output.stderr));
+    assert_eq!(
+        text(&output.stdout).matches("the client may be at fault").count(),
+        1,
+        "{}",
+        text(&output.stdout)
+    );
 }
 
 /// A history of one register a key, each valid by itself unless its name says otherwise. The key `stuck` is

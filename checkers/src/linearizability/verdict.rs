@@ -50,7 +50,10 @@ pub(super) fn verdict<M: Insight>(
         Verdict::new(NAME, Validity::Unknown, why)
     } else {
         let keys = exhibits::count(findings.len(), "key");
-        let kept = format!("all {} operations on {keys} are linearizable", operations.len());
+        let kept = match operations.len() {
+            1 => format!("the only operation on {keys} is linearizable"),
+            n => format!("all {n} operations on {keys} are linearizable"),
+        };
         match (coverage.vacuous(), subject) {
             (None, _) => Verdict::new(NAME, Validity::Valid, kept),
             (Some(why), Subject::Trial) => Verdict::new(NAME, Validity::Unknown, why),

@@ -20,7 +20,12 @@ pub struct Row {
 pub fn read(path: &Path, usual: &Job) -> Result<Vec<Row>, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    parse(&text, folder, usual).map_err(|(line, what)| format!("{}: line {line}: {what}", path.display()))
+    let rows = parse(&text, folder, usual)
+        .map_err(|(line, what)| format!("{}: line {line}: {what}", path.display()))?;
+    match rows.is_empty() {
+        true => Err(format!("{}: it names no file: nothing would be examined", path.display())),
+        false => Ok(rows),
+    }
 }
 
 const COLUMNS: [&str; 6] = ["file", "format", "model", "initial", "verdict", "expected"];

@@ -33,7 +33,7 @@ use crate::exit::Exit;
 use crate::judge::{self, Verdicts};
 use crate::plan::TrialPlan;
 use crate::quantity::{Bytes, Span};
-use crate::store::is_trial;
+use crate::store::{file, is_trial};
 use clap::{Args, ValueEnum};
 use elenchus_core::format::{Format, edn};
 use job::Job;
@@ -193,13 +193,25 @@ fn at_once(rows: &[Row]) -> usize {
 
 fn judge_one(watchdog: &mut Watchdog, job: &Job) -> Outcome {
     let path = Path::new(&job.path);
-    if path.is_dir() && is_trial(path) { judge_trial(watchdog, path) } else { watchdog.judge(job) }
+    let has = |name: &str| path.join(name).is_file();
+    if !path.is_dir() || !is_trial(path) {
+        return watchdog.judge(job);
+    }
+    // A history without a plan is what a check left there.
+    if has(file::HISTORY) && !has(file::PLAN) && !has(file::JOURNAL) {
+        let path = path.join(file::HISTORY).to_string_lossy().into_owned();
+        return watchdog.judge(&Job { path: path.into(), ..job.clone() });
+    }
+    judge_trial(watchdog, path)
 }
 
 /// Is the process that judges.
 pub fn judge(args: &JudgeArgs) -> Exit {
     worker::run(args.job.as_deref())
 }
+
+/// With less nothing can be judged; whoever asks for it forgot the unit.
+const MEMORY_MIN: usize = 1 << 20;
 
 fn rows(args: &CheckArgs) -> Result<Vec<Row>, String> {
     let usual = Job {
@@ -219,6 +231,9 @@ fn rows(args: &CheckArgs) -> Result<Vec<Row>, String> {
         trial: false,
         earlier: None,
     };
+    if args.memory.0 < MEMORY_MIN {
+        return Err(format!("--memory: {} bytes hold no search; give 1MiB or more", args.memory.0));
+    }
     validate(&usual)?;
     let of_path = |path: &PathBuf| Row { job: Job { path: path.into(), ..usual.clone() }, expected: None };
     let mut rows: Vec<Row> = args.paths.iter().map(of_path).collect();

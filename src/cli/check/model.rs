@@ -12,6 +12,7 @@ use elenchus_checkers::models::register::NilReads;
 use elenchus_checkers::models::table::Table;
 use elenchus_core::checker::Checker;
 use elenchus_core::format::{Format, Recording, edn};
+use elenchus_core::value::Value;
 use std::collections::BTreeSet;
 
 /// A model that may be meant, ready to judge.
@@ -20,6 +21,8 @@ pub struct Candidate {
     pub name: String,
     /// One a condition.
     pub checkers: Vec<Box<dyn Checker>>,
+    /// Whether what it finds valid may only keep others from accusing: something was assumed in favour of the history.
+    pub only_acquits: bool,
 }
 
 /// Why there is no candidate.
@@ -64,11 +67,30 @@ pub fn candidates(job: &Job, input: &Input) -> Result<Vec<Candidate>, NoModel> {
     }
     let entries = if job.conditions.is_empty() { entries } else { registers(entries)? };
     // A guess that does not take the initial value is a wrong guess, if there is another.
-    let mut made: Vec<Result<Candidate, NoModel>> = entries.into_iter().map(make).collect();
+    let guess = |entry: &Entry| match make(entry) {
+        Err(_) if choices.initial.is_none() && entry.name == SEMAPHORE => {
+            Ok(enough_permits(entry, &choices)?)
+        }
+        made => made,
+    };
+    let plain = entries.len() == 1;
+    let mut made: Vec<Result<Candidate, NoModel>> =
+        entries.into_iter().map(|entry| if plain { make(entry) } else { guess(entry) }).collect();
     if made.iter().any(Result::is_ok) {
         made.retain(Result::is_ok);
     }
     made.into_iter().collect()
+}
+
+/// The model that needs to be told its initial value.
+const SEMAPHORE: &str = "semaphore";
+
+/// A semaphore whose number of permits nobody said: with enough of them for whoever acquires.
+fn enough_permits(entry: &Entry, choices: &Choices) -> Result<Candidate, NoModel> {
+    let choices = Choices { initial: Some(Value::Int(u32::MAX.into())), ..choices.clone() };
+    let checker = (entry.checker)(&choices).map_err(NoModel::Wrong)?;
+    let name = "semaphore of enough permits".to_owned();
+    Ok(Candidate { name, checkers: vec![checker], only_acquits: true })
 }
 
 /// A model of the catalogue under the conditions that were asked for.
@@ -84,7 +106,7 @@ fn candidate(job: &Job, entry: &Entry, choices: &Choices) -> Result<Candidate, N
         registers(vec![entry])?;
         job.conditions.iter().map(checker).collect::<Result<_, _>>()?
     };
-    Ok(Candidate { name: entry.name.to_owned(), checkers })
+    Ok(Candidate { name: entry.name.to_owned(), checkers, only_acquits: false })
 }
 
 /// The registers among these: only of registers other conditions are known than linearizability.
@@ -114,7 +136,7 @@ fn without_entry(job: &Job, name: &str, choices: &Choices) -> Result<Candidate, 
         }
         None => return Err(NoModel::Wrong(unknown(name))),
     };
-    Ok(Candidate { name: name.to_owned(), checkers: vec![checker] })
+    Ok(Candidate { name: name.to_owned(), checkers: vec![checker], only_acquits: false })
 }
 
 /// Whether a model is meant that stands in a file.

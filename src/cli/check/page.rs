@@ -23,7 +23,7 @@ pub fn write(
     let history = folder.join(file::HISTORY);
     if !is_ours(folder, &history) {
         return Err(format!(
-            "{} holds a history that no check left: choose another folder",
+            "{} holds what no check left: choose another folder, or a new one",
             folder.display()
         ));
     }
@@ -39,7 +39,7 @@ pub fn write(
 /// The mark of a folder that a check left, in the header of its history.
 const CHECKED: &str = "checked";
 
-/// Whether nothing is lost if the history in this folder is written over: there is none, or a check left it.
+/// Whether nothing of others is lost if this folder is written to: it is empty, or a check left it.
 fn is_ours(folder: &Path, history: &Path) -> bool {
     let others = [file::PLAN, file::JOURNAL, file::TRIAL].iter().any(|name| folder.join(name).exists());
     let ours = || {
@@ -48,7 +48,8 @@ fn is_ours(folder: &Path, history: &Path) -> bool {
         let header = jsonl::read(&first[..end]).ok()?.header?;
         header.extra.iter().any(|(name, _)| name == CHECKED).then_some(())
     };
-    !others && (!history.exists() || ours().is_some())
+    let is_empty = || fs::read_dir(folder).map_or(true, |mut entries| entries.next().is_none());
+    !others && (is_empty() || ours().is_some())
 }
 
 /// The history as JSON lines, its header saying where it came from.

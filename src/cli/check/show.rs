@@ -222,7 +222,8 @@ impl Summary {
             (0, open) => format!("{agree} of {expected} as expected, {open} not decided"),
             (n, open) => format!("{n} of {expected} DISAGREE, {open} not decided"),
         };
-        say!("{files} histories: {valid} valid, {invalid} invalid{others}; {agreement}");
+        let histories = if *files == 1 { "history" } else { "histories" };
+        say!("{files} {histories}: {valid} valid, {invalid} invalid{others}; {agreement}");
     }
 }
 

@@ -145,15 +145,12 @@ fn verdicts(job: &Job, input: &Input, budget: &Budget) -> Result<Judged, String>
     let candidates = match model::candidates(job, input) {
         Ok(candidates) => candidates,
         Err(NoModel::Wrong(why)) => return Err(why),
-        Err(NoModel::Unclear(why)) => {
-            let verdict = Verdict::new("check", Validity::Unknown, why);
-            return Ok(Judged { model: None, verdicts: vec![verdict], lints: Vec::new() });
-        }
+        Err(NoModel::Unclear(why)) => return Ok(unclear(why)),
     };
     let history = &input.recording.history;
     let plain = candidates.len() == 1;
     let (mut first_error, mut refuted) = (None, None);
-    for Candidate { name, checkers } in candidates {
+    for Candidate { name, checkers, only_acquits } in candidates {
         let checked = if plain {
             herald::watched(job, |watch| check_all_watched(checkers, history, budget, watch))
         } else {
@@ -164,21 +161,24 @@ fn verdicts(job: &Job, input: &Input, budget: &Budget) -> Result<Judged, String>
             (Ok(verdicts), None) if !plain && Verdict::merge(&verdicts) == Validity::Invalid => {
                 refuted = Some((name, verdicts));
             }
-            (Ok(mut verdicts), None) => {
-                let meant = format!(" (taken for a {name}; --model says otherwise)");
-                verdicts.iter_mut().filter(|_| !plain).for_each(|verdict| verdict.why.push_str(&meant));
-                return Ok(beside_lints(input, name, verdicts));
+            (Ok(_), None) if only_acquits => {
+                let why = format!("of a {name} it would be valid; say how many with --model and --initial");
+                return Ok(unclear(why));
+            }
+            (Ok(verdicts), None) => {
+                let named = if plain { verdicts } else { taken_for(&name, verdicts) };
+                return Ok(beside_lints(input, name, named));
             }
             (Ok(verdicts), Some((first, _))) => {
                 let validity = Verdict::merge(&verdicts);
                 if validity != Validity::Invalid {
                     let word = if validity == Validity::Valid { "valid" } else { "undecided" };
-                    let why = format!(
-                        "it is not plain what the history is of: as a {first} it is invalid, as a {name} {word}; \
-                         say which with --model"
-                    );
-                    let verdict = Verdict::new("check", Validity::Unknown, why);
-                    return Ok(Judged { model: None, verdicts: vec![verdict], lints: Vec::new() });
+                    return Ok(unclear(format!(
+                        "it is not plain what the history is of: as {} it is invalid, as {} {word}; say which with \
+                         --model",
+                        with_article(first),
+                        with_article(&name),
+                    )));
                 }
             }
             (Err(_), Some(_)) => {}
@@ -186,14 +186,35 @@ fn verdicts(job: &Job, input: &Input, budget: &Budget) -> Result<Judged, String>
                 let place = input.whole.then(|| input::place(job, input.format, &malformed)).flatten();
                 let place = place.map(|place| format!("{place}: ")).unwrap_or_default();
                 let path = std::path::Path::new(&job.path).display();
-                first_error.get_or_insert(format!("{path}: {place}{malformed} (as a {name})"));
+                first_error.get_or_insert(format!("{path}: {place}{malformed} (as {})", with_article(&name)));
             }
         }
     }
     match refuted {
-        Some((name, verdicts)) => Ok(beside_lints(input, name, verdicts)),
+        Some((name, verdicts)) => {
+            let named = taken_for(&name, verdicts);
+            Ok(beside_lints(input, name, named))
+        }
         None => Err(first_error.expect("there is a candidate, and none decodes the history")),
     }
+}
+
+/// No verdict, for this reason.
+fn unclear(why: String) -> Judged {
+    let verdict = Verdict::new("check", Validity::Unknown, why);
+    Judged { model: None, verdicts: vec![verdict], lints: Vec::new() }
+}
+
+/// The verdicts, naming the model that was guessed.
+fn taken_for(name: &str, mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
+    let meant = format!(" (taken for {}; --model says otherwise)", with_article(name));
+    verdicts.iter_mut().for_each(|verdict| verdict.why.push_str(&meant));
+    verdicts
+}
+
+fn with_article(name: &str) -> String {
+    let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {name}")
 }
 
 /// The verdicts with the likely mistakes of the recording; an invalid one begins with those that concern it.
@@ -201,7 +222,8 @@ fn beside_lints(input: &Input, name: String, mut verdicts: Vec<Verdict>) -> Judg
     let history = &input.recording.history;
     let lints = lint::lint(history, lint::Habits::default());
     for verdict in &mut verdicts {
-        if let Some(warning) = lint::warning(history, &lints, verdict) {
+        // Some checkers say so themselves.
+        if let Some(warning) = lint::warning(history, &lints, verdict).filter(|w| !verdict.why.contains(w)) {
             verdict.why = format!("{warning}; {}", verdict.why);
         }
     }
