@@ -8,6 +8,7 @@ use crate::host::IsolationRequest;
 use crate::quantity::{Bytes, Concurrency, Span};
 use elenchus_nemeses::FaultName;
 use elenchus_reference::bug::{Bug, UnknownBug};
+use elenchus_systems::described::description::Description;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -32,7 +33,7 @@ pub struct Campaign {
     #[serde(default)]
     pub name: Option<String>,
 
-    /// The system under test: `bundled` (a real Raft cluster) or `memory` (one linearizable map, no faults)
+    /// The system under test: `bundled` (a real Raft cluster), `memory` (one linearizable map, no faults), or what `[cluster]` of the file describes
     #[arg(long, value_name = "SYSTEM")]
     #[serde(default)]
     pub system: Option<String>,
@@ -126,6 +127,16 @@ pub struct Campaign {
     #[arg(long, value_name = "BYTES")]
     #[serde(default)]
     pub check_memory: Option<Bytes>,
+
+    /// The user's own system; only a file can describe it
+    #[arg(skip)]
+    #[serde(default)]
+    pub cluster: Option<Description>,
+
+    /// Where the file lies, if it is one
+    #[arg(skip)]
+    #[serde(skip)]
+    pub folder: PathBuf,
 }
 
 /// The nodes, by number or by name.
@@ -171,8 +182,11 @@ impl Campaign {
     pub fn read(path: &Path) -> Result<(Campaign, String), CampaignError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| CampaignError::Read { path: path.into(), error })?;
-        let campaign = Campaign::parse(&text)
+        let mut campaign = Campaign::parse(&text)
             .map_err(|error| CampaignError::Parse { path: path.into(), error: Box::new(error) })?;
+        let absolute =
+            std::path::absolute(path).map_err(|error| CampaignError::Read { path: path.into(), error })?;
+        campaign.folder = absolute.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         Ok((campaign, text))
     }
 
@@ -204,6 +218,9 @@ impl Campaign {
             leave_running: over.leave_running || self.leave_running,
             check_timeout: over.check_timeout.or(self.check_timeout),
             check_memory: over.check_memory.or(self.check_memory),
+            // Flags describe no cluster.
+            cluster: self.cluster,
+            folder: self.folder,
         }
     }
 }

@@ -14,6 +14,7 @@
 pub mod bundled;
 pub mod campaign;
 pub mod cli;
+pub mod described;
 pub mod exit;
 pub mod host;
 pub mod judge;

@@ -10,6 +10,7 @@ use crate::registry::{self, SystemEntry};
 use elenchus_core::process::NodeId;
 use elenchus_core::random::Seed;
 use elenchus_nemeses::FaultName;
+use elenchus_systems::described::description::{Absurd, Description, Secret};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -61,6 +62,9 @@ pub struct TrialPlan {
     pub port_base: Option<u16>,
     /// The mistakes that the nodes make.
     pub bugs: Vec<String>,
+    /// The user's own system, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Description>,
     /// Whether a cluster that does not recover is a violation.
     pub require_recovery: bool,
     /// Whether the cluster goes on running after the trial until the user ends it.
@@ -138,9 +142,10 @@ impl TrialPlan {
             timeout: campaign.timeout.unwrap_or(Span(Duration::from_secs(3))),
             final_limit: Span(Duration::from_secs(30)),
             nemesis_interval: interval(campaign)?,
-            isolation: campaign.isolation.unwrap_or(IsolationRequest::Auto),
+            isolation: isolation(campaign),
             port_base: port_base(campaign, nodes.len())?,
             bugs: bugs(campaign, system)?,
+            cluster: described(campaign)?,
             require_recovery: campaign.require_recovery,
             leave_running: campaign.leave_running,
             check_timeout: campaign.check_timeout.unwrap_or(Span(Duration::from_secs(60))),
@@ -164,6 +169,16 @@ fn contradictions(campaign: &Campaign, system: &SystemEntry, workload: &str) -> 
     if campaign.isolation.is_some() && system.name == "memory" {
         return Err(impossible("isolation", "the system `memory` has no nodes to keep apart"));
     }
+    if campaign.isolation == Some(IsolationRequest::Proxy) && campaign.cluster.is_some() {
+        let what = "a described cluster needs namespaces: each of its nodes has an address of its own";
+        return Err(impossible("isolation", what));
+    }
+    if campaign.port_base.is_some() && campaign.cluster.is_some() {
+        return Err(impossible(
+            "port-base",
+            "a described cluster names its ports itself, in `cluster.ports`",
+        ));
+    }
     if campaign.port_base.is_some() && campaign.isolation == Some(IsolationRequest::Namespaces) {
         return Err(impossible(
             "port-base",
@@ -174,11 +189,50 @@ fn contradictions(campaign: &Campaign, system: &SystemEntry, workload: &str) -> 
 }
 
 fn system(campaign: &Campaign) -> Result<&'static SystemEntry, Impossible> {
-    let name = campaign.system.as_deref().unwrap_or("bundled");
+    let name = match (&campaign.cluster, campaign.system.as_deref()) {
+        (Some(_), None) => registry::DESCRIBED,
+        (Some(_), Some(name)) if name != registry::DESCRIBED => {
+            let what = format!("`{name}` and `[cluster]` are two systems: leave one out");
+            return Err(impossible("system", what));
+        }
+        (None, Some(registry::DESCRIBED)) => {
+            return Err(impossible(
+                "system",
+                "it is described in `[cluster]` of a campaign file; there is none",
+            ));
+        }
+        (_, name) => name.unwrap_or("bundled"),
+    };
     registry::SYSTEMS.iter().find(|entry| entry.name == name).ok_or_else(|| {
         let known: Vec<&str> = registry::SYSTEMS.iter().map(|entry| entry.name).collect();
         impossible("system", format!("there is no system `{name}`; there are {}", known.join(", ")))
     })
+}
+
+/// A described cluster cannot share the loopback: its nodes know each other by address.
+fn isolation(campaign: &Campaign) -> IsolationRequest {
+    match (campaign.isolation, &campaign.cluster) {
+        (None | Some(IsolationRequest::Auto), Some(_)) => IsolationRequest::Namespaces,
+        (asked, _) => asked.unwrap_or(IsolationRequest::Auto),
+    }
+}
+
+/// The description, if nothing in it is absurd on this machine.
+fn described(campaign: &Campaign) -> Result<Option<Description>, Impossible> {
+    let Some(description) = &campaign.cluster else { return Ok(None) };
+    let refuse = |absurd: Absurd| impossible("cluster", format!("{}: {}", absurd.key, absurd.what));
+    description.check().map_err(refuse)?;
+    for (name, secret) in &description.env {
+        if let Secret::Env { env } = secret
+            && std::env::var(env).is_err()
+        {
+            return Err(impossible(
+                "cluster",
+                format!("env.{name}: the variable {env} is not set, or is no text"),
+            ));
+        }
+    }
+    description.clone().settled(&campaign.folder).map(Some).map_err(refuse)
 }
 
 fn name(campaign: &Campaign, workload: &str) -> Result<String, Impossible> {

@@ -41,12 +41,21 @@ pub const SYSTEMS: &[SystemEntry] = &[
         rate: 2000.0,
     },
     SystemEntry {
+        name: DESCRIBED,
+        about: "your own: what `[cluster]` of a campaign file describes, on this machine",
+        faults: &[FaultName::Partition, FaultName::Kill, FaultName::Pause],
+        rate: 200.0,
+    },
+    SystemEntry {
         name: "memory",
         about: "one linearizable map in this process: no cluster, no faults, no false hopes",
         faults: &[],
         rate: 10_000.0,
     },
 ];
+
+/// The name of the user's own system.
+pub const DESCRIBED: &str = "described";
 
 /// A workload that can be run.
 pub struct WorkloadEntry {

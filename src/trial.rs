@@ -9,7 +9,7 @@ use crate::plan::TrialPlan;
 use crate::progress::Progress;
 use crate::runner::{Broken, End, Limits, Log, Runner};
 use crate::store::{self, TrialEnd, TrialRecord, file};
-use crate::{bundled, host, utc};
+use crate::{bundled, described, host, utc};
 use elenchus_core::client::Connector;
 use elenchus_core::format::jsonl::Header;
 use elenchus_core::generator::{self, Boxed, Compose, Context, Event, Generator, Next};
@@ -131,7 +131,7 @@ fn on_ground<W: Workload>(
     // Standard error, so that `--json` leaves standard output to machines.
     eprintln!("isolation: {}", ground.isolation);
     let runtime = runtime()?;
-    let system: Rc<dyn System> = Rc::new(bundled::system(plan, &ground, folder).map_err(Failed::Setup)?);
+    let system = system(plan, &ground, folder).map_err(Failed::Setup)?;
     let host::Ground { supervisor, links, mut interrupts, .. } = ground;
     record.assumptions = system.assumptions().lines;
     keep_record(folder, record)?;
@@ -179,6 +179,14 @@ fn on_ground<W: Workload>(
     end
 }
 
+/// The system of a planned trial.
+fn system(plan: &TrialPlan, ground: &host::Ground, folder: &Path) -> Result<Rc<dyn System>, String> {
+    Ok(match &plan.cluster {
+        Some(description) => Rc::new(described::system(description, plan, ground, folder)?),
+        None => Rc::new(bundled::system(plan, ground, folder)?),
+    })
+}
+
 /// The connector of a system, owning the system.
 struct SystemConnector(Rc<dyn System>);
 
@@ -205,6 +213,9 @@ async fn come_up(
     setup: &mut SetupLog,
 ) -> Result<(), Failed> {
     use elenchus_core::cluster::Cluster;
+    for line in system.install().await.map_err(|why| Failed::Setup(why.to_string()))? {
+        setup.line(&line);
+    }
     for node in &plan.nodes {
         cluster.start(node).await.map_err(|e| Failed::Setup(format!("{node}: {e}")))?;
         setup.line(&format!("{node} started"));
@@ -220,10 +231,12 @@ async fn come_up(
         }
         setup.line(&format!("{node} is ready"));
     }
-    while cluster.leaders().await.is_empty() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    if system.primaries().is_some() {
+        while cluster.leaders().await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        setup.line("the cluster has a leader");
     }
-    setup.line("the cluster has a leader");
     Ok(())
 }
 
@@ -308,7 +321,8 @@ fn main_generator<W: Workload>(workload: &W, plan: &TrialPlan, shape: &Shape) ->
         nodes: plan.nodes.clone(),
         seed: plan.seed.stream("nemesis"),
         until: limit,
-        primaries: true,
+        // Who cannot say who leads has nobody to aim at.
+        primaries: plan.cluster.as_ref().is_none_or(|description| description.leader.is_some()),
     });
     generator::any(vec![schedule.nemesis().boxed(), work]).boxed()
 }

@@ -5,6 +5,7 @@ use crate::client::Connector;
 use crate::fault::Skew;
 use crate::outcome::Cause;
 use crate::process::NodeId;
+use std::path::PathBuf;
 
 /// What a system needs in order to keep its promises. Faults that break an assumption run only by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Spawn {
     pub argv: Vec<String>,
     /// Variables added to the environment.
     pub env: Vec<(String, String)>,
+    /// The working folder; `None`: that of whoever starts it.
+    pub cwd: Option<PathBuf>,
 }
 
 /// The adapter of one system. A trial asks for capabilities before anything starts.
@@ -30,6 +33,11 @@ pub trait System {
 
     /// What it assumes of the world.
     fn assumptions(&self) -> Assumptions;
+
+    /// Whatever must be there before any node starts. Returns what was done, a line each.
+    fn install(&self) -> LocalFuture<'_, Result<Vec<String>, Cause>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
 
     /// How to start this node, for the first time or again.
     fn spawn(&self, node: &NodeId) -> Spawn;

@@ -164,8 +164,13 @@ impl Cluster for LiveCluster {
         Box::pin(async move {
             let spawn = self.system.spawn(node);
             let log = self.log(node);
-            let spawn =
-                host::Spawn { argv: spawn.argv, env: spawn.env, cwd: None, stdout: log.clone(), stderr: log };
+            let spawn = host::Spawn {
+                argv: spawn.argv,
+                env: spawn.env,
+                cwd: spawn.cwd,
+                stdout: log.clone(),
+                stderr: log,
+            };
             self.supervisor.start(node, &spawn).await.map(|_pid| ()).map_err(cause)
         })
     }

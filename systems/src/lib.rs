@@ -5,4 +5,8 @@
 
 #[cfg(unix)]
 pub mod bundled;
+pub mod described;
+pub mod etcd;
+pub mod exec;
+pub mod http;
 pub mod memory;

@@ -79,7 +79,7 @@ impl System for BundledSystem {
         let mut argv = self.command.clone();
         let options = serde_json::to_string(self.options(node)).expect("options are text and numbers");
         argv.push(options);
-        Spawn { argv, env: Vec::new() }
+        Spawn { argv, env: Vec::new(), cwd: None }
     }
 
     fn ready<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {

@@ -1,0 +1,179 @@
+//! What is said to client programs and what they say, line by line. `docs/clients.md` tells users.
+
+use super::Node;
+use elenchus_core::client::{Request, Response};
+use elenchus_core::outcome::{Cause, Failure, Outcome};
+use elenchus_core::process::Process;
+use elenchus_core::value::Value;
+use serde_json::{Map, Value as Json, json};
+
+type Object = Map<String, Json>;
+
+fn object(json: Json) -> Object {
+    match json {
+        Json::Object(object) => object,
+        _ => unreachable!("it is written as an object"),
+    }
+}
+
+/// The first line: whom to speak to.
+pub(super) fn open(node: &Node, process: Process) -> Object {
+    object(json!({
+        "op": "open",
+        "node": node.name,
+        "ip": node.ip,
+        "addresses": node.addresses,
+        "process": process.0,
+    }))
+}
+
+/// Whether the first line was answered with consent.
+pub(super) fn opened(line: &str) -> Result<(), Cause> {
+    let answer = parsed(line, 1)?;
+    match (answer.contains_key("ok"), reason(&answer)) {
+        (true, _) => Ok(()),
+        (false, Some(why)) => Err(format!("the client did not open: {why}").into()),
+        (false, None) => Err(strange(line)),
+    }
+}
+
+/// A request.
+pub(super) fn request(request: &Request) -> Object {
+    object(match request {
+        Request::Get { key } => json!({ "op": "get", "key": key }),
+        Request::Put { key, value } => json!({ "op": "put", "key": key, "value": plain(value) }),
+        Request::Cas { key, from, to } => {
+            json!({ "op": "cas", "key": key, "from": plain(from), "to": plain(to) })
+        }
+        Request::Append { key, text } => json!({ "op": "append", "key": key, "text": text }),
+        Request::Delete { key } => json!({ "op": "delete", "key": key }),
+        Request::Txn(requests) => {
+            let each: Vec<Json> = requests.iter().map(|one| Json::Object(self::request(one))).collect();
+            json!({ "op": "txn", "requests": each })
+        }
+    })
+}
+
+/// What a line says of the request with this number. An error is why it says nothing.
+pub(super) fn outcome(line: &str, id: u64, request: &Request) -> Result<Outcome<Response>, Cause> {
+    let answer = parsed(line, id)?;
+    let why = |key: &str| answer.get(key).map(|why| Cause::from(text(why)));
+    if let Some(ok) = answer.get("ok") {
+        return Ok(Outcome::Ok(response(ok, request).ok_or_else(|| strange(line))?));
+    }
+    if let Some(saw) = answer.get("refused") {
+        let saw = value(saw).ok_or_else(|| strange(line))?;
+        return Ok(Outcome::Fail(Failure::Refused(Some(Response::Value(saw)))));
+    }
+    match (why("fail"), why("info")) {
+        (Some(why), None) => Ok(Outcome::Fail(Failure::NotDone(why))),
+        (None, Some(why)) => Ok(Outcome::Info(why)),
+        _ => Err(strange(line)),
+    }
+}
+
+fn response(ok: &Json, request: &Request) -> Option<Response> {
+    Some(match request {
+        Request::Get { .. } => Response::Value(value(ok)?),
+        Request::Txn(requests) => {
+            let answers = ok.as_array().filter(|answers| answers.len() == requests.len())?;
+            let each = answers.iter().zip(requests).map(|(ok, request)| response(ok, request));
+            Response::Txn(each.collect::<Option<_>>()?)
+        }
+        _ => Response::Done,
+    })
+}
+
+/// The one answer that bears this number.
+fn parsed(line: &str, id: u64) -> Result<Object, Cause> {
+    let Ok(Json::Object(answer)) = serde_json::from_str(line) else { return Err(strange(line)) };
+    match answer.get("id") {
+        Some(found) if *found == json!(id) => Ok(answer),
+        Some(found) => Err(format!("the client answered request {found}, asked was {id}").into()),
+        None => Err(format!("the client's answer bears no id: {}", short(line)).into()),
+    }
+}
+
+fn reason(answer: &Object) -> Option<String> {
+    answer.get("fail").or(answer.get("info")).map(text)
+}
+
+fn strange(line: &str) -> Cause {
+    format!("the client printed what is no answer: {}", short(line)).into()
+}
+
+fn short(line: &str) -> String {
+    line.chars().take(80).collect()
+}
+
+fn text(json: &Json) -> String {
+    json.as_str().map_or_else(|| json.to_string(), str::to_owned)
+}
+
+/// A value of the store as JSON: a number, text or null.
+fn plain(value: &Value) -> Json {
+    match value {
+        Value::Nil => Json::Null,
+        Value::Int(n) => json!(n),
+        Value::Str(text) => json!(text),
+        other => json!(other.to_string()),
+    }
+}
+
+fn value(json: &Json) -> Option<Value> {
+    match json {
+        Json::Null => Some(Value::Nil),
+        Json::Number(n) => n.as_i64().map(Value::Int),
+        Json::String(text) => Some(Value::str(text)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get() -> Request {
+        Request::Get { key: "k".into() }
+    }
+
+    fn said(line: &str) -> Result<Outcome<Response>, Cause> {
+        outcome(line, 7, &get())
+    }
+
+    #[test]
+    fn each_way_to_end_has_its_word() {
+        assert_eq!(said(r#"{"id":7,"ok":3}"#), Ok(Outcome::Ok(Response::Value(Value::Int(3)))));
+        assert_eq!(said(r#"{"id":7,"ok":null}"#), Ok(Outcome::Ok(Response::Value(Value::Nil))));
+        assert_eq!(said(r#"{"id":7,"fail":"busy"}"#), Ok(Outcome::not_done("busy")));
+        assert_eq!(said(r#"{"id":7,"info":"timeout"}"#), Ok(Outcome::info("timeout")));
+        let refused = Outcome::Fail(Failure::Refused(Some(Response::Value(Value::str("a")))));
+        assert_eq!(said(r#"{"id":7,"refused":"a"}"#), Ok(refused));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_said_to_be_none() {
+        let garbage = [
+            "",
+            "hello",
+            "[]",
+            r#"{"ok":1}"#,
+            r#"{"id":6,"ok":1}"#,
+            r#"{"id":7}"#,
+            r#"{"id":7,"ok":[1]}"#,
+            r#"{"id":7,"ok":1.5}"#,
+            r#"{"id":7,"fail":"x","info":"y"}"#,
+        ];
+        for line in garbage {
+            assert!(said(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_transaction_is_answered_request_by_request() {
+        let txn = Request::Txn(vec![get(), Request::Put { key: "k".into(), value: Value::Int(1) }]);
+        let answers = Response::Txn(vec![Response::Value(Value::Int(4)), Response::Done]);
+        assert_eq!(outcome(r#"{"id":1,"ok":[4,null]}"#, 1, &txn), Ok(Outcome::Ok(answers)));
+        assert!(outcome(r#"{"id":1,"ok":[4]}"#, 1, &txn).is_err());
+    }
+}

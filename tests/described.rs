@@ -1,0 +1,130 @@
+//! Systems of the user's own: the examples, as a user runs them.
+//!
+//! They need etcd and Python, and say so where they are skipped; `ELENCHUS_REQUIRE` makes a skip a failure.
+
+mod common;
+
+use common::{Store, elenchus, events, expect_code, json, processes_naming, required, text};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// One trial at a time.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a program is in `PATH`.
+fn is_here(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let here = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    assert!(here || !required(program), "ELENCHUS_REQUIRE names {program}, and it is not installed");
+    if !here {
+        eprintln!("skipped: {program} is not installed");
+    }
+    here
+}
+
+fn example(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).join("campaign.toml");
+    path.to_str().expect("text").to_owned()
+}
+
+/// Runs an example in a store, where namespaces are granted.
+fn run(store: &Store, name: &str, more: &[&str]) -> Option<std::process::Output> {
+    let (campaign, path) = (example(name), store.0.to_str().expect("text"));
+    let output = elenchus(&[&["test", &campaign, "--store", path], more].concat());
+    if text(&output.stderr).contains("no isolation") && !required("namespaces") {
+        eprintln!("skipped: the kernel grants no namespaces");
+        return None;
+    }
+    Some(output)
+}
+
+#[test]
+fn etcd_keeps_its_promise_while_its_nodes_are_cut_killed_and_paused() {
+    if !is_here("etcd") {
+        return;
+    }
+    let (_turn, store) = (turn(), Store::new("etcd"));
+    let more = [
+        "--time-limit",
+        "15s",
+        "--nemesis-interval",
+        "2s",
+        "--nemesis",
+        "partition,kill,pause",
+        "--seed",
+        "7",
+    ];
+    let Some(output) = run(&store, "etcd-local", &more) else { return };
+    expect_code(&output, 0);
+    let folder = store.latest();
+    let ok = events(&folder).iter().filter(|event| event["type"] == "ok").count();
+    assert!(ok >= 500, "only {ok} operations succeeded");
+    assert_eq!(processes_naming(store.0.to_str().expect("text")), Vec::<String>::new());
+}
+
+#[test]
+fn reads_past_etcds_leader_are_found_to_be_stale() {
+    if !is_here("etcd") {
+        return;
+    }
+    let (_turn, store) = (turn(), Store::new("etcd-stale"));
+    for seed in ["1", "2", "3"] {
+        let Some(output) = run(&store, "etcd-serializable-reads", &["--time-limit", "15s", "--seed", seed])
+        else {
+            return;
+        };
+        if output.status.code() == Some(1) {
+            let verdicts = json(&store.latest().join("verdicts.json"));
+            let anomalies = verdicts["verdicts"][0]["anomalies"].as_array().expect("there are anomalies");
+            assert!(anomalies.iter().any(|anomaly| anomaly["class"] == "stale-read"), "{verdicts}");
+            return;
+        }
+    }
+    panic!("no stale read in three trials");
+}
+
+#[test]
+fn a_client_in_python_finds_the_bug_of_a_store_in_python() {
+    if !is_here("python3") {
+        return;
+    }
+    let (_turn, store) = (turn(), Store::new("python"));
+    let Some(output) = run(&store, "python-client", &["--seed", "3"]) else { return };
+    expect_code(&output, 1);
+    let said = text(&output.stdout);
+    assert!(said.contains("was acknowledged") && said.contains("INVALID"), "{said}");
+}
+
+#[test]
+fn a_description_that_cannot_be_meant_is_refused_before_anything_starts() {
+    let store = Store::new("absurd");
+    let refused = |cluster: &str, words: &[&str]| {
+        let path = store.0.join("campaign.toml");
+        std::fs::write(&path, format!("nodes = 3\n[cluster]\n{cluster}\n")).expect("our own folder");
+        let output = elenchus(&["plan", path.to_str().expect("text")]);
+        expect_code(&output, 254);
+        let said = text(&output.stderr);
+        words.iter().for_each(|word| assert!(said.contains(word), "`{word}` is missing in: {said}"));
+    };
+    let client = "client = { kind = \"exec\", command = [\"true\"] }";
+    refused(&format!("command = []\n{client}"), &["cluster", "names no program"]);
+    refused(&format!("command = [\"x\", \"{{nodes}}\"]\n{client}"), &["command", "`{nodes}` is no hole"]);
+    refused(&format!("command = [\"x\", \"{{port.client}}\"]\n{client}"), &["no such port"]);
+    refused(&format!("command = [\"x\"]\nfiles = {{ \"../y\" = \"\" }}\n{client}"), &["leads out"]);
+    refused(
+        &format!("command = [\"x\"]\nfiles = {{ y = {{ file = \"none\" }} }}\n{client}"),
+        &["files.y", "none"],
+    );
+    refused(
+        &format!("command = [\"x\"]\nenv = {{ Y = {{ env = \"ELENCHUS_NO_SUCH\" }} }}\n{client}"),
+        &["ELENCHUS_NO_SUCH"],
+    );
+    refused(&format!("command = [\"x\"]\ncolour = 1\n{client}"), &["line 4", "colour"]);
+    refused(
+        &format!("command = [\"x\"]\n{client}\n[cluster.leader]\nleader = \"/x\"\nis = \"y\""),
+        &["either `http` or `command`"],
+    );
+}
