@@ -9,7 +9,9 @@
 //! | [`writes_follow_reads`] | everybody sees a write after what its writer had read | Terry et al. 1994 |
 //! | [`staleness`] | how old the oldest value was that a read returned | Aiyer, Alvisi, Bazzi 2005 |
 //!
-//! None of them knows real time, except staleness. The four session guarantees trace what was read to the
+//! None of them knows real time, except staleness. `docs/conditions.md` has every definition with a history
+//! that breaks it. The four session guarantees speak of orders of versions that keep each process's own writes
+//! ([`arbitration`], a rule stricter than Terry's). They trace what was read to the
 //! write it came from, so they need values that are each written once (*versions*); what cannot be traced
 //! is left out, and a history with such operations in which nothing else is wrong is `unknown`. A process
 //! of the log is a session. A cas that succeeded is a read followed by a write of the same process; a
@@ -17,6 +19,7 @@
 //! read. Each module states its condition exactly, and accuses only histories that break it; all of them hold
 //! of every sequentially consistent history, and so of every linearizable one.
 
+pub mod arbitration;
 pub mod monotonic_reads;
 pub mod monotonic_writes;
 pub mod read_your_writes;
@@ -61,12 +64,12 @@ pub const CONDITIONS: &[Condition] = &[
     },
     Condition {
         name: monotonic_reads::NAME,
-        about: "once a process has seen a value, it sees none older",
+        about: "once a process has seen a value, it sees none older; own writes count in their order",
         checker: |choices| Ok(of(choices, monotonic_reads::NAME, monotonic_reads::judge)),
     },
     Condition {
         name: read_your_writes::NAME,
-        about: "a process sees its own writes, or newer ones",
+        about: "a process sees the last of its own writes, or newer ones",
         checker: |choices| Ok(of(choices, read_your_writes::NAME, read_your_writes::judge)),
     },
     Condition {
@@ -139,14 +142,24 @@ fn reads(operation: &RegisterOperation) -> bool {
         && !matches!(operation.outcome, Outcome::Fail(elenchus_core::outcome::Failure::NotDone(_)))
 }
 
-/// ` of key 4`, or nothing where there is only one register.
-fn of_key(key: &Value) -> String {
-    if key.is_nil() { String::new() } else { format!(" of key {key}") }
+/// `` `read 3 of x` by process 1 ``, without the key where there is only one register.
+fn name(register: &Register, operation: &RegisterOperation) -> String {
+    format!("`{}` by process {}", placed(register, operation), operation.process)
 }
 
-/// `` `read 3` by process 1 ``
-fn name(register: &Register, operation: &RegisterOperation) -> String {
-    format!("`{}` by process {}", register.describe(&operation.op, &operation.outcome), operation.process)
+/// `write 3 to x`, `read 3 of x`; without the key where there is only one register.
+fn placed(register: &Register, operation: &RegisterOperation) -> String {
+    let text = register.describe(&operation.op, &operation.outcome);
+    let (what, at) = match &operation.op {
+        RegisterOp::Read { .. } if operation.outcome.is_ok() => (text.clone(), "of"),
+        RegisterOp::Read { .. } => ("read".to_owned(), "of"),
+        RegisterOp::Write { value, .. } => (format!("write {value}"), "to"),
+        RegisterOp::Cas { from, to, .. } => (format!("cas {from} → {to}"), "on"),
+    };
+    match (operation.op.key(), text.strip_prefix(&what)) {
+        (key, Some(rest)) if !key.is_nil() => format!("{what} {at} {key}{rest}"),
+        _ => text,
+    }
 }
 
 /// An anomaly that these operations prove; `guilty` is the one that should not have been.
@@ -161,19 +174,30 @@ fn anomaly(
     proof.sort_unstable();
     proof.dedup();
     let shown: Vec<&RegisterOperation> = proof.iter().map(|i| &operations[*i]).collect();
-    let key = operations[guilty].op.key();
+    let mut keys: Vec<&Value> = Vec::new();
+    for operation in &shown {
+        if !keys.contains(&operation.op.key()) {
+            keys.push(operation.op.key());
+        }
+    }
     let near: Vec<&RegisterOperation> = operations
         .iter()
-        .filter(|o| o.op.key() == key && shown.iter().all(|other| other.call != o.call))
+        .filter(|o| keys.contains(&o.op.key()) && proof.iter().all(|i| operations[*i].call != o.call))
         .collect();
     let exhibit = |operation: &&RegisterOperation| {
-        let mut exhibit = Exhibit::of(operation, register.describe(&operation.op, &operation.outcome));
+        // Where all are of one key, the title says it.
+        let text = match keys.len() {
+            1 => register.describe(&operation.op, &operation.outcome),
+            _ => placed(register, operation),
+        };
+        let mut exhibit = Exhibit::of(operation, text);
         exhibit.guilty = operation.call == operations[guilty].call;
         exhibit
     };
+    let titles: Vec<String> = keys.iter().filter(|key| !key.is_nil()).map(ToString::to_string).collect();
     Anomaly {
         class: class.to_owned(),
-        key: (!key.is_nil()).then(|| key.to_string()),
+        key: (!titles.is_empty()).then(|| titles.join(", ")),
         sentence,
         operations: shown.iter().map(exhibit).collect(),
         context: exhibits::nearest(&near, &operations[guilty], 6).iter().map(exhibit).collect(),

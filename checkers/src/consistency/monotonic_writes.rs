@@ -10,10 +10,11 @@
 //! Exactly: for two writes to one register by one process, the first of which was acknowledged, no process
 //! reads the second and only afterwards, for the first time, the first. Linear in the history. Systems that
 //! promise it together with monotonic reads (FIFO consistency and stronger) are never accused; of one that
-//! promises Terry's alone, this condition asks more.
+//! promises Terry's alone, this condition asks more. Since every order of versions keeps each process's own writes
+//! ([`super::arbitration`]), whatever breaks this condition breaks [`super::monotonic_reads`] as well.
 
 use super::versions::{Act, Version, Versions};
-use super::{RegisterOperation, anomaly, broken, name, of_key};
+use super::{RegisterOperation, anomaly, broken, name};
 use crate::models::register::Register;
 use elenchus_core::budget::Budget;
 use elenchus_core::process::Process;
@@ -29,14 +30,14 @@ pub fn judge(register: &Register, operations: &[RegisterOperation], _budget: &Bu
         return verdict;
     }
     let Some((earlier, later)) = reversed(&versions, operations) else {
-        return versions.kept(NAME, "every process saw the writes of each process in its order");
+        return versions
+            .kept(NAME, "no process saw two writes of one process to one register in the wrong order");
     };
     let (first, second) = (&operations[earlier.writer], &operations[later.writer]);
     let sentence = format!(
-        "process {} saw what {} wrote{} and only then, for the first time, what the same process had written before by {}",
+        "process {} saw what {} wrote and only then, for the first time, what the same process had written before by {}",
         operations[earlier.reader].process,
         name(register, second),
-        of_key(first.op.key()),
         name(register, first)
     );
     let proof = [earlier.writer, later.writer, later.reader];

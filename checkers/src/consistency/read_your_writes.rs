@@ -1,17 +1,19 @@
 //! Read your writes: a process that wrote a version of a register sees that one or a newer one
 //! (Terry et al. 1994).
 //!
-//! Exactly: there is an order of each register's versions, the initial one first, in which what a process
-//! reads never comes before what it wrote earlier and was told is written. Such an order exists if and only
-//! if these demands (*w* not after *v*, for every write *w* of a process before its read of *v*) never lead from
-//! a version by another one back to itself. Linear in the history: the earlier writes of a process are
-//! bundled.
+//! Exactly: there is an order of each register's versions, initial ones first and each process's own writes
+//! in its order ([`super::arbitration`]), in which what a process reads never comes before what it wrote
+//! earlier and was told is written. After its writes 1 and 2 a process may see 2, or what another process wrote, if
+//! that is not certainly older, but never 1. Such an order exists if and only if the demands *not after* never
+//! lead from a version by another one back to itself. Linear in the history: a read is compared with the last own
+//! write alone, for the others come before that.
 //!
-//! A correct system is never accused: its own order of versions is such an order. A write in doubt is not
-//! counted, for it may take effect later.
+//! A system whose order of versions keeps each process's writes is never accused: that order is such an order.
+//! A write in doubt is not counted, for it may take effect later.
 
-use super::monotonic_reads::{initial_first, tell};
-use super::order::{Node, Order};
+use super::arbitration::arbitration;
+use super::monotonic_reads::tell;
+use super::order::Order;
 use super::versions::{Act, Version, Versions};
 use super::{RegisterOperation, broken};
 use crate::models::register::Register;
@@ -28,37 +30,24 @@ pub fn judge(register: &Register, operations: &[RegisterOperation], _budget: &Bu
     if let Some(verdict) = versions.unwritten(NAME, register, operations) {
         return verdict;
     }
-    let mut order = Order::new(versions.origins.len());
-    initial_first(&versions, &mut order);
-    constrain(&versions, &mut order);
-    match order.circle() {
-        None => versions.kept(NAME, "every process saw its own writes or newer ones"),
+    match arbitration(&versions, &[constrain]).circle() {
+        None => versions.kept(NAME, "every process saw the last of its own writes or newer ones"),
         Some(circle) => broken(NAME, tell(register, operations, "own-write-unseen", &versions, &circle)),
     }
 }
 
-/// What a process reads comes not before what it wrote.
+/// What a process reads comes not before what it wrote last.
 pub(super) fn constrain(versions: &Versions, order: &mut Order) {
-    // Of each process and key: the bundle of its writes, the last of them, and who wrote that.
-    let mut own: HashMap<(Process, usize), (Option<Node>, Version, usize)> = HashMap::new();
+    let mut own: HashMap<(Process, usize), (Version, usize)> = HashMap::new();
     for event in &versions.events {
         let at = (event.process, event.key);
         match event.act {
             Act::Maybe(_) => {}
             Act::Wrote(version) => {
-                // The write before joins the bundle: the last one stays apart, so that a read of it
-                // says only that the others come not after it.
-                let bundle = own.get(&at).map(|(older, last, writer)| {
-                    let bundle = order.bundle();
-                    order.put(*last, bundle, &[*writer]);
-                    older.inspect(|older| order.put(*older, bundle, &[]));
-                    bundle
-                });
-                own.insert(at, (bundle, version, event.operation));
+                own.insert(at, (version, event.operation));
             }
             Act::Saw(version) => {
-                let Some((bundle, last, writer)) = own.get(&at) else { continue };
-                bundle.inspect(|bundle| order.put(*bundle, version, &[event.operation]));
+                let Some((last, writer)) = own.get(&at) else { continue };
                 order.put(*last, version, &[*writer, event.operation]);
             }
         }

@@ -15,6 +15,7 @@
 //! An operation in doubt happens at any time after those its process issued before, or never; nothing of its
 //! process waits for it. Past the budget the verdict is `unknown`.
 
+use super::arbitration::arbitration;
 use super::order::Order;
 use super::versions::{Act, Versions, seen};
 use super::{
@@ -69,13 +70,13 @@ fn by_versions(register: &Register, operations: &[RegisterOperation]) -> Option<
         let sentence = format!("{read} saw what its own process wrote only later, by {write}");
         return Some(anomaly(register, operations, (CLASS, sentence), (&[writer], guilty)));
     }
-    let mut order = Order::new(versions.origins.len());
-    monotonic_reads::initial_first(&versions, &mut order);
-    monotonic_reads::constrain(&versions, &mut order);
-    read_your_writes::constrain(&versions, &mut order);
-    writes_follow_reads::constrain(&versions, &mut order);
-    keep_writes(&versions, &mut order);
-    let circle = order.circle()?;
+    let demands = [
+        monotonic_reads::constrain,
+        read_your_writes::constrain,
+        writes_follow_reads::constrain,
+        keep_writes,
+    ];
+    let circle = arbitration(&versions, &demands).circle()?;
     Some(monotonic_reads::tell(register, operations, CLASS, &versions, &circle))
 }
 

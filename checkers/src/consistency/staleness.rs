@@ -23,7 +23,7 @@
 //! linearizable is `unknown`.
 
 use super::versions::{Versions, seen};
-use super::{RegisterOperation, anomaly, broken, name, of_key};
+use super::{RegisterOperation, anomaly, broken, name};
 use crate::exhibits::{count, span};
 use crate::linearizability::{
     Answer, Insight, NEVER, Position, Shortcut, Task, judge as judge_linearizability,
@@ -72,15 +72,15 @@ pub fn judge(register: &Register, operations: &[RegisterOperation], budget: &Bud
             Measured::Stale(stale) => worst = Some(worst.map_or(stale, |worst| worse(worst, stale))),
             Measured::Future { read, write } => {
                 let [early, late] = [read, write].map(|i| name(register, &operations[i]));
-                let of = of_key(&finding.key);
                 let sentence =
-                    format!("{early}{of} saw what {late} wrote, which began only after that read had ended");
+                    format!("{early} saw what {late} wrote, which began only after that read had ended");
                 return broken(
                     NAME,
                     anomaly(register, operations, ("future-read", sentence), (&[write], read)),
                 );
             }
-            Measured::Unclear(why) => open.push(format!("{}{why}", of_key(&finding.key).trim_start())),
+            Measured::Unclear(why) if finding.key.is_nil() => open.push(why.to_owned()),
+            Measured::Unclear(why) => open.push(format!("of key {}, {why}", finding.key)),
         }
     }
     let stale = worst.unwrap_or(Stale {
@@ -114,9 +114,9 @@ fn in_words(register: &Register, operations: &[RegisterOperation], stale: &Stale
         _ => format!("between {} and {} versions", stale.versions_min, stale.versions_max),
     };
     let time = stale.time.map_or_else(String::new, |time| format!(" and {}", span(time)));
-    let example = stale.stalest.map_or_else(String::new, |i| {
-        format!("; {}{} was certainly stale", name(register, &operations[i]), of_key(operations[i].op.key()))
-    });
+    let example = stale
+        .stalest
+        .map_or_else(String::new, |i| format!("; {} was certainly stale", name(register, &operations[i])));
     format!("the stalest read was {versions}{time} behind{example}")
 }
 

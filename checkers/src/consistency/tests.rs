@@ -154,8 +154,17 @@ fn pairs(operations: &[RegisterOperation]) -> Vec<(&RegisterOperation, &Register
     pairs
 }
 
-/// Whether some order of all versions, initial ones before the others of their key, has every `(a, b)` in this order
-/// (or equal, unless `strictly`): all are tried.
+/// Writes to one key by one process, in its order; the first was acknowledged.
+fn own_writes(operations: &[RegisterOperation]) -> Vec<(Named, Named)> {
+    let own = |(a, b): &(&RegisterOperation, &RegisterOperation)| {
+        let first = wrote(a).filter(|_| a.outcome.is_ok() && a.call != b.call)?;
+        Some((first, wrote(b)?)).filter(|(a, b)| a.0 == b.0)
+    };
+    pairs(operations).iter().filter_map(own).collect()
+}
+
+/// Whether some order of all versions, initial ones before the others of their key and own writes of a
+/// process in its order, has every `(a, b)` in this order (or equal, unless `strictly`): all are tried.
 fn has_order(operations: &[RegisterOperation], demands: &[(Named, Named)], strictly: bool) -> bool {
     let keys: BTreeSet<Value> = operations.iter().map(|o| o.op.key().clone()).collect();
     let mut versions: Vec<Named> = keys.into_iter().map(|key| (key, Value::Nil)).collect();
@@ -166,6 +175,7 @@ fn has_order(operations: &[RegisterOperation], demands: &[(Named, Named)], stric
     let mut demands: Vec<(Named, Named)> = demands.iter().filter(|(a, b)| a != b).cloned().collect();
     let initial = |v: &Named| ((v.0.clone(), Value::Nil), v.clone());
     demands.extend(versions.iter().map(initial).filter(|(a, b)| a != b));
+    demands.extend(own_writes(operations));
     permute(&mut versions, 0, &demands)
 }
 
@@ -226,8 +236,11 @@ fn writes_follow_reads(operations: &[RegisterOperation]) -> bool {
         && demands.iter().filter(|(v, w)| v.0 == w.0).all(|(v, w)| !is_seen_reversed(operations, v, w))
 }
 
+/// Whether a history keeps a condition, by its definition.
+type Definition = fn(&[RegisterOperation]) -> bool;
+
 /// Judges many random histories by a condition and by its definition. Many must keep it, and some break it.
-fn compare(condition: Judge, definition: fn(&[RegisterOperation]) -> bool, rounds: u64, size: u64) {
+fn compare(condition: Judge, definition: Definition, rounds: u64, size: u64) {
     let (mut rng, mut kept) = (Seed(7).rng(), 0);
     for round in 0..rounds {
         let (count, processes, keys) = (rng.between(2, size), rng.between(1, 3), rng.between(1, 2));
@@ -444,4 +457,86 @@ fn long_histories_that_keep_everything_are_judged_quickly() {
         assert_eq!(judge(&Register::default(), &history, &Budget::unlimited()).validity, Validity::Valid);
     }
     assert!(began.elapsed() < std::time::Duration::from_secs(60), "{:?}", began.elapsed());
+}
+
+/// Every history of this many reads and writes of one register by up to three processes: each write acknowledged
+/// or in doubt, each read of any value that somebody writes, be it later, or of the first.
+fn every_history(size: usize, judge: &mut impl FnMut(&[RegisterOperation])) {
+    fn go(size: usize, all: &mut Vec<RegisterOperation>, judge: &mut impl FnMut(&[RegisterOperation])) {
+        let i = all.len() as u32;
+        if all.len() == size {
+            return answer(0, all, judge);
+        }
+        let known = all.iter().map(|o| o.process.0 + 1).max().unwrap_or(0);
+        for process in 0..=known.min(2) {
+            let written = write(process, 2 * i, 2 * i + 1, i64::from(i));
+            let mut in_doubt = written.clone();
+            (in_doubt.outcome, in_doubt.done) = (Outcome::info("open"), RegisterOperation::OPEN);
+            for operation in [written, in_doubt, read(process, 2 * i, 2 * i + 1, 0)] {
+                all.push(operation);
+                go(size, all, judge);
+                all.pop();
+            }
+        }
+    }
+    fn answer(from: usize, all: &mut Vec<RegisterOperation>, judge: &mut impl FnMut(&[RegisterOperation])) {
+        let reads = |o: &RegisterOperation| matches!(o.op, RegisterOp::Read { .. });
+        let Some(next) = (from..all.len()).find(|i| reads(&all[*i])) else { return judge(all) };
+        let values = all.iter().filter_map(|o| o.op.sets().cloned()).chain([Value::Nil]);
+        for value in values.collect::<Vec<_>>() {
+            all[next].outcome = Outcome::Ok(RegisterRet::Saw(value));
+            answer(next + 1, all, judge);
+        }
+    }
+    go(size, &mut Vec::new(), judge);
+}
+
+#[test]
+fn every_condition_is_its_definition_on_every_history_of_five_operations() {
+    let conditions: [(Judge, Definition); 5] = [
+        (sequential::judge, is_sequential),
+        (monotonic_reads::judge, reads_are_monotonic),
+        (read_your_writes::judge, writes_are_read),
+        (monotonic_writes::judge, writes_are_monotonic),
+        (super::writes_follow_reads::judge, writes_follow_reads),
+    ];
+    let (mut histories, mut kept) = (0, [0; 5]);
+    for size in 1..=5 {
+        every_history(size, &mut |history| {
+            histories += 1;
+            let keeps = conditions.map(|(judge, definition)| {
+                let verdict = judge(&Register::default(), history, &Budget::unlimited());
+                assert_ne!(verdict.validity, Validity::Unknown, "{}: {history:#?}", verdict.why);
+                let keeps = verdict.validity == Validity::Valid;
+                assert_eq!(keeps, definition(history), "{}: {history:#?}", verdict.why);
+                keeps
+            });
+            assert!(
+                keeps[3] || !keeps[1],
+                "writes seen out of order are a register that goes back: {history:#?}"
+            );
+            assert!(!keeps[0] || keeps.iter().all(|kept| *kept), "{history:#?}");
+            kept.iter_mut().zip(keeps).for_each(|(count, keeps)| *count += usize::from(keeps));
+        });
+    }
+    assert_eq!((histories, kept), (127_397, [71_876, 110_483, 111_408, 125_993, 94_933]));
+}
+
+#[test]
+fn own_writes_count_in_the_order_in_which_they_were_made() {
+    let class = |judge: Judge, history: &[RegisterOperation]| {
+        judge(&Register::default(), history, &Budget::unlimited()).class
+    };
+    let older = [write(0, 0, 1, 1), write(0, 2, 3, 2), read(0, 4, 5, 1)];
+    assert_eq!(class(read_your_writes::judge, &older).as_deref(), Some("own-write-unseen"));
+    let of_another = [write(0, 0, 1, 1), write(1, 2, 3, 3), write(0, 4, 5, 2), read(0, 6, 7, 3)];
+    assert_eq!(class(read_your_writes::judge, &of_another), None, "3 may be newer than 2");
+    let mut in_doubt = [write(0, 0, 1, 1), write(0, 2, 3, 2), read(0, 4, 5, 1)];
+    in_doubt[0].outcome = Outcome::info("open");
+    assert_eq!(class(read_your_writes::judge, &in_doubt), None, "1 may have taken effect after 2");
+    let back = [write(0, 0, 1, 1), write(0, 2, 3, 2), read(1, 4, 5, 2), read(1, 6, 7, 1)];
+    assert_eq!(class(monotonic_reads::judge, &back).as_deref(), Some("non-monotonic-read"));
+    assert_eq!(class(monotonic_writes::judge, &back).as_deref(), Some("writes-out-of-order"));
+    let of_two = [write(0, 0, 1, 1), write(2, 2, 3, 2), read(1, 4, 5, 2), read(1, 6, 7, 1)];
+    assert_eq!(class(monotonic_reads::judge, &of_two), None, "nothing says that 2 is the newer one");
 }

@@ -3,7 +3,7 @@
 //! A *version* is what one write put into one register, or what a register held at first. Where a value was
 //! written once, a read of it names its version.
 
-use super::{RegisterOperation, anomaly, broken, name, of_key};
+use super::{RegisterOperation, anomaly, broken, name};
 use crate::models::register::{Register, RegisterOp, RegisterRet};
 use elenchus_core::outcome::{Failure, Outcome};
 use elenchus_core::process::Process;
@@ -42,6 +42,8 @@ pub(super) struct Versions {
     pub origins: Vec<(usize, Option<usize>)>,
     /// The first version of each key.
     pub initial: Vec<Version>,
+    /// The first operation on each key.
+    pub first: Vec<usize>,
     pub events: Vec<Event>,
     /// Operations left out because their value was written more than once.
     pub untraced: usize,
@@ -58,15 +60,17 @@ enum Origin {
 
 impl Versions {
     pub(super) fn new(register: &Register, operations: &[RegisterOperation]) -> Versions {
-        let (mut keys, mut origins, mut initial) = (HashMap::new(), Vec::new(), Vec::new());
+        let (mut keys, mut origins) = (HashMap::new(), Vec::new());
+        let (mut initial, mut first) = (Vec::new(), Vec::new());
         let mut known: HashMap<(usize, &Value), Origin> = HashMap::new();
         let mut key_of = Vec::with_capacity(operations.len());
-        for operation in operations {
+        for (i, operation) in operations.iter().enumerate() {
             let next = keys.len();
             let key = *keys.entry(operation.op.key()).or_insert(next);
             if key == next {
                 known.insert((key, &register.initial), Origin::Once(origins.len()));
                 initial.push(origins.len());
+                first.push(i);
                 origins.push((key, None));
             }
             key_of.push(key);
@@ -77,7 +81,8 @@ impl Versions {
             origin.and_modify(|origin| *origin = Origin::Often).or_insert(Origin::Once(origins.len()));
             origins.push((key_of[i], Some(i)));
         }
-        let mut versions = Versions { origins, initial, events: Vec::new(), untraced: 0, unwritten: None };
+        let mut versions =
+            Versions { origins, initial, first, events: Vec::new(), untraced: 0, unwritten: None };
         for (i, operation) in operations.iter().enumerate() {
             versions.take(register, operation, i, |value| known.get(&(key_of[i], value)).copied(), key_of[i]);
         }
@@ -122,8 +127,7 @@ impl Versions {
         operations: &[RegisterOperation],
     ) -> Option<Verdict> {
         let guilty = self.unwritten?;
-        let of = of_key(operations[guilty].op.key());
-        let sentence = format!("{}{of} saw what nobody ever wrote", name(register, &operations[guilty]));
+        let sentence = format!("{} saw what nobody ever wrote", name(register, &operations[guilty]));
         let words = ("never-written", sentence);
         Some(broken(condition, anomaly(register, operations, words, (&[], guilty))))
     }

@@ -1,9 +1,9 @@
 //! Writes follow reads: a write comes after whatever its process had read before it (Terry et al. 1994).
 //!
 //! Two demands, each exact:
-//! 1. There is one order of the versions of all registers, each initial one before the others of its
-//!    register, in which what a process writes comes after everything it has read (Viotti & Vukolić 2016). It
-//!    exists if and only if these demands form no circle. Values that two processes pass to each other, each
+//! 1. There is one order of the versions of all registers, initial ones first and each process's own writes
+//!    in its order ([`super::arbitration`]), in which what a process writes comes after everything it has
+//!    read (Viotti & Vukolić 2016). It exists if and only if these demands form no circle. Values that two processes pass to each other, each
 //!    before the other had it, are one.
 //! 2. As seen by clients (jepsen.io/consistency, "writes follow reads"): if a process read *v* of a register
 //!    and then wrote *w* to it, no process reads *w* and only afterwards, for the first time, *v*.
@@ -12,10 +12,11 @@
 //! [`super::monotonic_writes`] holds of the second demand: together with monotonic reads (as in causal
 //! consistency and stronger) no correct system is accused.
 
-use super::monotonic_reads::{initial_first, tell};
+use super::arbitration::arbitration;
+use super::monotonic_reads::tell;
 use super::order::{Node, Order};
 use super::versions::{Act, Version, Versions};
-use super::{RegisterOperation, anomaly, broken, name, of_key};
+use super::{RegisterOperation, anomaly, broken, name};
 use crate::models::register::Register;
 use elenchus_core::budget::Budget;
 use elenchus_core::process::Process;
@@ -34,14 +35,12 @@ pub fn judge(register: &Register, operations: &[RegisterOperation], _budget: &Bu
     }
     let found = own(register, operations, &versions)
         .or_else(|| {
-            let mut order = Order::new(versions.origins.len());
-            initial_first(&versions, &mut order);
-            constrain(&versions, &mut order);
-            Some(tell(register, operations, CLASS, &versions, &order.circle()?))
+            let circle = arbitration(&versions, &[constrain]).circle()?;
+            Some(tell(register, operations, CLASS, &versions, &circle))
         })
         .or_else(|| reversed(register, operations, &versions));
     match found {
-        None => versions.kept(NAME, "every write was seen after what its process had read before it"),
+        None => versions.kept(NAME, "no write was seen before what its process had read before it"),
         Some(anomaly) => broken(NAME, anomaly),
     }
 }
@@ -72,9 +71,8 @@ pub(super) fn constrain(versions: &Versions, order: &mut Order) {
 fn own(register: &Register, operations: &[RegisterOperation], versions: &Versions) -> Option<Anomaly> {
     let (guilty, writer) = own_future(versions, operations)?;
     let sentence = format!(
-        "{}{} saw what the same process wrote only later, by {}",
+        "{} saw what the same process wrote only later, by {}",
         name(register, &operations[guilty]),
-        of_key(operations[guilty].op.key()),
         name(register, &operations[writer])
     );
     Some(anomaly(register, operations, (CLASS, sentence), (&[writer], guilty)))
@@ -114,10 +112,9 @@ fn reversed(register: &Register, operations: &[RegisterOperation], versions: &Ve
                 continue;
             };
             let sentence = format!(
-                "process {} saw what {} wrote{} and only then, for the first time, what that process had read before, by {}",
+                "process {} saw what {} wrote and only then, for the first time, what that process had read before, by {}",
                 event.process,
                 name(register, &operations[*write]),
-                of_key(operations[*write].op.key()),
                 name(register, &operations[*before])
             );
             let proof = [*before, *write, *read];
