@@ -11,6 +11,7 @@
 //! 3. otherwise a depth-first search over how far each process has come. Reads that fit are taken at once
 //!    (they change nothing, and what fits now need not wait); an order in which a value was overwritten
 //!    that somebody still has to see, and nobody will write again, is given up; nothing is visited twice.
+//!    Where there is no order, the operations that prove it are found by releasing the others.
 //!
 //! An operation in doubt happens at any time after those its process issued before, or never; nothing of its
 //! process waits for it. Past the budget the verdict is `unknown`.
@@ -31,14 +32,17 @@ use elenchus_core::verdict::{Anomaly, Validity, Verdict};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+mod evidence;
+
+#[cfg(test)]
+pub(super) use evidence::released;
+
 pub(super) const NAME: &str = "sequential";
 
 const CLASS: &str = "not-sequential";
 const KEPT: &str = "one order that keeps each process's own explains everything";
 /// What asking for linearizability may take of the budget.
 const SHORT: Duration = Duration::from_secs(5);
-/// Operations shown where the search found no order.
-const SHOWN_MAX: usize = 16;
 
 /// The verdict on operations given in the order of their calls.
 pub fn judge(register: &Register, operations: &[RegisterOperation], budget: &Budget) -> Verdict {
@@ -54,7 +58,7 @@ pub fn judge(register: &Register, operations: &[RegisterOperation], budget: &Bud
     let verdict = match search.run(budget) {
         Found::Order => Verdict::new(NAME, Validity::Valid, KEPT),
         Found::Spent(why) => Verdict::new(NAME, Validity::Unknown, format!("not decided: {why}")),
-        Found::Nothing => broken(NAME, search.tell(register, operations)),
+        Found::Nothing => broken(NAME, evidence::tell(register, operations, budget)),
     };
     verdict.with_figure("configurations", search.visited)
 }
@@ -139,8 +143,12 @@ struct Search {
     /// Who sets it.
     setters: HashMap<(usize, u32), Vec<(usize, u32)>>,
     initial: u32,
+    /// Whether to leave what can no longer be completed; not if the longest partial order is asked for.
+    gives_up: bool,
     visited: u64,
-    deepest: Option<(u32, Configuration)>,
+    visited_max: u64,
+    /// The first of those in which most operations are placed.
+    deepest: (u32, Configuration),
 }
 
 impl Search {
@@ -184,7 +192,19 @@ impl Search {
             }
         }
         let keys = numbers.keys.len();
-        Search { processes, doubtful, keys, readers, setters, initial, visited: 0, deepest: None }
+        let (gives_up, visited, visited_max, deepest) = (true, 0, u64::MAX, Default::default());
+        Search {
+            processes,
+            doubtful,
+            keys,
+            readers,
+            setters,
+            initial,
+            gives_up,
+            visited,
+            visited_max,
+            deepest,
+        }
     }
 
     fn run(&mut self, budget: &Budget) -> Found {
@@ -193,10 +213,11 @@ impl Search {
         first[self.processes.len()..self.processes.len() + self.keys].fill(self.initial);
         let bytes = 2 * (size_of::<Configuration>() + 4 * first.len() + 16);
         let mut seen: HashSet<Configuration> = HashSet::new();
+        self.deepest = (0, first.clone().into());
         let mut stack: Vec<Configuration> = vec![first.into()];
         while let Some(mut configuration) = stack.pop() {
             self.visited += 1;
-            if self.visited.is_multiple_of(64) && budget.is_over() {
+            if self.visited > self.visited_max || self.visited.is_multiple_of(64) && budget.is_over() {
                 return Found::Spent("the time allowed ran out");
             }
             if (seen.len() + stack.len()).saturating_mul(bytes) > budget.memory_max {
@@ -209,8 +230,8 @@ impl Search {
                 continue;
             }
             let depth = configuration[..self.processes.len()].iter().sum();
-            if self.deepest.as_ref().is_none_or(|(deepest, _)| *deepest < depth) {
-                self.deepest = Some((depth, configuration.clone()));
+            if self.deepest.0 < depth {
+                self.deepest = (depth, configuration.clone());
             }
             self.push_next(&configuration, &mut stack);
             seen.insert(configuration);
@@ -277,7 +298,7 @@ impl Search {
         let register = self.processes.len() + step.key;
         let overwritten = before[register];
         after[register] = value;
-        let stuck = overwritten != value && self.is_awaited(&after, (step.key, overwritten));
+        let stuck = self.gives_up && overwritten != value && self.is_awaited(&after, (step.key, overwritten));
         (!stuck).then_some((step.operation, after))
     }
 
@@ -295,24 +316,6 @@ impl Search {
             })
         };
         ahead(&self.readers) && !ahead(&self.setters) && !may_come()
-    }
-
-    /// The anomaly: how far an order can be taken, and what cannot follow.
-    fn tell(&self, register: &Register, operations: &[RegisterOperation]) -> Anomaly {
-        let reached: &[u32] = self.deepest.as_ref().map_or(&[], |(_, configuration)| configuration);
-        let next = self.processes.iter().zip(reached);
-        let mut blocked: Vec<usize> =
-            next.filter_map(|(steps, at)| steps.get(*at as usize)).map(|step| step.operation).collect();
-        blocked.sort_unstable();
-        let count = self.processes.iter().map(Vec::len).sum::<usize>();
-        let depth = self.deepest.as_ref().map_or(0, |(depth, _)| *depth);
-        let guilty = blocked.first().copied().unwrap_or(0);
-        let sentence = format!(
-            "no order that keeps each process's own explains all {count} operations; the longest explains {depth}, and then neither {} nor what the other processes did next can follow",
-            name(register, &operations[guilty])
-        );
-        blocked.truncate(SHOWN_MAX);
-        anomaly(register, operations, (CLASS, sentence), (&blocked, guilty))
     }
 }
 

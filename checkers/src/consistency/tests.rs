@@ -540,3 +540,106 @@ fn own_writes_count_in_the_order_in_which_they_were_made() {
     let of_two = [write(0, 0, 1, 1), write(2, 2, 3, 2), read(1, 4, 5, 2), read(1, 6, 7, 1)];
     assert_eq!(class(monotonic_reads::judge, &of_two), None, "nothing says that 2 is the newer one");
 }
+
+/// Two processes, each of which writes one register and then finds the other one as it was at first.
+fn store_buffering() -> Vec<RegisterOperation> {
+    let key = |name: &str| Value::str(name);
+    let write = |process, call, name| {
+        let op = RegisterOp::Write { key: key(name), value: Value::Int(1) };
+        at(process, call, call + 1, op, RegisterRet::Done)
+    };
+    let read = |process, call, name| {
+        at(process, call, call + 1, RegisterOp::Read { key: key(name) }, RegisterRet::Saw(Value::Nil))
+    };
+    vec![write(0, 0, "x"), read(0, 2, "y"), write(1, 4, "y"), read(1, 6, "x")]
+}
+
+#[test]
+fn what_cannot_be_ordered_is_told_with_its_keys_and_all_that_proves_it() {
+    let verdict = sequential::judge(&Register::default(), &store_buffering(), &Budget::unlimited());
+    assert_eq!(
+        verdict.why,
+        "no order that keeps each process's own explains all 4 operations; the longest explains 3, \
+         and then `read nil of \"x\"` by process 1 cannot follow"
+    );
+    let anomaly = &verdict.anomalies[0];
+    assert_eq!(anomaly.key.as_deref(), Some("\"x\", \"y\""));
+    let shown: Vec<(&str, bool)> = anomaly.operations.iter().map(|o| (o.text.as_str(), o.guilty)).collect();
+    let expected = [
+        ("write 1 to \"x\"", false),
+        ("read nil of \"y\"", false),
+        ("write 1 to \"y\"", false),
+        ("read nil of \"x\"", true),
+    ];
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn operations_that_the_proof_does_not_need_are_not_shown() {
+    let mut history = store_buffering();
+    for i in 0..20 {
+        let op = RegisterOp::Write { key: Value::str("z"), value: Value::Int(i) };
+        history.push(at(i as u32 % 3, 8 + 2 * i as u32, 9 + 2 * i as u32, op, RegisterRet::Done));
+    }
+    let verdict = sequential::judge(&Register::default(), &history, &Budget::unlimited());
+    let these = "explains these 4 operations, whatever the others did; the longest explains 3, and";
+    assert!(verdict.why.contains(these), "{}", verdict.why);
+    assert_eq!(verdict.anomalies[0].operations.len(), 4);
+}
+
+/// The most operations not in doubt that some order which keeps each process's has: all are tried.
+fn longest(
+    operations: &[RegisterOperation],
+    placed: &mut [bool],
+    state: &mut std::collections::BTreeMap<Value, Value>,
+) -> usize {
+    let certain = |i: usize| !operations[i].outcome.is_info();
+    let mut most = (0..operations.len()).filter(|i| placed[*i] && certain(*i)).count();
+    for i in 0..operations.len() {
+        let operation = &operations[i];
+        let early = |j: usize| !placed[j] && certain(j) && operations[j].process == operation.process;
+        if placed[i] || (0..i).any(early) {
+            continue;
+        }
+        let key = operation.op.key().clone();
+        let before = state.get(&key).cloned().unwrap_or(Value::Nil);
+        let after: Vec<Value> =
+            Register::default().step(&before, &operation.op, &operation.outcome).into_iter().collect();
+        for value in after {
+            placed[i] = true;
+            state.insert(key.clone(), value);
+            most = most.max(longest(operations, placed, state));
+            placed[i] = false;
+            state.insert(key.clone(), before.clone());
+        }
+    }
+    most
+}
+
+#[test]
+fn evidence_against_sequential_consistency_is_a_proof_and_no_more() {
+    let (mut rng, mut proved, mut searched) = (Seed(13).rng(), 0, 0);
+    for _ in 0..20_000 {
+        let history = random(&mut rng, 6, 3, 2, true);
+        let verdict = sequential::judge(&Register::default(), &history, &Budget::unlimited());
+        let Some(anomaly) = verdict.anomalies.first() else { continue };
+        let shown = |i: &usize| anomaly.operations.iter().any(|o| o.call == history[*i].call);
+        let proof: Vec<usize> = (0..history.len()).filter(shown).collect();
+        let kept = sequential::released(&history, &proof);
+        assert!(!is_sequential(&kept), "{}: {history:#?}", verdict.why);
+        proved += 1;
+        if !verdict.why.contains("the longest") {
+            continue;
+        }
+        searched += 1;
+        for left_out in &proof {
+            let fewer: Vec<usize> = proof.iter().copied().filter(|i| i != left_out).collect();
+            assert!(is_sequential(&sequential::released(&history, &fewer)), "{}: {history:#?}", verdict.why);
+        }
+        let certain = kept.iter().filter(|o| !o.outcome.is_info()).count();
+        let placed = longest(&kept, &mut vec![false; kept.len()], &mut Default::default());
+        let expected = format!("the longest explains {}, and", proof.len() - (certain - placed));
+        assert!(verdict.why.contains(&expected), "{expected}; {}: {history:#?}", verdict.why);
+    }
+    assert!(proved > 1_000 && searched > 100, "{proved}, {searched}");
+}
