@@ -165,19 +165,19 @@ pub const CATALOGUE: &[Entry] = &[
         name: "reentrant-mutex",
         about: "acquire and release, as often as its owner likes",
         functions: LOCK,
-        checker: |choices| lock(ReentrantMutex, choices),
+        checker: |choices| lock(ReentrantMutex, false, choices),
     },
     Entry {
         name: "fenced-mutex",
         about: "acquire and release; each acquire is given a larger token than all before",
         functions: LOCK,
-        checker: |choices| lock(FencedMutex { reentrant: false }, choices),
+        checker: |choices| lock(FencedMutex { reentrant: false }, true, choices),
     },
     Entry {
         name: "reentrant-fenced-mutex",
         about: "the same, as often as its owner likes, under the same token",
         functions: LOCK,
-        checker: |choices| lock(FencedMutex { reentrant: true }, choices),
+        checker: |choices| lock(FencedMutex { reentrant: true }, true, choices),
     },
     Entry {
         name: "semaphore",
@@ -298,25 +298,25 @@ fn mutex(choices: &Choices) -> Result<Box<dyn Checker>, String> {
         Some(Value::Bool(true)) => Some(Holder::ANYBODY),
         Some(other) => return Err(format!("a mutex is held at first or not: true or false, not {other}")),
     };
-    let checker = Linearizability::new(Mutex { initial }, LockVocabulary).of(choices.subject);
+    let checker = Linearizability::new(Mutex { initial }, LockVocabulary::default()).of(choices.subject);
     Ok(Box::new(checker.with_preparation(paired)))
 }
 
 fn owned_mutex(choices: &Choices) -> Result<Box<dyn Checker>, String> {
     let initial = choices.initial.clone().filter(|owner| !owner.is_nil()).map(Holder::of);
-    let checker = Linearizability::new(Mutex { initial }, LockVocabulary).of(choices.subject);
+    let checker = Linearizability::new(Mutex { initial }, LockVocabulary::default()).of(choices.subject);
     Ok(Box::new(checker.with_preparation(held_by_processes)))
 }
 
-/// A lock that nobody holds at first.
-fn lock<M>(model: M, choices: &Choices) -> Result<Box<dyn Checker>, String>
+/// A lock that nobody holds at first, with fencing tokens or without.
+fn lock<M>(model: M, fenced: bool, choices: &Choices) -> Result<Box<dyn Checker>, String>
 where
     M: Insight<Op = LockOp, Ret = LockRet> + Send + 'static,
 {
     if let Some(initial) = choices.initial.as_ref().filter(|initial| !initial.is_nil()) {
         return Err(format!("nobody holds this lock at first: nil, not {initial}"));
     }
-    let checker = Linearizability::new(model, LockVocabulary).of(choices.subject);
+    let checker = Linearizability::new(model, LockVocabulary { fenced }).of(choices.subject);
     Ok(Box::new(checker.with_preparation(held_by_processes)))
 }
 
@@ -326,7 +326,7 @@ fn semaphore(choices: &Choices) -> Result<Box<dyn Checker>, String> {
         _ => None,
     };
     let permits = permits.ok_or("a semaphore needs its number of permits, from 1 on, as initial value")?;
-    let checker = Linearizability::new(Semaphore { permits }, LockVocabulary).of(choices.subject);
+    let checker = Linearizability::new(Semaphore { permits }, LockVocabulary::default()).of(choices.subject);
     Ok(Box::new(checker.with_preparation(paired_permits)))
 }
 

@@ -97,7 +97,7 @@ impl Model for FencedMutex {
     }
 
     fn describe(&self, op: &LockOp, outcome: &Outcome<LockRet>) -> String {
-        op.describe(outcome)
+        op.describe_fenced(outcome)
     }
 
     fn inert(&self, op: &LockOp, outcome: &Outcome<LockRet>) -> bool {
@@ -154,7 +154,7 @@ impl Insight for FencedMutex {
     }
 
     fn tell(&self, case: &Case<'_, FencedMutex>) -> Telling {
-        tell::tell(self, case, 1)
+        tell::tell_fenced(self, case)
     }
 }
 

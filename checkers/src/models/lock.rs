@@ -94,6 +94,15 @@ impl LockOp {
         LockOp { key, action: Action::Release, holder, permits: 1 }
     }
 
+    /// The operation of a fenced lock in plain notation.
+    pub(super) fn describe_fenced(&self, outcome: &Outcome<LockRet>) -> String {
+        let what = self.describe(outcome);
+        match fence(outcome) {
+            Some(fence) => format!("{what} (token {fence})"),
+            None => what,
+        }
+    }
+
     /// The operation in plain notation.
     pub(super) fn describe(&self, outcome: &Outcome<LockRet>) -> String {
         let mut what = match self.action {
@@ -104,8 +113,7 @@ impl LockOp {
             what += &format!(" {}", self.permits);
         }
         match outcome {
-            Outcome::Ok(LockRet::Fence(fence)) => format!("{what} (token {fence})"),
-            Outcome::Ok(LockRet::Done) => what,
+            Outcome::Ok(LockRet::Fence(_) | LockRet::Done) => what,
             Outcome::Ok(LockRet::Declined) | Outcome::Fail(Failure::Refused(_)) => format!("{what} refused"),
             Outcome::Fail(Failure::NotDone(_)) => format!("{what} failed"),
             Outcome::Info(_) => format!("{what} (in doubt)"),
@@ -148,7 +156,11 @@ pub(super) fn fence(outcome: &Outcome<LockRet>) -> Option<i64> {
 /// fencing token (an integer, or a map with `:fence`), `false` for a request that was declined, or nothing of
 /// interest. A `fail` did nothing for whatever reason, unless it says that it was refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LockVocabulary;
+pub struct LockVocabulary {
+    /// Whether acquires are answered with fencing tokens. Elsewhere an integer says no more than `nil`: most
+    /// often it repeats how many permits were asked for.
+    pub fenced: bool,
+}
 
 const EXPECTED: &str = "nil, a number of permits from 1 on, or a map with :owner and :permits";
 
@@ -221,6 +233,7 @@ impl Vocabulary for LockVocabulary {
         }
         Ok(match (value, field(value, "fence")) {
             (Value::Bool(false), _) => LockRet::Declined,
+            _ if !self.fenced => LockRet::Done,
             (Value::Int(fence), _) | (_, Some(Value::Int(fence))) => LockRet::Fence(*fence),
             (_, Some(other)) => return Err(format!("a fencing token is an integer, not {other}")),
             _ => LockRet::Done,
@@ -240,7 +253,7 @@ mod tests {
 
     #[test]
     fn what_is_encoded_decodes_to_itself() {
-        let v = LockVocabulary;
+        let v = LockVocabulary { fenced: true };
         for owner in [Value::Nil, Value::Int(3), Value::str("n1")] {
             for (hold, permits) in [(0, 1), (0, 7), (2, 1), (2, 7)] {
                 let holder = Holder { owner: owner.clone(), hold };
@@ -258,7 +271,7 @@ mod tests {
 
     #[test]
     fn the_forms_of_other_tools_are_read() {
-        let v = LockVocabulary;
+        let v = LockVocabulary { fenced: true };
         let client = Value::Map([(Value::keyword("client"), Value::str("hz-1"))].into());
         let named = v.decode_op("release", None, &client).expect("a client is an owner");
         assert_eq!(named.holder, Holder::of(Value::str("hz-1")));
@@ -268,8 +281,19 @@ mod tests {
     }
 
     #[test]
+    fn only_a_fenced_lock_has_tokens() {
+        let v = LockVocabulary::default();
+        for asked in [Value::Nil, Value::Int(1), Value::Int(2)] {
+            let op = v.decode_op("acquire", None, &asked).expect("a number of permits");
+            assert_eq!(v.decode_ret(&op, &Value::Int(1)), Ok(LockRet::Done));
+            assert_eq!(v.decode_ret(&op, &Value::Bool(false)), Ok(LockRet::Declined));
+            assert!(!op.describe(&Outcome::Ok(LockRet::Fence(1))).contains("token"));
+        }
+    }
+
+    #[test]
     fn nonsense_is_named() {
-        let v = LockVocabulary;
+        let v = LockVocabulary { fenced: true };
         for value in [Value::Int(0), Value::Int(-1), Value::Bool(true), Value::vector([])] {
             assert!(v.decode_op("acquire", None, &value).expect_err("nonsense").contains("permits"));
         }

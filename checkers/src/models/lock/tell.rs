@@ -1,30 +1,55 @@
 //! How an anomaly of a lock is told: who held it at once, who released what was not held, which token went
 //! backwards.
 //!
-//! A name is given only where it is certain; everything else is `nonlinearizable`.
+//! A name is given only where it is certain; everything else is `nonlinearizable`. A proof may hold a release
+//! without its acquire, or rest on a release that ends another hold: what belongs together is shown together.
 
 use super::{Effect, Holder, LockOp, LockRet, effect, fence};
 use crate::linearizability::{Case, Telling};
+use elenchus_core::event::Index;
 use elenchus_core::model::Model;
 use elenchus_core::operation::Operation;
 use elenchus_core::outcome::Outcome;
+use std::collections::HashSet;
 
 type LockOperation = Operation<LockOp, LockRet>;
 
 /// More holders than this are counted, not named.
 const NAMED_MAX: usize = 4;
+/// Releases of other holds than these last ones are not named.
+const OTHERS_MAX: usize = 2;
+/// Of a larger witness the other halves of holds are not looked for.
+const WITNESS_MAX: usize = 24;
 
 /// The anomaly of a lock of this many permits.
 pub(in crate::models) fn tell<M>(model: &M, case: &Case<'_, M>, permits: u64) -> Telling
 where
     M: Model<Op = LockOp, Ret = LockRet>,
 {
+    told(model, case, permits, false)
+}
+
+/// The anomaly of a mutex whose acquires are answered with tokens.
+pub(in crate::models) fn tell_fenced<M>(model: &M, case: &Case<'_, M>) -> Telling
+where
+    M: Model<Op = LockOp, Ret = LockRet>,
+{
+    told(model, case, 1, true)
+}
+
+fn told<M>(model: &M, case: &Case<'_, M>, permits: u64, fenced: bool) -> Telling
+where
+    M: Model<Op = LockOp, Ret = LockRet>,
+{
     let lock = Told { witness: &case.witness, all: &case.operations, guilty: case.guilty, of: case.of_key() };
-    lock.refusal()
-        .or_else(|| lock.tokens())
+    let mut telling = lock
+        .refusal()
+        .or_else(|| if fenced { lock.tokens() } else { None })
         .or_else(|| lock.holders(permits))
         .or_else(|| lock.counted(permits))
-        .unwrap_or_else(|| case.plainly(model))
+        .unwrap_or_else(|| case.plainly(model));
+    telling.named.extend(lock.whole_holds());
+    telling
 }
 
 struct Told<'c, 'h> {
@@ -65,7 +90,8 @@ impl<'h> Told<'_, 'h> {
 
     /// Two acquires in the witness whose tokens do not grow.
     fn tokens(&self) -> Option<Telling> {
-        let fenced = |o: &&&LockOperation| fence(&o.outcome).is_some();
+        let fenced =
+            |o: &&&LockOperation| fence(&o.outcome).is_some() && effect(&o.op, &o.outcome) == Effect::Acquire;
         let acquires: Vec<&LockOperation> = self.witness.iter().filter(fenced).copied().collect();
         for (i, second) in acquires.iter().enumerate() {
             for first in &acquires[..i] {
@@ -118,9 +144,52 @@ impl<'h> Told<'_, 'h> {
             (1, false) => ("double-hold", format!("the lock{} was held by two at once", self.of)),
             _ => ("too-many-permits", format!("{wanted} permits{} were held at once, of {permits}", self.of)),
         };
-        let sentence = format!("{what}: {}{more}", named.join("; "));
-        let named: Vec<&LockOperation> = self.witness.iter().take(2 * NAMED_MAX).copied().collect();
+        let (why, of_others) = self.releases_between(&holders);
+        let sentence = format!("{what}: {}{more}{why}", named.join("; "));
+        let shown = self.witness.iter().take(2 * NAMED_MAX).copied();
+        let named: Vec<&LockOperation> = shown.chain(of_others).collect();
         Some(self.telling(class, sentence, &named))
+    }
+
+    /// Why the last releases that could lie between those holds end none of them: whose they are, in words, and
+    /// the operations. None is told of where the holds of an owner are not told apart.
+    fn releases_between(&self, holders: &[&Holder]) -> (String, Vec<&'h LockOperation>) {
+        let happened = |o: &&&'h LockOperation| !matches!(o.outcome, Outcome::Fail(_));
+        let are = |o: &LockOperation, wanted| effect(&o.op, &o.outcome) == wanted;
+        let own = self.all.iter().filter(happened).filter(|o| holders.contains(&&o.op.holder));
+        let Some(from) = own.filter(|o| are(o, Effect::Acquire)).map(|o| o.call).min() else {
+            return (String::new(), Vec::new());
+        };
+        let between = self.all.iter().rev().filter(happened).filter(|o| {
+            let other = o.op.holder.hold != 0 && !holders.contains(&&o.op.holder);
+            other && are(o, Effect::Release) && o.done > from && o.call < self.guilty.done
+        });
+        let mut last: Vec<&LockOperation> = between.take(OTHERS_MAX).copied().collect();
+        last.reverse();
+        let (mut words, mut named) = (String::new(), Vec::new());
+        for release in last {
+            let begins = |o: &&&LockOperation| o.op.holder == release.op.holder && are(o, Effect::Acquire);
+            let Some(acquire) = self.all.iter().filter(happened).find(begins).copied() else { continue };
+            words += &format!(
+                "; process {}'s release at {} ends another hold, acquired at {}",
+                release.process,
+                span(release),
+                span(acquire)
+            );
+            named.extend([acquire, release]);
+        }
+        (words, named)
+    }
+
+    /// Where the operations of all holds in the witness were called: a release without its acquire proves
+    /// nothing to a reader.
+    fn whole_holds(&self) -> Vec<Index> {
+        if self.witness.len() > WITNESS_MAX {
+            return Vec::new();
+        }
+        let known = self.witness.iter().map(|o| &o.op.holder).filter(|holder| holder.hold != 0);
+        let holders: HashSet<&Holder> = known.collect();
+        self.all.iter().filter(|o| holders.contains(&o.op.holder)).map(|o| o.call).collect()
     }
 
     /// The most permits that an operation of this holder in the witness is about.
@@ -211,5 +280,137 @@ fn span(operation: &LockOperation) -> String {
     match operation.done == LockOperation::OPEN {
         true => format!("{} or later", operation.call),
         false => format!("{}–{}", operation.call, operation.done),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::models::catalogue::{Choices, named};
+    use elenchus_core::budget::Budget;
+    use elenchus_core::format::{self, edn};
+    use elenchus_core::verdict::{Anomaly, Validity};
+
+    /// The first anomaly of a history of lines such as `0 invoke acquire 1`.
+    #[track_caller]
+    fn told(model: &str, initial: &str, lines: &[&str]) -> Anomaly {
+        let event = |line: &&str| {
+            let parts: Vec<&str> = line.splitn(4, ' ').collect();
+            let [process, kind, f, value] = parts[..] else { panic!("{line}") };
+            format!("{{:process {process} :type :{kind} :f :{f} :value {value}}}\n")
+        };
+        let text: String = lines.iter().map(event).collect();
+        let history = format::read(text.as_bytes(), None).expect("it is EDN").history;
+        let initial = edn::read_value(initial).expect("it is EDN");
+        let choices = Choices { initial: Some(initial), ..Choices::default() };
+        let checker = (named(model).expect("it is known").checker)(&choices).expect("it is a checker");
+        let mut verdict = checker.check(&history, &Budget::unlimited()).expect("it decodes");
+        assert_eq!(verdict.validity, Validity::Invalid, "{}", verdict.why);
+        verdict.anomalies.remove(0)
+    }
+
+    /// Where the operations that are shown were called, as proof or beside it.
+    fn shown(anomaly: &Anomaly) -> Vec<u32> {
+        let mut calls: Vec<u32> =
+            anomaly.operations.iter().chain(&anomaly.context).map(|exhibit| exhibit.call).collect();
+        calls.sort_unstable();
+        calls
+    }
+
+    const THREE_PERMITS: [&str; 6] = [
+        "0 invoke acquire 1",
+        "0 ok acquire 1",
+        "1 invoke acquire 1",
+        "1 ok acquire 1",
+        "2 invoke acquire 1",
+        "2 ok acquire 1",
+    ];
+
+    #[test]
+    fn a_number_of_permits_is_no_token() {
+        let anomaly = told("semaphore", "2", &THREE_PERMITS);
+        assert_eq!(anomaly.class, "too-many-permits");
+        assert!(!anomaly.sentence.contains("token"), "{}", anomaly.sentence);
+        assert!(anomaly.operations.iter().all(|exhibit| exhibit.text == "acquire"));
+        for model in ["mutex", "owned-mutex", "reentrant-mutex"] {
+            let anomaly = told(model, "nil", &THREE_PERMITS);
+            assert!(anomaly.class == "double-hold", "{model}: {}", anomaly.sentence);
+        }
+    }
+
+    #[test]
+    fn a_fenced_lock_still_has_tokens() {
+        let lines = [
+            "0 invoke acquire nil",
+            "0 ok acquire 7",
+            "0 invoke release nil",
+            "0 ok release 9",
+            "1 invoke acquire nil",
+            "1 ok acquire 7",
+        ];
+        for model in ["fenced-mutex", "reentrant-fenced-mutex"] {
+            let anomaly = told(model, "nil", &lines);
+            assert_eq!(anomaly.class, "token-repeated", "{model}: {}", anomaly.sentence);
+            assert!(anomaly.operations.iter().any(|exhibit| exhibit.text == "acquire (token 7)"));
+        }
+    }
+
+    #[test]
+    fn the_acquire_to_which_a_release_belongs_is_shown_with_it() {
+        let lines = [
+            "1 invoke acquire nil",
+            "0 invoke acquire nil",
+            "0 ok acquire nil",
+            "1 ok acquire nil",
+            "1 invoke release nil",
+            "1 ok release nil",
+        ];
+        let anomaly = told("mutex", "nil", &lines);
+        assert_eq!(anomaly.class, "double-hold");
+        assert_eq!(shown(&anomaly), [0, 1, 4]);
+        assert!(
+            anomaly.sentence.contains("process 1 (acquired at 0–3, released at 4–5)"),
+            "{}",
+            anomaly.sentence
+        );
+    }
+
+    #[test]
+    fn a_release_that_helps_nobody_is_told_of_with_its_own_acquire() {
+        let lines = [
+            "0 invoke acquire nil",
+            "2 invoke acquire nil",
+            "2 ok acquire nil",
+            "1 invoke acquire nil",
+            "2 invoke release nil",
+            "0 ok acquire nil",
+            "3 invoke acquire nil",
+            "2 ok release nil",
+            "3 fail acquire nil",
+            "1 ok acquire nil",
+        ];
+        let anomaly = told("mutex", "nil", &lines);
+        assert_eq!(anomaly.class, "double-hold");
+        let words = "process 2's release at 4–7 ends another hold, acquired at 1–2";
+        assert!(anomaly.sentence.ends_with(words), "{}", anomaly.sentence);
+        assert!([0, 1, 3, 4].iter().all(|call| shown(&anomaly).contains(call)), "{:?}", shown(&anomaly));
+    }
+
+    #[test]
+    fn a_release_that_ends_the_inner_of_two_holds_is_told_of() {
+        let lines = [
+            "0 invoke acquire nil",
+            "0 ok acquire nil",
+            "0 invoke acquire nil",
+            "0 ok acquire nil",
+            "0 invoke release nil",
+            "0 ok release nil",
+            "1 invoke acquire nil",
+            "1 ok acquire nil",
+        ];
+        let anomaly = told("reentrant-mutex", "nil", &lines);
+        assert_eq!(anomaly.class, "double-hold");
+        let words = "process 0's release at 4–5 ends another hold, acquired at 2–3";
+        assert!(anomaly.sentence.ends_with(words), "{}", anomaly.sentence);
+        assert!([0, 2, 4, 6].iter().all(|call| shown(&anomaly).contains(call)), "{:?}", shown(&anomaly));
     }
 }
