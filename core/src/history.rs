@@ -286,12 +286,10 @@ impl History {
         op: &V::Op,
         completion: &EventRef<'_>,
     ) -> Result<Outcome<V::Ret>, Malformed> {
-        let decode = |value| {
-            let malformed = |what| Malformed { index: completion.index, what };
-            vocabulary.decode_ret(op, value).map_err(malformed)
-        };
+        let malformed = |what| Malformed { index: completion.index, what };
+        let decode = |value| vocabulary.decode_ret(op, value).map_err(malformed);
         Ok(match completion.kind {
-            Kind::Ok => Outcome::Ok(decode(completion.value)?),
+            Kind::Ok => Outcome::Ok(vocabulary.decode_ok(op, completion.value).map_err(malformed)?),
             Kind::Fail => Outcome::Fail(match refusal(completion.error) {
                 Some(saw) => Failure::Refused(saw.map(decode).transpose()?),
                 None => Failure::NotDone(cause(completion)),

@@ -29,6 +29,11 @@ pub trait Vocabulary: Send + Sync + 'static {
 
     /// The answer in a completion of `op`; an error says what was expected.
     fn decode_ret(&self, op: &Self::Op, value: &Value) -> Result<Self::Ret, String>;
+
+    /// The answer in an `ok` completion of `op`, where some answers only a refusal can give.
+    fn decode_ok(&self, op: &Self::Op, value: &Value) -> Result<Self::Ret, String> {
+        self.decode_ret(op, value)
+    }
 }
 
 /// An operation as it stands on disk.

@@ -20,6 +20,7 @@
 //! | `pace` | whether that way would lead to an answer in time |
 //! | `witness` | of a refuted key, the few operations that prove it |
 //! | `verdict` | the words, the figures, and whether enough was examined |
+//! | `unexamined` | answers in the log that say more than the vocabulary decodes |
 //! | `meter` | time and memory spent |
 
 mod board;
@@ -39,6 +40,7 @@ mod shortcut;
 mod states;
 mod task;
 mod trace;
+mod unexamined;
 mod verdict;
 mod window;
 mod witness;
@@ -228,12 +230,13 @@ where
         if let Some(reading) = self.reading {
             operations.iter_mut().for_each(reading);
         }
+        let unexamined = unexamined::answers(history, &self.vocabulary, &operations);
         if let Some(prepare) = self.preparation {
             prepare(&mut operations);
         }
         let findings = judge::judge_watched(&self.model, &operations, budget, watch);
         let verdict = verdict::verdict(&self.model, &operations, findings, self.subject, budget);
-        Ok(lint::warned(history, verdict))
+        Ok(unexamined.beside(history, lint::warned(history, verdict)))
     }
 }
 

@@ -331,6 +331,16 @@ impl Vocabulary for KvVocabulary {
             },
         })
     }
+
+    fn decode_ok(&self, op: &KvOp, value: &Value) -> Result<KvRet, String> {
+        match (op, value) {
+            (KvOp::Cas { .. }, Value::Bool(false)) => {
+                Err("a cas that was declined is recorded as fail, not as ok with the answer false".to_owned())
+            }
+            (KvOp::Cas { .. }, _) => Ok(KvRet::Done),
+            _ => self.decode_ret(op, value),
+        }
+    }
 }
 
 #[cfg(test)]

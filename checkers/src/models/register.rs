@@ -273,6 +273,16 @@ impl Vocabulary for RegisterVocabulary {
             },
         })
     }
+
+    fn decode_ok(&self, op: &RegisterOp, value: &Value) -> Result<RegisterRet, String> {
+        match (op, value) {
+            (RegisterOp::Cas { .. }, Value::Bool(false)) => {
+                Err("a cas that was declined is recorded as fail, not as ok with the answer false".to_owned())
+            }
+            (RegisterOp::Cas { .. }, _) => Ok(RegisterRet::Done),
+            _ => self.decode_ret(op, value),
+        }
+    }
 }
 
 #[cfg(test)]
