@@ -1,7 +1,7 @@
 //! etcd v3 over its JSON gateway: <https://etcd.io/docs/v3.4/dev-guide/api_grpc_gateway/>.
 //!
 //! Keys and values travel in base64; absent numbers are zeros that the gateway leaves out. Each request is sent
-//! once, over a connection of its own client, to its own node. What is certain is listed in [`certain`]: all else
+//! once, over a connection of its own client, to its own node. What is certain is listed in `certain`: all else
 //! is a doubt.
 
 mod words;
