@@ -122,6 +122,7 @@ fn a_description_that_cannot_be_meant_is_refused_before_anything_starts() {
         &format!("command = [\"x\"]\nenv = {{ Y = {{ env = \"ELENCHUS_NO_SUCH\" }} }}\n{client}"),
         &["ELENCHUS_NO_SUCH"],
     );
+    refused(&format!("command = [\"x\"]\ncampaign = \"/y\"\n{client}"), &["campaign", "leave it out"]);
     refused(&format!("command = [\"x\"]\ncolour = 1\n{client}"), &["line 4", "colour"]);
     refused(
         &format!("command = [\"x\"]\n{client}\n[cluster.leader]\nleader = \"/x\"\nis = \"y\""),

@@ -1,7 +1,14 @@
-//! Systems under test: one folder each, with its adapter (how a node is started, who leads, its clock) and
-//! its client.
+//! Systems under test: each with its adapter (how a node is started, who leads, its clock), its client beside it.
 //!
-//! An adapter knows no fault and no workload, and starts no process itself: it says how.
+//! An adapter knows no fault and no workload, and starts no node itself: it says how. What it does start are the
+//! programs that a user's description names beside the nodes: install steps, questions, clients.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`described`] | the user's own system, as a campaign file describes it |
+//! | [`etcd`], [`exec`] | the clients it can have: etcd's gateway, a program of any language |
+//! | [`http`] | one connection, for the gateway and for questions |
+//! | [`memory`] | one map in this process, which never fails |
 
 #[cfg(unix)]
 pub mod bundled;

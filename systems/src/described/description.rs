@@ -201,6 +201,10 @@ impl Description {
 
     /// The same, as a plan keeps it: what other files hold is in it, and `folder` is where the campaign lies.
     pub fn settled(mut self, folder: &Path) -> Result<Description, Absurd> {
+        if !self.campaign.is_empty() {
+            let what = "is where the file lies: leave it out".into();
+            return Err(Absurd { key: "campaign".into(), what });
+        }
         self.campaign = folder.to_string_lossy().into_owned();
         for (name, content) in &mut self.files {
             if let Content::File { file } = content {

@@ -1,4 +1,4 @@
-//! What a node is asked, beside its clients' requests: whether it answers, whether it leads.
+//! Commands and requests beside those of clients, each with a deadline: does a node answer, does it lead, the install steps.
 
 use super::description::{Leader, Ready};
 use crate::http::{self, Connection};
