@@ -73,7 +73,7 @@ pub struct Campaign {
     #[serde(default)]
     pub timeout: Option<Span>,
 
-    /// Which faults strike: a list of partition, kill, pause, clock; or all; or none
+    /// Which faults strike: names of `elenchus list`, with commas; or all that this cluster can suffer within its assumptions; or none
     #[arg(long, value_name = "FAULTS")]
     #[serde(default)]
     pub nemesis: Option<Faults>,

@@ -109,13 +109,15 @@ impl Case {
         } else {
             Vec::new()
         };
+        let beyond = plan.nemesis.iter().filter(|fault| fault.is_beyond_assumptions());
+        let beyond = beyond.map(ToString::to_string).collect();
         // With fewer clients than nodes, nobody could ask the last ones: their silence says nothing.
         let reachable: Vec<NodeId> = nodes.iter().take(plan.concurrency as usize).cloned().collect();
         vec![
             Box::new(Stats::new(nodes, plan.concurrency)),
             Box::new(Availability::new()),
             Box::new(Perf::new()),
-            Box::new(Faults::new(asked)),
+            Box::new(Faults::new(asked).beyond(beyond)),
             Box::new(Recovery::new(reachable, plan.concurrency, plan.require_recovery)),
         ]
     }

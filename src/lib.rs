@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`cli`] | what the user asks |
 //! | [`campaign`], [`quantity`] | text to campaign |
-//! | [`plan`], [`registry`] | campaign to plan |
+//! | [`plan`], [`registry`], [`faults`] | campaign to plan |
 //! | [`host`] | plan to a provisioned ground: processes apart from each other |
 //! | [`trial`], [`live`], [`runner`] | ground to history |
 //! | [`judge`] | history to verdicts |
@@ -16,6 +16,7 @@ pub mod campaign;
 pub mod cli;
 pub mod described;
 pub mod exit;
+pub mod faults;
 pub mod host;
 pub mod judge;
 pub mod live;

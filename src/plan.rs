@@ -4,6 +4,7 @@
 //! name; only whether namespaces are allowed is found out at provisioning.
 
 use crate::campaign::{BugName, Campaign, Faults, Values};
+use crate::faults;
 use crate::host::IsolationRequest;
 use crate::quantity::{Bytes, Concurrency, Span};
 use crate::registry::{self, SystemEntry};
@@ -127,7 +128,7 @@ impl TrialPlan {
             Some(nodes) => nodes.0.iter().map(|name| NodeId::new(name)).collect(),
             None => NodeId::numbered(5),
         };
-        let (nemesis, nemesis_named) = faults(campaign, system, nodes.len())?;
+        let (nemesis, nemesis_named) = nemesis_of(campaign, system, nodes.len())?;
         let time_limit = campaign.time_limit.unwrap_or(Span(Duration::from_secs(20)));
         if time_limit.0 < Duration::from_millis(100) {
             return Err(impossible("time-limit", "a trial of less than 100ms would examine nothing"));
@@ -272,27 +273,40 @@ fn interval(campaign: &Campaign) -> Result<Span, Impossible> {
     Ok(interval)
 }
 
-fn faults(
+/// The faults that strike, and whether they were named.
+fn nemesis_of(
     campaign: &Campaign,
     system: &SystemEntry,
     nodes: usize,
 ) -> Result<(Vec<FaultName>, bool), Impossible> {
-    let fits = |fault: &FaultName| fault.nodes_min() <= nodes;
-    let named = match campaign.nemesis.as_ref().unwrap_or(&Faults::All) {
-        Faults::All => return Ok((system.faults.iter().copied().filter(fits).collect(), false)),
-        Faults::Named(named) => named,
+    let Some(ground) = system.ground.map(|ground| ground()) else {
+        return match &campaign.nemesis {
+            Some(Faults::Named(named)) if !named.is_empty() => {
+                let what =
+                    format!("the system `{}` has no nodes and cannot suffer `{}`", system.name, named[0]);
+                Err(impossible("nemesis", what))
+            }
+            _ => Ok((Vec::new(), false)),
+        };
     };
-    if let Some(fault) = named.iter().find(|fault| !system.faults.contains(fault)) {
-        let what = format!(
-            "the system `{}` cannot suffer `{fault}`; it can suffer: {}",
-            system.name,
-            system.suffers()
-        );
-        return Err(impossible("nemesis", what));
-    }
-    if let Some(fault) = named.iter().find(|fault| !fits(fault)) {
-        let what = format!("`{fault}` needs {} nodes or more; there are {nodes}", fault.nodes_min());
-        return Err(impossible("nemesis", what));
+    let fits = |fault: &FaultName| fault.nodes_min() <= nodes && faults::available(*fault, ground).is_ok();
+    let named = match &campaign.nemesis {
+        None => return Ok((FaultName::CUSTOMARY.into_iter().filter(fits).collect(), false)),
+        Some(Faults::All) => {
+            let within = FaultName::ALL.into_iter().filter(|fault| !fault.is_beyond_assumptions());
+            return Ok((within.filter(fits).collect(), false));
+        }
+        Some(Faults::Named(named)) => named,
+    };
+    for fault in named {
+        faults::available(*fault, ground).map_err(|why| {
+            let what = format!("the system `{}` cannot suffer `{fault}` here: {why}", system.name);
+            impossible("nemesis", what)
+        })?;
+        if fault.nodes_min() > nodes {
+            let what = format!("`{fault}` needs {} nodes or more; there are {nodes}", fault.nodes_min());
+            return Err(impossible("nemesis", what));
+        }
     }
     Ok((named.clone(), true))
 }

@@ -1,35 +1,25 @@
 //! All systems and workloads there are, each under its name: the one place where types are erased.
 
 use crate::campaign::Values;
+use crate::faults::Ground;
 use crate::plan::TrialPlan;
 use crate::trial::{self, Stage};
 use elenchus_core::checker::Checker;
 use elenchus_core::workload::Workload;
-use elenchus_nemeses::FaultName;
 use elenchus_workloads::{Bank, Register, Set, register};
 use std::path::Path;
 use std::rc::Rc;
 
-/// A system that can be tested, and what it can suffer within its assumptions.
+/// A system that can be tested.
 pub struct SystemEntry {
     /// Its name, as `--system` takes it.
     pub name: &'static str,
     /// One line about it.
     pub about: &'static str,
-    /// The faults it can suffer.
-    pub faults: &'static [FaultName],
+    /// Where its nodes are; without nodes it can suffer nothing.
+    pub ground: Option<fn() -> Ground>,
     /// Operations a second, unless the campaign says otherwise; 0 is as fast as it goes.
     pub rate: f64,
-}
-
-impl SystemEntry {
-    /// The faults that it can suffer, for people.
-    pub fn suffers(&self) -> String {
-        if self.faults.is_empty() {
-            return "none".into();
-        }
-        self.faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-    }
 }
 
 /// The systems, the default first.
@@ -37,19 +27,19 @@ pub const SYSTEMS: &[SystemEntry] = &[
     SystemEntry {
         name: "bundled",
         about: "a replicated key-value store of our own: Raft, one process a node",
-        faults: &FaultName::ALL,
+        ground: Some(|| Ground::Bundled),
         rate: 2000.0,
     },
     SystemEntry {
         name: DESCRIBED,
         about: "your own: what `[cluster]` of a campaign file describes, on this machine",
-        faults: &[FaultName::Partition, FaultName::Kill, FaultName::Pause],
+        ground: Some(Ground::local),
         rate: 200.0,
     },
     SystemEntry {
         name: "memory",
         about: "one linearizable map in this process: no cluster, no faults, no false hopes",
-        faults: &[],
+        ground: None,
         rate: 10_000.0,
     },
 ];

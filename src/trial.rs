@@ -4,7 +4,7 @@
 //! Whatever happens after the first event, the history stands and can be judged: a failure in tearing down
 //! or in collecting logs never costs a verdict.
 
-use crate::live::{LiveCluster, LiveWorld};
+use crate::live::{LiveCluster, LiveWorld, LocalMachines, Machines};
 use crate::plan::TrialPlan;
 use crate::progress::Progress;
 use crate::runner::{Broken, End, Limits, Log, Runner};
@@ -135,13 +135,12 @@ fn on_ground<W: Workload>(
     let host::Ground { supervisor, links, mut interrupts, .. } = ground;
     record.assumptions = system.assumptions().lines;
     keep_record(folder, record)?;
-    let cluster = {
+    let machines: Rc<dyn Machines> = {
         let _inside = runtime.enter();
-        Rc::new(
-            LiveCluster::new(plan.nodes.clone(), system.clone(), supervisor, links, folder)
-                .map_err(Failed::Setup)?,
-        )
+        Rc::new(LocalMachines::new(supervisor, links).map_err(Failed::Setup)?)
     };
+    let cluster = LiveCluster::new(plan.nodes.clone(), system.clone(), machines, folder);
+    let cluster = Rc::new(cluster.map_err(Failed::Setup)?);
     let connector: Rc<dyn Connector> = Rc::new(SystemConnector(system.clone()));
     let mut world =
         LiveWorld::new(runtime, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     asked: Vec<String>,
+    beyond: Vec<String>,
 }
 
 const NAME: &str = "faults";
@@ -23,7 +24,19 @@ const NAME: &str = "faults";
 impl Faults {
     /// A checker for a trial in which these kinds of fault (`partition`, `kill`…) were asked for by name.
     pub fn new(asked: Vec<String>) -> Faults {
-        Faults { asked }
+        Faults { asked, beyond: Vec::new() }
+    }
+
+    /// The same, where these kinds are beyond what the system assumes: the verdict then says so.
+    pub fn beyond(self, beyond: Vec<String>) -> Faults {
+        Faults { beyond, ..self }
+    }
+
+    fn caveat(&self) -> String {
+        match self.beyond.as_slice() {
+            [] => String::new(),
+            kinds => format!("; beyond its assumptions: {}", kinds.join(", ")),
+        }
     }
 }
 
@@ -48,12 +61,12 @@ impl Checker for Faults {
             .collect();
         let hit = spans.iter().filter(|span| span.hit_while_open()).count();
         let verdict = if !missed.is_empty() {
-            Verdict::new(NAME, Validity::Unknown, missed.join("; "))
+            Verdict::new(NAME, Validity::Unknown, missed.join("; ") + &self.caveat())
         } else if spans.is_empty() {
             Verdict::new(NAME, Validity::Valid, "no fault was injected, and none was asked for by name")
         } else {
             let why = format!("{hit} of {} hit while an operation was open", count(spans.len(), "fault"));
-            Verdict::new(NAME, Validity::Valid, why)
+            Verdict::new(NAME, Validity::Valid, why + &self.caveat())
         };
         let by_kind: Map<String, Json> =
             kinds.iter().map(|(kind, spans)| ((*kind).to_owned(), figures(spans))).collect();
@@ -139,6 +152,14 @@ mod tests {
         let verdict = check(&["kill"], kill(false).into_iter().chain(open).collect());
         assert_eq!(verdict.validity, Validity::Unknown);
         assert_eq!(Json::from(verdict.figures)["by_kind"]["kill"]["not_hit"][0]["fault"], 1);
+    }
+
+    #[test]
+    fn what_is_beyond_the_systems_assumptions_is_said() {
+        let faults = Faults::new(vec!["kill".into()]).beyond(vec!["kill".into()]);
+        let events: Vec<Event> = kill(true).into_iter().chain(call(0, "read", 5, 15, Kind::Ok)).collect();
+        let verdict = faults.check(&history(events), &Budget::unlimited()).expect("a verdict");
+        assert!(verdict.why.ends_with("beyond its assumptions: kill"), "{}", verdict.why);
     }
 
     #[test]

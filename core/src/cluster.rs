@@ -3,7 +3,7 @@
 //! A nemesis knows no namespace, no signal and no socket; a world implements this once for all nemeses.
 
 use crate::LocalFuture;
-use crate::fault::{FaultId, Link, Skew};
+use crate::fault::{Ailment, FaultId, Harm, Limit, Link, Loss, Skew, Trouble};
 use crate::outcome::Cause;
 use crate::process::NodeId;
 
@@ -37,13 +37,75 @@ pub trait Cluster {
     /// How far ahead of the true time the node reads its clock now, in nanoseconds.
     fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<i64, Cause>>;
 
+    /// Makes the packets that other nodes send to this one suffer, or (with `None`) lets them pass as they are.
+    /// Answers how many packets the trouble that ends with this call has touched.
+    fn disturb<'a>(
+        &'a self,
+        _node: &'a NodeId,
+        _trouble: Option<Trouble>,
+    ) -> LocalFuture<'a, Result<HeldBack, Cause>> {
+        cannot("disturb packets")
+    }
+
+    /// Kills the node's processes, and lets its disk forget what was not synced; also if none runs. Returns
+    /// once both are done.
+    fn power_off<'a>(&'a self, _node: &'a NodeId, _loss: Loss) -> LocalFuture<'a, Result<Lost, Cause>> {
+        cannot("cut power")
+    }
+
+    /// Makes the node's disk ail, or (with `None`) cures it. Answers how many calls of the node the ailment that
+    /// ends with this call has touched.
+    fn ail<'a>(
+        &'a self,
+        _node: &'a NodeId,
+        _ailment: Option<Ailment>,
+    ) -> LocalFuture<'a, Result<HeldBack, Cause>> {
+        cannot("make a disk ail")
+    }
+
+    /// Harms the files of a node that does not run. Answers what was done, for people.
+    fn damage<'a>(&'a self, _node: &'a NodeId, _harm: Harm) -> LocalFuture<'a, Result<String, Cause>> {
+        cannot("harm files")
+    }
+
+    /// Limits what the node may use, or (with `None`) gives it all back. Answers how often the limit that ends
+    /// with this call was felt.
+    fn restrict<'a>(
+        &'a self,
+        _node: &'a NodeId,
+        _limit: Option<Limit>,
+    ) -> LocalFuture<'a, Result<HeldBack, Cause>> {
+        cannot("limit resources")
+    }
+
+    /// Removes the node from the cluster by the cluster's own means, ends its processes and wipes its data.
+    fn leave<'a>(&'a self, _node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
+        cannot("remove members")
+    }
+
+    /// Adds the node, which was removed, as a new member, and starts it.
+    fn join<'a>(&'a self, _node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
+        cannot("add members")
+    }
+
     /// Who believes to lead now. More than one is possible; none is too.
     fn primaries<'a>(&'a self) -> LocalFuture<'a, Result<Vec<NodeId>, Cause>>;
 }
 
-/// What a cut held back.
+/// What a cut held back, or what else a fault has touched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeldBack {
     /// How much: packets dropped by rules, or stalled reads and connections of a proxy.
     pub count: u64,
+}
+
+/// What a disk forgot when the power failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// How many bytes had been written and not synced.
+    pub bytes: u64,
+}
+
+fn cannot<'a, T: 'a>(what: &'static str) -> LocalFuture<'a, Result<T, Cause>> {
+    Box::pin(async move { Err(format!("this cluster cannot {what}").into()) })
 }

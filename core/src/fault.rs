@@ -37,6 +37,48 @@ pub enum Fault {
         /// How they lie.
         skew: Skew,
     },
+    /// The packets that other nodes send to these suffer; healing lets them pass as they are.
+    Packets {
+        /// Which nodes.
+        nodes: Target,
+        /// What becomes of the packets.
+        trouble: Trouble,
+    },
+    /// These nodes lose power: their processes die, and so does what their disks had not synced; healing
+    /// starts them again.
+    Power {
+        /// Which nodes.
+        nodes: Target,
+        /// What is lost.
+        loss: Loss,
+    },
+    /// The disks of these nodes ail while they run; healing cures them, and starts who died of it.
+    Disk {
+        /// Which nodes.
+        nodes: Target,
+        /// How they ail.
+        ailment: Ailment,
+    },
+    /// The processes of these nodes die and their files are harmed, synced or not; healing starts them again.
+    /// No system promises to survive it on a majority.
+    Damage {
+        /// Which nodes.
+        nodes: Target,
+        /// What is done to the files.
+        harm: Harm,
+    },
+    /// These nodes must do with less; healing gives them back all there is, and starts who died of it.
+    Resources {
+        /// Which nodes.
+        nodes: Target,
+        /// With how much.
+        limit: Limit,
+    },
+    /// These nodes are removed from the cluster, by its own means; healing adds them again, as new members.
+    Membership {
+        /// Which nodes.
+        nodes: Target,
+    },
 }
 
 /// How a partition was drawn.
@@ -114,6 +156,100 @@ pub enum Skew {
     },
 }
 
+/// What becomes of packets on their way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Trouble {
+    /// Each is late.
+    Delay {
+        /// By so many milliseconds…
+        ms: u64,
+        /// …give or take as many as this.
+        #[serde(default)]
+        jitter_ms: u64,
+    },
+    /// Some are lost.
+    Loss {
+        /// How many of a hundred.
+        percent: u8,
+    },
+    /// Some come twice.
+    Duplicate {
+        /// How many of a hundred.
+        percent: u8,
+    },
+    /// Some are overtaken by those sent after them.
+    Reorder {
+        /// How many of a hundred.
+        percent: u8,
+        /// By how many milliseconds they are held back.
+        ms: u64,
+    },
+    /// A bit of some is flipped on the way, which checksums notice.
+    Corrupt {
+        /// How many of a hundred.
+        percent: u8,
+    },
+    /// They come no faster than this, all together.
+    Rate {
+        /// Kilobits a second.
+        kbit: u64,
+    },
+}
+
+/// What a disk forgets when the power fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Loss {
+    /// Everything that was not synced.
+    Unsynced,
+    /// The same, but a first part of the last write that was not synced survives.
+    Torn,
+}
+
+/// How a disk ails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Ailment {
+    /// Each sync takes longer.
+    SlowSync {
+        /// By so many milliseconds.
+        ms: u64,
+    },
+    /// It is full (ENOSPC).
+    Full,
+    /// It cannot write or sync (EIO).
+    Failing,
+}
+
+/// What is done to the files of a stopped node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Harm {
+    /// One bit of one file is flipped.
+    BitFlip,
+    /// One file loses its end.
+    Truncate,
+    /// All files are again what they were when the trial began, or when this last happened.
+    Rollback,
+}
+
+/// How much a node may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Limit {
+    /// Of one processor.
+    Cpu {
+        /// So many hundredths.
+        percent: u8,
+    },
+    /// Of memory; who needs more is killed by the kernel.
+    Memory {
+        /// Mebibytes.
+        mib: u64,
+    },
+}
+
 impl Fault {
     /// The word for this kind of fault, the same in the command line, the log and the report.
     pub fn name(&self) -> &'static str {
@@ -122,6 +258,28 @@ impl Fault {
             Fault::Kill { .. } => "kill",
             Fault::Pause { .. } => "pause",
             Fault::Clock { .. } => "clock",
+            Fault::Packets { .. } => "packets",
+            Fault::Power { .. } => "power",
+            Fault::Disk { .. } => "disk",
+            Fault::Damage { .. } => "damage",
+            Fault::Resources { .. } => "resources",
+            Fault::Membership { .. } => "membership",
+        }
+    }
+
+    /// The nodes struck; a partition strikes links.
+    pub fn nodes(&self) -> Option<&Target> {
+        match self {
+            Fault::Partition { .. } => None,
+            Fault::Kill { nodes }
+            | Fault::Pause { nodes }
+            | Fault::Clock { nodes, .. }
+            | Fault::Packets { nodes, .. }
+            | Fault::Power { nodes, .. }
+            | Fault::Disk { nodes, .. }
+            | Fault::Damage { nodes, .. }
+            | Fault::Resources { nodes, .. }
+            | Fault::Membership { nodes } => Some(nodes),
         }
     }
 }

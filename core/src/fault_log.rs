@@ -307,7 +307,7 @@ fn text_of(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::{Cut, Link, Shape, Skew, Target};
+    use crate::fault::{Ailment, Cut, Harm, Limit, Link, Loss, Shape, Skew, Target, Trouble};
     use crate::process::NodeId;
 
     fn node(name: &str) -> NodeId {
@@ -382,6 +382,14 @@ mod tests {
             Fault::Clock { nodes: Target::Primaries, skew: Skew::Bump { delta_ms: -60_000 } },
             Fault::Clock { nodes: Target::Primaries, skew: Skew::Strobe { delta_ms: 5, period_ms: 7 } },
             Fault::Clock { nodes: Target::Primaries, skew: Skew::Drift { rate_ppm: 500_000 } },
+            Fault::Packets { nodes: Target::Primaries, trouble: Trouble::Delay { ms: 50, jitter_ms: 7 } },
+            Fault::Packets { nodes: Target::Primaries, trouble: Trouble::Reorder { percent: 9, ms: 3 } },
+            Fault::Power { nodes: Target::Primaries, loss: Loss::Torn },
+            Fault::Disk { nodes: Target::Primaries, ailment: Ailment::SlowSync { ms: 9 } },
+            Fault::Disk { nodes: Target::Primaries, ailment: Ailment::Full },
+            Fault::Damage { nodes: Target::Primaries, harm: Harm::BitFlip },
+            Fault::Resources { nodes: Target::Primaries, limit: Limit::Memory { mib: 64 } },
+            Fault::Membership { nodes: Target::Primaries },
         ];
         for fault in faults {
             let entry = encode_inject(FaultId(0), &fault);

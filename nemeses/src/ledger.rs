@@ -1,21 +1,23 @@
-//! What holds each node: which faults want it dead, standing still or its clock wrong.
+//! What holds each node: which faults want it dead, standing still, its clock wrong, its disk ill.
 //!
 //! Faults overlap. So none of them acts on a node directly: it enters its hold, and the ledger brings the node
-//! into the state that all holds together ask for. Down beats standing still beats running; of two skews the
-//! newer counts. Hence healing one fault never undoes another:
+//! into the state that all holds together ask for. Down beats standing still beats running; of two skews (or
+//! troubles, ailments, limits) the newer counts. Hence healing one fault never undoes another:
 //!
 //! - a node killed by one fault and paused by another stays dead until the kill heals, and then, while the
 //!   pause lasts, is started and stopped again at once;
 //! - a paused node that is killed is simply gone; the end of the pause then changes nothing;
 //! - a clock set while its node does not run is set when it runs again, and a restarted node whose clock
-//!   should lie is made to lie anew.
+//!   should lie is made to lie anew;
+//! - who was removed from the cluster is added again before anything else is asked of it.
 //!
 //! A hold is entered **before** anything is done and leaves only **after** it is undone, and while something is
 //! being done the node's state counts as unknown. So whoever gives up half way (a deadline drops the future)
 //! leaves a ledger from which healing still finds everything. Calls on one node come one after the other.
 
+use crate::condition::Condition;
 use elenchus_core::cluster::Cluster;
-use elenchus_core::fault::{FaultId, Skew};
+use elenchus_core::fault::{Ailment, FaultId, Harm, Limit, Loss, Skew, Trouble};
 use elenchus_core::outcome::Cause;
 use elenchus_core::process::NodeId;
 use std::collections::BTreeMap;
@@ -26,10 +28,33 @@ use tokio::sync::Mutex;
 pub enum Hold {
     /// Keeps it dead.
     Kill,
+    /// Takes its power, once, and keeps it dead.
+    Power(Loss),
+    /// Harms its files, once, and keeps it dead.
+    Damage(Harm),
+    /// Keeps it out of the cluster, and dead.
+    Out,
     /// Keeps it standing still.
     Pause,
     /// Keeps its clock wrong.
     Skew(Skew),
+    /// Keeps its packets in trouble.
+    Trouble(Trouble),
+    /// Keeps its disk ill.
+    Ailment(Ailment),
+    /// Keeps it short of something.
+    Limit(Limit),
+}
+
+impl Hold {
+    fn is_down(self) -> bool {
+        matches!(self, Hold::Kill | Hold::Power(_) | Hold::Damage(_) | Hold::Out)
+    }
+
+    /// Whether a node may die of it, by its own hand or the kernel's.
+    fn is_deadly(self) -> bool {
+        matches!(self, Hold::Ailment(_) | Hold::Limit(_))
+    }
 }
 
 /// How a node stands, as far as we made it so.
@@ -46,7 +71,7 @@ pub enum Standing {
 }
 
 /// What came of entering or lifting a hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
     /// Whether this hold, and not another before it, has had effect by now.
     pub hit: bool,
@@ -56,6 +81,10 @@ pub struct Effect {
     pub offset_ns: Option<i64>,
     /// Whether a hold wants the node's clock wrong.
     pub skewed: bool,
+    /// What this hold has touched or cost so far: packets, calls, bytes.
+    pub count: u64,
+    /// What was done, where only who did it knows.
+    pub told: Option<String>,
 }
 
 /// What holds each node.
@@ -79,28 +108,32 @@ impl Ledger {
         hold: Hold,
     ) -> Result<Effect, Cause> {
         let mut state = self.lock(node)?.lock().await;
-        state.holds.push(Held { id, hold, lifted: false, hit: false });
+        state.holds.push(Held::new(id, hold));
         let settled = state.settle(cluster, node).await;
-        let hit = state.holds.iter().any(|held| held.id == id && held.hit);
         settled.result_for(Some(hold))?;
-        Ok(state.effect(hit, settled.offset_ns))
+        let at = state.place(id);
+        Ok(state.effect(at, settled.offset_ns))
     }
 
     /// Lifts the hold and undoes what no other hold wants. On an error what is to be undone stays on record,
     /// and lifting can be tried again; without such a hold the node is settled and no more.
     pub async fn lift(&self, cluster: &dyn Cluster, node: &NodeId, id: FaultId) -> Result<Effect, Cause> {
         let mut state = self.lock(node)?.lock().await;
-        let at = state.holds.iter().position(|held| held.id == id);
+        let at = state.place(id);
         if let Some(at) = at {
             state.holds[at].lifted = true;
         }
-        let settled = state.settle(cluster, node).await;
-        let held = at.map(|at| state.holds[at]);
-        settled.result_for(held.map(|held| held.hold))?;
+        let mut settled = state.settle(cluster, node).await;
+        let hold = at.map(|at| state.holds[at].hold);
+        settled.result_for(hold)?;
+        if hold.is_some_and(Hold::is_deadly) {
+            state.revive(cluster, node, &mut settled).await?;
+        }
+        let effect = state.effect(at, settled.offset_ns);
         if let Some(at) = at {
             state.holds.remove(at);
         }
-        Ok(state.effect(held.is_some_and(|held| held.hit), settled.offset_ns))
+        Ok(effect)
     }
 
     /// Notes that nobody knows what the node's clock shows: it is set again when next the node is settled.
@@ -140,26 +173,44 @@ impl Ledger {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Held {
     id: FaultId,
     hold: Hold,
     /// Wanted no more, but not undone yet.
     lifted: bool,
+    /// What is done once only is done.
+    done: bool,
     hit: bool,
+    count: u64,
+    told: Option<String>,
+}
+
+impl Held {
+    fn new(id: FaultId, hold: Hold) -> Held {
+        Held { id, hold, lifted: false, done: false, hit: false, count: 0, told: None }
+    }
 }
 
 #[derive(Debug)]
 struct Node {
     standing: Standing,
+    /// Whether it is a member of the cluster; `None`: nobody knows.
+    member: Option<bool>,
     /// How the clock was last set (`None`: true); outside `None` means that nobody knows.
     skew: Option<Option<Skew>>,
+    packets: Condition<Trouble>,
+    disk: Condition<Ailment>,
+    resources: Condition<Limit>,
     /// In the order in which they were entered.
     holds: Vec<Held>,
 }
 
 /// What came of an attempt to settle.
 struct Settled {
+    packets: Result<(), Cause>,
+    disk: Result<(), Cause>,
+    resources: Result<(), Cause>,
     power: Result<(), Cause>,
     clock: Result<(), Cause>,
     offset_ns: Option<i64>,
@@ -168,75 +219,191 @@ struct Settled {
 impl Settled {
     /// The part that matters to this hold: a clock that could not be set is not the matter of a kill.
     fn result_for(&self, hold: Option<Hold>) -> Result<(), Cause> {
+        let parts = [&self.packets, &self.disk, &self.resources, &self.power, &self.clock];
         match hold {
-            Some(Hold::Kill | Hold::Pause) => self.power.clone(),
+            Some(hold) if hold.is_down() || hold == Hold::Pause => self.power.clone(),
             Some(Hold::Skew(_)) => self.clock.clone(),
-            None => self.power.clone().and(self.clock.clone()),
+            Some(Hold::Trouble(_)) => self.packets.clone(),
+            Some(Hold::Ailment(_)) => self.disk.clone(),
+            Some(Hold::Limit(_)) => self.resources.clone(),
+            _ => parts.into_iter().cloned().collect(),
         }
     }
 }
 
 impl Node {
     fn new() -> Node {
-        Node { standing: Standing::Running, skew: Some(None), holds: Vec::new() }
+        Node {
+            standing: Standing::Running,
+            member: Some(true),
+            skew: Some(None),
+            packets: Condition::none(),
+            disk: Condition::none(),
+            resources: Condition::none(),
+            holds: Vec::new(),
+        }
     }
 
-    fn effect(&self, hit: bool, offset_ns: Option<i64>) -> Effect {
-        Effect { hit, standing: self.standing, offset_ns, skewed: self.wanted().1.is_some() }
+    fn place(&self, id: FaultId) -> Option<usize> {
+        self.holds.iter().position(|held| held.id == id)
+    }
+
+    fn effect(&self, at: Option<usize>, offset_ns: Option<i64>) -> Effect {
+        let held = at.map(|at| &self.holds[at]);
+        Effect {
+            hit: held.is_some_and(|held| held.hit),
+            standing: self.standing,
+            offset_ns,
+            skewed: self.wanted().1.is_some(),
+            count: held.map_or(0, |held| held.count),
+            told: held.and_then(|held| held.told.clone()),
+        }
+    }
+
+    /// The holds that are wanted, the newest last.
+    fn wants(&self) -> impl DoubleEndedIterator<Item = (FaultId, Hold)> {
+        self.holds.iter().filter(|held| !held.lifted).map(|held| (held.id, held.hold))
     }
 
     fn wanted(&self) -> (Standing, Option<Skew>) {
-        let holds = || self.holds.iter().filter(|held| !held.lifted).map(|held| held.hold);
-        let standing = if holds().any(|hold| hold == Hold::Kill) {
+        let standing = if self.wants().any(|(_, hold)| hold.is_down()) {
             Standing::Down
-        } else if holds().any(|hold| hold == Hold::Pause) {
+        } else if self.wants().any(|(_, hold)| hold == Hold::Pause) {
             Standing::Paused
         } else {
             Standing::Running
         };
-        let mut skews =
-            holds().filter_map(|hold| if let Hold::Skew(skew) = hold { Some(skew) } else { None });
-        (standing, skews.next_back())
+        let skew = self.newest(|hold| if let Hold::Skew(skew) = hold { Some(skew) } else { None });
+        (standing, skew.map(|(_, skew)| skew))
+    }
+
+    /// What the newest hold of a kind asks for.
+    fn newest<T>(&self, kind: impl Fn(Hold) -> Option<T>) -> Option<(FaultId, T)> {
+        self.wants().rev().find_map(|(id, hold)| kind(hold).map(|asked| (id, asked)))
     }
 
     /// Brings the node from how it stands to how it should, and tells the holds that had effect.
     async fn settle(&mut self, cluster: &dyn Cluster, node: &NodeId) -> Settled {
-        let (standing, skew) = self.wanted();
-        let power = self.settle_power(cluster, node, standing).await;
-        let mut settled = Settled { power, clock: Ok(()), offset_ns: None };
+        let packets = self.settle_packets(cluster, node).await;
+        let disk = self.settle_disk(cluster, node).await;
+        let resources = self.settle_resources(cluster, node).await;
+        let power = self.settle_power(cluster, node).await;
         match self.standing {
             Standing::Down => self.credit(|hold| hold == Hold::Kill),
             Standing::Paused => self.credit(|hold| hold == Hold::Pause),
             _ => {}
         }
-        // Whoever does not run cannot be told the time; it is told once it runs.
-        if self.standing == Standing::Running && self.skew != Some(skew) {
-            self.skew = None;
-            match cluster.skew(node, skew).await {
-                Ok(offset) => {
-                    self.skew = Some(skew);
-                    settled.offset_ns = Some(offset);
-                }
-                Err(cause) => settled.clock = Err(cause),
-            }
-        }
+        let mut settled = Settled { packets, disk, resources, power, clock: Ok(()), offset_ns: None };
+        self.settle_clock(cluster, node, &mut settled).await;
         settled
     }
 
-    async fn settle_power(
-        &mut self,
-        cluster: &dyn Cluster,
-        node: &NodeId,
-        wanted: Standing,
-    ) -> Result<(), Cause> {
+    async fn settle_packets(&mut self, cluster: &dyn Cluster, node: &NodeId) -> Result<(), Cause> {
+        let wanted = self.newest(|hold| if let Hold::Trouble(it) = hold { Some(it) } else { None });
+        let ended = self.packets.settle(wanted, |trouble| cluster.disturb(node, trouble)).await?;
+        self.touched(ended);
+        Ok(())
+    }
+
+    async fn settle_disk(&mut self, cluster: &dyn Cluster, node: &NodeId) -> Result<(), Cause> {
+        let wanted = self.newest(|hold| if let Hold::Ailment(it) = hold { Some(it) } else { None });
+        let ended = self.disk.settle(wanted, |ailment| cluster.ail(node, ailment)).await?;
+        self.touched(ended);
+        Ok(())
+    }
+
+    async fn settle_resources(&mut self, cluster: &dyn Cluster, node: &NodeId) -> Result<(), Cause> {
+        let wanted = self.newest(|hold| if let Hold::Limit(it) = hold { Some(it) } else { None });
+        let ended = self.resources.settle(wanted, |limit| cluster.restrict(node, limit)).await?;
+        self.touched(ended);
+        Ok(())
+    }
+
+    /// Whoever does not run cannot be told the time; it is told once it runs.
+    async fn settle_clock(&mut self, cluster: &dyn Cluster, node: &NodeId, settled: &mut Settled) {
+        let (_, skew) = self.wanted();
+        if self.standing != Standing::Running || self.skew == Some(skew) {
+            return;
+        }
+        self.skew = None;
+        match cluster.skew(node, skew).await {
+            Ok(offset) => {
+                self.skew = Some(skew);
+                settled.offset_ns = Some(offset);
+            }
+            Err(cause) => settled.clock = Err(cause),
+        }
+    }
+
+    /// Membership first, then what happens once, then how the node is to stand.
+    async fn settle_power(&mut self, cluster: &dyn Cluster, node: &NodeId) -> Result<(), Cause> {
+        self.settle_membership(cluster, node).await?;
+        self.cut_power(cluster, node).await?;
+        let (wanted, _) = self.wanted();
+        self.stand(cluster, node, wanted).await?;
+        self.harm(cluster, node).await
+    }
+
+    async fn settle_membership(&mut self, cluster: &dyn Cluster, node: &NodeId) -> Result<(), Cause> {
+        let wanted = !self.wants().any(|(_, hold)| hold == Hold::Out);
+        if self.member == Some(wanted) {
+            return Ok(());
+        }
+        self.member = None;
+        self.standing = Standing::Unknown;
+        self.forget_clock();
+        if wanted {
+            cluster.join(node).await?;
+            self.standing = Standing::Running;
+            self.skew = Some(None);
+        } else {
+            cluster.leave(node).await?;
+            self.standing = Standing::Down;
+            self.credit(|hold| hold == Hold::Out);
+        }
+        self.member = Some(wanted);
+        Ok(())
+    }
+
+    async fn cut_power(&mut self, cluster: &dyn Cluster, node: &NodeId) -> Result<(), Cause> {
+        while let Some((at, loss)) =
+            self.undone(|hold| if let Hold::Power(loss) = hold { Some(loss) } else { None })
+        {
+            self.standing = Standing::Unknown;
+            self.forget_clock();
+            let lost = cluster.power_off(node, loss).await?;
+            self.standing = Standing::Down;
+            self.skew = Some(None);
+            let held = &mut self.holds[at];
+            (held.done, held.hit, held.count) = (true, true, lost.bytes);
+        }
+        Ok(())
+    }
+
+    async fn harm(&mut self, cluster: &dyn Cluster, node: &NodeId) -> Result<(), Cause> {
+        while let Some((at, harm)) =
+            self.undone(|hold| if let Hold::Damage(harm) = hold { Some(harm) } else { None })
+        {
+            let told = cluster.damage(node, harm).await?;
+            let held = &mut self.holds[at];
+            (held.done, held.hit, held.told) = (true, true, Some(told));
+        }
+        Ok(())
+    }
+
+    /// The first hold of a kind whose deed is still to be done.
+    fn undone<T>(&self, kind: impl Fn(Hold) -> Option<T>) -> Option<(usize, T)> {
+        let open = self.holds.iter().enumerate().filter(|(_, held)| !held.lifted && !held.done);
+        open.filter_map(|(at, held)| kind(held.hold).map(|asked| (at, asked))).next()
+    }
+
+    async fn stand(&mut self, cluster: &dyn Cluster, node: &NodeId, wanted: Standing) -> Result<(), Cause> {
         if self.standing == wanted {
             return Ok(());
         }
         let from = std::mem::replace(&mut self.standing, Standing::Unknown);
         if wanted == Standing::Down {
-            // Until it is known to be dead it may go on with its clock as it is.
-            let skew = self.skew.take();
-            self.skew = skew.filter(Option::is_none);
+            self.forget_clock();
             cluster.kill(node).await?;
             self.skew = Some(None);
         } else {
@@ -254,10 +421,43 @@ impl Node {
         Ok(())
     }
 
+    /// Starts a node that may have died of what is healed now; one that runs is left alone.
+    async fn revive(
+        &mut self,
+        cluster: &dyn Cluster,
+        node: &NodeId,
+        settled: &mut Settled,
+    ) -> Result<(), Cause> {
+        if self.standing != Standing::Running {
+            return Ok(());
+        }
+        self.standing = Standing::Unknown;
+        self.forget_clock();
+        cluster.start(node).await?;
+        self.standing = Standing::Running;
+        self.settle_clock(cluster, node, settled).await;
+        Ok(())
+    }
+
+    /// Until a node is known to be dead it may go on with its clock as it is: one that lies is then unknown.
+    fn forget_clock(&mut self) {
+        self.skew = self.skew.take().filter(Option::is_none);
+    }
+
     /// The first hold of this kind is what keeps the node so.
     fn credit(&mut self, kind: impl Fn(Hold) -> bool) {
         if let Some(held) = self.holds.iter_mut().find(|held| !held.lifted && kind(held.hold)) {
             held.hit = true;
+        }
+    }
+
+    /// What the hold of a condition that ended has touched.
+    fn touched(&mut self, ended: Option<(FaultId, u64)>) {
+        if let Some((id, count)) = ended
+            && let Some(at) = self.place(id)
+        {
+            self.holds[at].count += count;
+            self.holds[at].hit |= count > 0;
         }
     }
 }

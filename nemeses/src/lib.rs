@@ -6,7 +6,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`name`] | the faults by name, as the command line takes them |
-//! | [`partition`], [`kill`], [`pause`], [`clock`] | the faults |
+//! | [`partition`], [`kill`], [`pause`], [`clock`], [`packets`], [`power`], [`disk`], [`damage`], [`resources`], [`membership`] | the faults |
 //! | [`target`] | which nodes a fault strikes |
 //! | [`plan`] | what strikes when: drawn from a seed, whole, before the trial begins |
 //! | [`schedule`] | the plan as a generator, which heals what it broke |
@@ -14,14 +14,21 @@
 //! | [`ledger`] | what holds a node down, so that healing one fault never undoes another |
 
 pub mod clock;
+mod condition;
+pub mod damage;
+pub mod disk;
 mod join;
 pub mod kill;
 pub mod ledger;
+pub mod membership;
 pub mod name;
 pub mod nemesis;
+pub mod packets;
 pub mod partition;
 pub mod pause;
 pub mod plan;
+pub mod power;
+pub mod resources;
 pub mod schedule;
 pub mod target;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The faults by name, as the command line and campaign files take them.
 
-use crate::{Shade, clock, kill, partition, pause};
+use crate::{Shade, clock, damage, disk, kill, membership, packets, partition, pause, power, resources};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -16,23 +16,52 @@ pub enum FaultName {
     Pause,
     /// Clocks that lie.
     Clock,
+    /// Packets that are late, lost, doubled, out of order, garbled or slow.
+    Packets,
+    /// Power that fails: what was not synced is lost.
+    Power,
+    /// Disks that are slow, full or failing.
+    Disk,
+    /// Files that are garbled, cut off or set back.
+    Damage,
+    /// Too little processor time or memory.
+    Resources,
+    /// Members that are removed and added again.
+    Membership,
 }
 
 /// A name that is no fault's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "unknown fault `{name}`: expected some of partition, kill, pause, clock, with commas, or `all` or `none`"
-)]
+#[error("unknown fault `{name}`: expected some of {}, with commas, or `all` or `none`", names())]
 pub struct BadName {
     /// What was given.
     pub name: String,
 }
 
 impl FaultName {
-    /// All faults. Every one of them stays within what a protocol for crashing nodes with durable storage and
+    /// All faults.
+    pub const ALL: [FaultName; 10] = [
+        FaultName::Partition,
+        FaultName::Kill,
+        FaultName::Pause,
+        FaultName::Clock,
+        FaultName::Packets,
+        FaultName::Power,
+        FaultName::Disk,
+        FaultName::Damage,
+        FaultName::Resources,
+        FaultName::Membership,
+    ];
+
+    /// Those that strike when nobody says which: what a protocol for crashing nodes with durable storage and
     /// asynchronous networks and clocks assumes, such as Raft with quorum reads.
-    pub const ALL: [FaultName; 4] =
+    pub const CUSTOMARY: [FaultName; 4] =
         [FaultName::Partition, FaultName::Kill, FaultName::Pause, FaultName::Clock];
+
+    /// Whether systems may assume that it never happens. Such a fault strikes only when it is named.
+    pub fn is_beyond_assumptions(self) -> bool {
+        self == FaultName::Damage
+    }
 
     /// The name: that of [`elenchus_core::fault::Fault::name`].
     pub fn as_str(self) -> &'static str {
@@ -41,6 +70,12 @@ impl FaultName {
             FaultName::Kill => "kill",
             FaultName::Pause => "pause",
             FaultName::Clock => "clock",
+            FaultName::Packets => "packets",
+            FaultName::Power => "power",
+            FaultName::Disk => "disk",
+            FaultName::Damage => "damage",
+            FaultName::Resources => "resources",
+            FaultName::Membership => "membership",
         }
     }
 
@@ -57,12 +92,25 @@ impl FaultName {
             FaultName::Clock => {
                 "make clocks jump, strobe or drift: one node, a minority, a majority, all, the leaders"
             }
+            FaultName::Packets => "delay, lose, double, reorder, garble or slow down what nodes are sent",
+            FaultName::Power => "kill -9, what was not synced is lost, and start again",
+            FaultName::Disk => "disks that sync slowly, are full, or fail",
+            FaultName::Damage => {
+                "flip bits, cut files off or set them back; beyond assumptions, so only by name"
+            }
+            FaultName::Resources => "less processor time or memory",
+            FaultName::Membership => "remove a member, and add it again as a new one",
         }
     }
 
     /// How many nodes a cluster must have for this fault.
     pub fn nodes_min(self) -> usize {
-        if self == FaultName::Partition { 2 } else { 1 }
+        match self {
+            FaultName::Partition => 2,
+            // Of two members none can be spared.
+            FaultName::Membership => 3,
+            _ => 1,
+        }
     }
 
     /// Its shade in the plots.
@@ -72,6 +120,12 @@ impl FaultName {
             FaultName::Kill => kill::SHADE,
             FaultName::Pause => pause::SHADE,
             FaultName::Clock => clock::SHADE,
+            FaultName::Packets => packets::SHADE,
+            FaultName::Power => power::SHADE,
+            FaultName::Disk => disk::SHADE,
+            FaultName::Damage => damage::SHADE,
+            FaultName::Resources => resources::SHADE,
+            FaultName::Membership => membership::SHADE,
         }
     }
 }
@@ -82,10 +136,17 @@ impl fmt::Display for FaultName {
     }
 }
 
-/// The faults named in `partition,kill`, or `all`, or `none`: each once, in their customary order.
+fn names() -> String {
+    FaultName::ALL.map(FaultName::as_str).join(", ")
+}
+
+/// The faults named in `partition,kill`, or `all` (within assumptions), or `none`: each once, in their customary
+/// order.
 pub fn parse(list: &str) -> Result<Vec<FaultName>, BadName> {
     match list.trim() {
-        "all" => return Ok(FaultName::ALL.to_vec()),
+        "all" => {
+            return Ok(FaultName::ALL.into_iter().filter(|fault| !fault.is_beyond_assumptions()).collect());
+        }
         "none" => return Ok(Vec::new()),
         _ => {}
     }
@@ -100,7 +161,7 @@ pub fn parse(list: &str) -> Result<Vec<FaultName>, BadName> {
 }
 
 /// Name and description of every fault, for `elenchus list`.
-pub fn list() -> [(&'static str, &'static str); 4] {
+pub fn list() -> [(&'static str, &'static str); FaultName::ALL.len()] {
     FaultName::ALL.map(|fault| (fault.as_str(), fault.describe()))
 }
 
@@ -111,7 +172,9 @@ mod tests {
     #[test]
     fn lists_of_faults_are_read_in_their_customary_order() {
         assert_eq!(parse("kill, partition,kill"), Ok(vec![FaultName::Partition, FaultName::Kill]));
-        assert_eq!(parse("all"), Ok(FaultName::ALL.to_vec()));
+        assert_eq!(parse("all").map(|all| all.len()), Ok(FaultName::ALL.len() - 1));
+        assert!(!parse("all").expect("known").contains(&FaultName::Damage));
+        assert_eq!(parse("damage"), Ok(vec![FaultName::Damage]));
         assert_eq!(parse(" none "), Ok(vec![]));
     }
 

@@ -7,7 +7,7 @@
 use crate::join::join_all;
 use crate::ledger::{Effect, Hold, Ledger};
 use crate::partition::{self, Severed};
-use crate::{clock, kill, pause, target};
+use crate::{clock, damage, disk, kill, membership, packets, pause, power, resources, target};
 use elenchus_core::LocalFuture;
 use elenchus_core::cluster::Cluster;
 use elenchus_core::fault::{Fault, FaultId, Proof};
@@ -103,12 +103,7 @@ impl Nemesis {
             })
         };
         let effects = gather(nodes, join_all(nodes.iter().map(strike).collect()).await)?;
-        let text = match hold {
-            Hold::Kill => kill::injected(&effects),
-            Hold::Pause => pause::injected(&effects),
-            Hold::Skew(skew) => clock::injected(&skew, &effects),
-        };
-        Ok(proof(&effects, text))
+        Ok(proof(&effects, injected(hold, &effects)))
     }
 
     async fn release(
@@ -138,12 +133,7 @@ impl Nemesis {
             })
         };
         let effects = gather(nodes, join_all(nodes.iter().map(lift).collect()).await)?;
-        let text = match hold {
-            Hold::Kill => kill::healed(&effects),
-            Hold::Pause => pause::healed(&effects),
-            Hold::Skew(_) => clock::healed(&effects, &looks),
-        };
-        Ok(proof(&effects, text))
+        Ok(proof(&effects, healed(hold, &effects, &looks)))
     }
 
     /// Sees to it that a clock which was made true reads so. Another fault's skew may rightly show instead.
@@ -171,8 +161,44 @@ async fn resolve(cluster: &dyn Cluster, fault: &Fault) -> Result<Struck, Cause> 
         Fault::Kill { nodes } => (nodes, Hold::Kill),
         Fault::Pause { nodes } => (nodes, Hold::Pause),
         Fault::Clock { nodes, skew } => (nodes, Hold::Skew(*skew)),
+        Fault::Packets { nodes, trouble } => (nodes, Hold::Trouble(*trouble)),
+        Fault::Power { nodes, loss } => (nodes, Hold::Power(*loss)),
+        Fault::Disk { nodes, ailment } => (nodes, Hold::Ailment(*ailment)),
+        Fault::Damage { nodes, harm } => (nodes, Hold::Damage(*harm)),
+        Fault::Resources { nodes, limit } => (nodes, Hold::Limit(*limit)),
+        Fault::Membership { nodes } => (nodes, Hold::Out),
     };
     Ok(Struck::Nodes { nodes: target::resolve(cluster, nodes).await?, hold })
+}
+
+/// What shows that it struck, in words.
+fn injected(hold: Hold, effects: &[(NodeId, Effect)]) -> String {
+    match hold {
+        Hold::Kill => kill::injected(effects),
+        Hold::Pause => pause::injected(effects),
+        Hold::Skew(skew) => clock::injected(&skew, effects),
+        Hold::Trouble(trouble) => packets::injected(trouble, effects),
+        Hold::Power(_) => power::injected(effects),
+        Hold::Ailment(ailment) => disk::injected(ailment, effects),
+        Hold::Damage(_) => damage::injected(effects),
+        Hold::Limit(limit) => resources::injected(limit, effects),
+        Hold::Out => membership::injected(effects),
+    }
+}
+
+/// What shows that it is undone, in words.
+fn healed(hold: Hold, effects: &[(NodeId, Effect)], looks: &[Option<i64>]) -> String {
+    match hold {
+        Hold::Kill => kill::healed(effects),
+        Hold::Pause => pause::healed(effects),
+        Hold::Skew(_) => clock::healed(effects, looks),
+        Hold::Trouble(_) => packets::healed(effects),
+        Hold::Power(_) => power::healed(effects),
+        Hold::Ailment(_) => disk::healed(effects),
+        Hold::Damage(_) => damage::healed(effects),
+        Hold::Limit(_) => resources::healed(effects),
+        Hold::Out => membership::healed(effects),
+    }
 }
 
 /// All effects, or what went wrong and where.
@@ -197,7 +223,7 @@ fn proof(effects: &[(NodeId, Effect)], text: String) -> Proof {
 mod tests {
     use super::*;
     use crate::testing::{Fake, Truth, block_on};
-    use elenchus_core::fault::{Cut, Link, Shape, Skew, Target};
+    use elenchus_core::fault::{Ailment, Cut, Harm, Limit, Link, Loss, Shape, Skew, Target, Trouble};
     use std::task::{Context, Waker};
 
     fn nodes(names: &[&str]) -> Target {
@@ -308,6 +334,136 @@ mod tests {
         assert_eq!(trial.heal(1).text, "n2: goes on");
         assert!(trial.fake.is_whole());
         assert_eq!(trial.nemesis.in_force(), []);
+    }
+
+    fn packets(names: &[&str], trouble: Trouble) -> Fault {
+        Fault::Packets { nodes: nodes(names), trouble }
+    }
+
+    #[test]
+    fn what_does_not_stop_a_node_is_proven_when_it_heals() {
+        let cases = [
+            (packets(&["n2"], Trouble::Loss { percent: 20 }), "n2: 1,204 packets were touched"),
+            (
+                Fault::Disk { nodes: nodes(&["n2"]), ailment: Ailment::SlowSync { ms: 9 } },
+                "n2: 1,204 calls met it",
+            ),
+            (
+                Fault::Resources { nodes: nodes(&["n2"]), limit: Limit::Cpu { percent: 5 } },
+                "n2: was held back 1,204 times",
+            ),
+        ];
+        for (fault, text) in cases {
+            let trial = Trial::new();
+            trial.fake.held_back.set(1204);
+            assert!(!trial.inject(0, &fault).hit, "{fault:?}");
+            assert!(!trial.fake.is_whole());
+            let healed = trial.heal(0);
+            assert_eq!((healed.hit, healed.text.as_str()), (true, text));
+            assert!(trial.fake.is_whole());
+            trial.fake.held_back.set(0);
+            trial.inject(1, &fault);
+            assert!(!trial.heal(1).hit, "nothing was touched by {fault:?}");
+        }
+    }
+
+    #[test]
+    fn of_two_troubles_the_newer_counts_and_each_is_credited_with_its_own() {
+        let trial = Trial::new();
+        trial.inject(0, &packets(&["n1"], Trouble::Loss { percent: 20 }));
+        trial.inject(1, &packets(&["n1"], Trouble::Delay { ms: 9, jitter_ms: 0 }));
+        trial.fake.held_back.set(3);
+        assert_eq!(trial.heal(1).text, "n1: 3 packets were touched");
+        assert!(!trial.fake.is_whole(), "the older is in force again");
+        assert_eq!(trial.heal(0).text, "n1: 10 packets were touched");
+        assert!(trial.fake.is_whole());
+    }
+
+    #[test]
+    fn power_fails_once_and_the_node_is_dead_until_it_heals() {
+        let trial = Trial::new();
+        let failed = trial.inject(0, &Fault::Power { nodes: nodes(&["n1"]), loss: Loss::Unsynced });
+        assert!(failed.hit && failed.text.contains("4,096 bytes lost"), "{}", failed.text);
+        assert_eq!(trial.fake.node("n1"), DOWN);
+        trial.inject(1, &pause(&["n1"]));
+        trial.heal(1);
+        assert_eq!(trial.fake.node("n1"), DOWN);
+        assert_eq!(trial.heal(0).text, "n1: started again");
+        let calls = trial.fake.calls();
+        assert_eq!(calls.iter().filter(|call| *call == "power off n1").count(), 1, "{calls:?}");
+        assert!(trial.fake.is_whole());
+    }
+
+    #[test]
+    fn a_node_that_is_dead_already_loses_power_all_the_same() {
+        let trial = Trial::new();
+        trial.inject(0, &kill(&["n1"]));
+        assert!(trial.inject(1, &Fault::Power { nodes: nodes(&["n1"]), loss: Loss::Torn }).hit);
+        trial.heal(0);
+        assert_eq!(trial.fake.node("n1"), DOWN);
+        trial.heal(1);
+        assert!(trial.fake.is_whole());
+    }
+
+    #[test]
+    fn files_are_harmed_only_while_their_node_is_dead() {
+        let trial = Trial::new();
+        let harmed = trial.inject(0, &Fault::Damage { nodes: nodes(&["n4"]), harm: Harm::BitFlip });
+        assert_eq!((harmed.hit, harmed.text.as_str()), (true, "n4: bit 3 of log"));
+        assert_eq!(trial.fake.calls(), ["kill n4", "damage n4"]);
+        trial.heal(0);
+        assert_eq!(trial.fake.calls(), ["start n4"]);
+        assert!(trial.fake.is_whole());
+    }
+
+    #[test]
+    fn harm_that_failed_is_not_done_after_its_end() {
+        let trial = Trial::new();
+        trial.fake.fail("damage n4");
+        let fault = Fault::Damage { nodes: nodes(&["n4"]), harm: Harm::Truncate };
+        assert!(trial.try_inject(0, &fault).is_err());
+        trial.fake.recover();
+        assert!(!trial.heal(0).hit);
+        let damages = trial.fake.calls().iter().filter(|call| *call == "damage n4").count();
+        assert!(trial.fake.is_whole() && damages == 1);
+    }
+
+    #[test]
+    fn who_died_of_a_disk_is_started_when_it_is_cured() {
+        let trial = Trial::new();
+        let clock = Skew::Bump { delta_ms: 8_000 };
+        trial.inject(1, &Fault::Clock { nodes: nodes(&["n1"]), skew: clock });
+        trial.inject(0, &Fault::Disk { nodes: nodes(&["n1"]), ailment: Ailment::Failing });
+        trial.fake.truth.borrow_mut().insert(NodeId::new("n1"), DOWN);
+        trial.heal(0);
+        let now = trial.fake.node("n1");
+        assert!(now.running && now.offset_ns == 8_000_000_000, "its clock lies as it should: {now:?}");
+        trial.heal(1);
+        assert!(trial.fake.is_whole());
+    }
+
+    #[test]
+    fn a_removed_member_is_started_by_nobody_until_it_is_added_again() {
+        let trial = Trial::new();
+        let out = trial.inject(0, &Fault::Membership { nodes: nodes(&["n5"]) });
+        assert_eq!((out.hit, out.text.as_str()), (true, "n5: no member any more"));
+        trial.inject(1, &kill(&["n5"]));
+        trial.heal(1);
+        assert_eq!(trial.fake.node("n5"), DOWN);
+        assert!(!trial.fake.calls().contains(&"start n5".to_owned()));
+        assert_eq!(trial.heal(0).text, "n5: a member again, a new one");
+        assert!(trial.fake.is_whole());
+    }
+
+    #[test]
+    fn an_abandoned_removal_is_undone_by_adding() {
+        let trial = Trial::new();
+        trial.fake.hanging.borrow_mut().insert("leave n5".into());
+        trial.abandon(0, &Fault::Membership { nodes: nodes(&["n5"]) });
+        trial.fake.recover();
+        trial.heal(0);
+        assert!(trial.fake.calls().contains(&"join n5".to_owned()));
+        assert!(trial.fake.is_whole());
     }
 
     #[test]

@@ -154,7 +154,7 @@ fn extent(severed: &Severed) -> String {
 }
 
 /// `1204` as `1,204`.
-fn thousands(n: u64) -> String {
+pub(crate) fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (at, digit) in digits.chars().enumerate() {

@@ -14,8 +14,8 @@
 
 use crate::name::FaultName;
 use crate::target::{Reach, minority};
-use crate::{clock, kill, partition, pause};
-use elenchus_core::fault::{Cut, Fault, Shape};
+use crate::{clock, damage, disk, kill, membership, packets, partition, pause, power, resources};
+use elenchus_core::fault::{Ailment, Cut, Fault, Shape};
 use elenchus_core::process::NodeId;
 use elenchus_core::random::{Rng, Seed};
 use serde::Serialize;
@@ -74,6 +74,10 @@ const PAUSE_MS_MIN: u64 = 2_500;
 const KILL_MS_MIN: u64 = 1_500;
 /// A drift shows after so long.
 const CLOCK_MS_MIN: u64 = 1_000;
+/// Packets in trouble, ill disks and scarce resources are felt after so long.
+const AILING_MS_MIN: u64 = 1_500;
+/// The others go on without a removed member for so long.
+const MEMBERSHIP_MS_MIN: u64 = 2_000;
 /// What leaves no majority lasts at most so long, and at least half as long.
 const BRIEF_MS: u64 = 800;
 /// From the healing of one fault to the next of its kind.
@@ -145,7 +149,7 @@ impl<'o> Planner<'o> {
     fn refill(&mut self) {
         self.bag = self.faults.clone();
         self.when.shuffle(&mut self.bag);
-        self.at_primaries = self.bag.iter().copied().filter(|fault| *fault != FaultName::Clock).collect();
+        self.at_primaries = self.bag.iter().copied().filter(|fault| deposes(*fault)).collect();
         self.when.shuffle(&mut self.at_primaries);
         self.at_primaries.truncate(if self.rounds == 0 { 2 } else { 1 });
         if !self.options.primaries {
@@ -165,6 +169,8 @@ impl<'o> Planner<'o> {
             FaultName::Partition => free && fits && in_time,
             // A leader that stands still only briefly keeps its office: better later, and for long.
             FaultName::Pause if self.at_primaries.contains(&fault) => free && fits,
+            // Whoever is out is missed until it is in again, however soon that is asked.
+            FaultName::Membership => free && fits && in_time,
             _ => free,
         }
     }
@@ -190,8 +196,7 @@ impl<'o> Planner<'o> {
         let nodes = &self.options.nodes;
         let primaries = self.options.primaries;
         let rng = self.streams.get_mut(&kind).expect("every kind in the bag has a stream");
-        let mut reach = || if aimed { Reach::Primaries } else { pick_reach(rng, primaries) };
-        let (fault, load, ms_min) = match kind {
+        let Drawn { fault, load, ms_min } = match kind {
             FaultName::Partition => {
                 let sure = self.rounds == 1;
                 let shape = if aimed {
@@ -200,30 +205,59 @@ impl<'o> Planner<'o> {
                     pick_shape(rng, nodes.len(), room, primaries, sure)
                 };
                 let (fault, load) = fitted(partition::draw(rng, nodes, shape), nodes.len(), room);
-                (fault, load, PARTITION_MS_MIN)
+                Drawn { fault, load, ms_min: PARTITION_MS_MIN }
             }
-            FaultName::Kill => {
-                let reach = reach();
-                (kill::draw(rng, nodes, reach), reach.size(nodes.len()), KILL_MS_MIN)
-            }
-            FaultName::Pause => {
-                let reach = reach();
-                (pause::draw(rng, nodes, reach), reach.size(nodes.len()), PAUSE_MS_MIN)
-            }
-            FaultName::Clock => {
-                let reach = reach();
-                (clock::draw(rng, nodes, reach), 0, CLOCK_MS_MIN)
+            // One is enough to be missed, or to have lost what it had promised.
+            FaultName::Membership | FaultName::Damage => on_nodes(rng, kind, nodes, Reach::One),
+            _ => {
+                let reach = if aimed { Reach::Primaries } else { pick_reach(rng, primaries) };
+                on_nodes(rng, kind, nodes, reach)
             }
         };
         let low = (self.interval_ms * 3 / 4).max(ms_min);
         let long = rng.between(low, (low * 5 / 3).max(self.interval_ms * 3 / 2));
         let brief = rng.between(BRIEF_MS / 2, BRIEF_MS);
-        let lasts_ms = if load > room && kind != FaultName::Partition { brief } else { long };
+        let can_be_brief = !matches!(kind, FaultName::Partition | FaultName::Membership);
+        let lasts_ms = if load > room && can_be_brief { brief } else { long };
         let lasts_ms = lasts_ms.min(self.until_ms.saturating_sub(now));
         let strike = Strike { at_ms: now, lasts_ms, fault };
         self.last.insert(kind, (strike.end_ms(), load));
         self.plan.push(strike);
     }
+}
+
+/// A fault, how many nodes a majority has to do without while it lasts, and how long it takes to be felt.
+struct Drawn {
+    fault: Fault,
+    load: usize,
+    ms_min: u64,
+}
+
+/// Draws a fault that strikes nodes.
+fn on_nodes(rng: &mut Rng, kind: FaultName, nodes: &[NodeId], reach: Reach) -> Drawn {
+    let size = reach.size(nodes.len());
+    let drawn = |fault, load, ms_min| Drawn { fault, load, ms_min };
+    match kind {
+        FaultName::Kill => drawn(kill::draw(rng, nodes, reach), size, KILL_MS_MIN),
+        FaultName::Pause => drawn(pause::draw(rng, nodes, reach), size, PAUSE_MS_MIN),
+        FaultName::Clock => drawn(clock::draw(rng, nodes, reach), 0, CLOCK_MS_MIN),
+        FaultName::Packets => drawn(packets::draw(rng, nodes, reach), 0, AILING_MS_MIN),
+        FaultName::Power => drawn(power::draw(rng, nodes, reach), size, KILL_MS_MIN),
+        FaultName::Disk => {
+            let fault = disk::draw(rng, nodes, reach);
+            let slow = matches!(fault, Fault::Disk { ailment: Ailment::SlowSync { .. }, .. });
+            drawn(fault, if slow { 0 } else { size }, AILING_MS_MIN)
+        }
+        FaultName::Damage => drawn(damage::draw(rng, nodes, reach), size, KILL_MS_MIN),
+        FaultName::Resources => drawn(resources::draw(rng, nodes, reach), size, AILING_MS_MIN),
+        FaultName::Membership => drawn(membership::draw(rng, nodes, reach), size, MEMBERSHIP_MS_MIN),
+        FaultName::Partition => unreachable!("a partition strikes links"),
+    }
+}
+
+/// Whether this kind, aimed at a leader, costs it its office.
+fn deposes(fault: FaultName) -> bool {
+    matches!(fault, FaultName::Partition | FaultName::Kill | FaultName::Pause | FaultName::Power)
 }
 
 fn pick_reach(rng: &mut Rng, primaries: bool) -> Reach {
@@ -300,7 +334,7 @@ mod tests {
 
     fn options(seed: u64) -> ScheduleOptions {
         ScheduleOptions {
-            faults: FaultName::ALL.to_vec(),
+            faults: FaultName::CUSTOMARY.to_vec(),
             interval: Duration::from_secs(2),
             until: Duration::from_secs(20),
             nodes: NodeId::numbered(5),
@@ -316,9 +350,7 @@ mod tests {
     fn aims_at_leaders(fault: &Fault) -> bool {
         match fault {
             Fault::Partition { cut, .. } => matches!(cut, Cut::Primaries { .. }),
-            Fault::Kill { nodes } | Fault::Pause { nodes } | Fault::Clock { nodes, .. } => {
-                *nodes == Target::Primaries
-            }
+            _ => fault.nodes() == Some(&Target::Primaries),
         }
     }
 
@@ -389,7 +421,7 @@ mod tests {
         for seed in 0..500 {
             let plan = draw(&options(seed));
             assert!(plan.is_sorted_by_key(|strike| strike.at_ms));
-            for name in FaultName::ALL.map(FaultName::as_str) {
+            for name in FaultName::CUSTOMARY.map(FaultName::as_str) {
                 let strikes: Vec<_> = of_kind(&plan, name).collect();
                 assert!(
                     strikes.windows(2).all(|two| two[0].end_ms() + GAP_MS <= two[1].at_ms),
@@ -442,11 +474,12 @@ mod tests {
         match fault {
             Fault::Partition { cut: Cut::Primaries { companions }, .. } => companions.len() + 1,
             Fault::Partition { shape, .. } => partition::load(*shape, 5),
-            Fault::Kill { nodes: Target::Nodes(nodes) } | Fault::Pause { nodes: Target::Nodes(nodes) } => {
-                nodes.len()
-            }
-            Fault::Kill { .. } | Fault::Pause { .. } => 1,
-            Fault::Clock { .. } => 0,
+            Fault::Clock { .. } | Fault::Packets { .. } => 0,
+            Fault::Disk { ailment: Ailment::SlowSync { .. }, .. } => 0,
+            fault => match fault.nodes() {
+                Some(Target::Nodes(nodes)) => nodes.len(),
+                _ => 1,
+            },
         }
     }
 
@@ -500,6 +533,30 @@ mod tests {
             let plan = draw(&ScheduleOptions { nodes: NodeId::numbered(nodes), ..options(seed) });
             assert_eq!(of_kind(&plan, "partition").count() > 0, nodes > 1, "{nodes} nodes, seed {seed}");
             assert!(["kill", "pause", "clock"].iter().all(|name| of_kind(&plan, name).count() > 0));
+        }
+    }
+
+    #[test]
+    fn all_kinds_together_strike_each_and_leave_a_majority_most_of_the_time() {
+        for seed in 0..100 {
+            let until = Duration::from_secs(60);
+            let plan = draw(&ScheduleOptions { faults: FaultName::ALL.to_vec(), until, ..options(seed) });
+            for name in FaultName::ALL.map(FaultName::as_str) {
+                assert!(of_kind(&plan, name).next().is_some(), "seed {seed}: no {name}");
+            }
+            let in_force = |ms: u64| plan.iter().filter(move |s| s.at_ms <= ms && ms < s.end_ms());
+            let down = |ms: &u64| in_force(*ms).map(|strike| load(&strike.fault)).sum::<usize>() > 2;
+            let lost = (0..60_000).step_by(10).filter(down).count() * 10;
+            assert!(lost <= 25_000, "seed {seed}: {lost} ms of 60,000 without a majority");
+        }
+    }
+
+    #[test]
+    fn files_are_harmed_and_members_removed_one_node_at_a_time() {
+        for kind in [FaultName::Damage, FaultName::Membership] {
+            for strike in draw(&ScheduleOptions { faults: vec![kind], ..options(3) }) {
+                assert!(matches!(strike.fault.nodes(), Some(Target::Nodes(nodes)) if nodes.len() == 1));
+            }
         }
     }
 

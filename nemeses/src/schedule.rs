@@ -202,7 +202,7 @@ mod tests {
 
     fn options(seed: u64) -> ScheduleOptions {
         ScheduleOptions {
-            faults: FaultName::ALL.to_vec(),
+            faults: FaultName::CUSTOMARY.to_vec(),
             interval: Duration::from_secs(2),
             until: Duration::from_secs(20),
             nodes: NodeId::numbered(5),

@@ -1,8 +1,8 @@
 //! What the tests of enactments share: a cluster in memory, and a way to wait without a runtime.
 
 use elenchus_core::LocalFuture;
-use elenchus_core::cluster::{Cluster, HeldBack};
-use elenchus_core::fault::{FaultId, Link, Skew};
+use elenchus_core::cluster::{Cluster, HeldBack, Lost};
+use elenchus_core::fault::{Ailment, FaultId, Harm, Limit, Link, Loss, Skew, Trouble};
 use elenchus_core::outcome::Cause;
 use elenchus_core::process::NodeId;
 use std::cell::{Cell, RefCell};
@@ -42,6 +42,10 @@ pub(crate) struct Fake {
     pub hanging: RefCell<BTreeSet<String>>,
     pub cuts: RefCell<BTreeMap<FaultId, Vec<Link>>>,
     pub held_back: Cell<u64>,
+    /// Which nodes suffer from something that does not stop them: `packets n1`.
+    pub ailing: RefCell<BTreeSet<String>>,
+    /// Which nodes are no members.
+    pub out: RefCell<BTreeSet<NodeId>>,
     leaders: RefCell<Vec<NodeId>>,
     /// What clocks show for every nanosecond of skew that they should: 1 is right, 0 ignores the request.
     pub obedience: Cell<i64>,
@@ -60,6 +64,8 @@ impl Fake {
             hanging: RefCell::default(),
             cuts: RefCell::default(),
             held_back: Cell::new(7),
+            ailing: RefCell::default(),
+            out: RefCell::default(),
             obedience: Cell::new(1),
         }
     }
@@ -89,7 +95,10 @@ impl Fake {
     /// Whether everything runs, tells the truth and sees everything.
     pub(crate) fn is_whole(&self) -> bool {
         let well = |truth: &Truth| truth.running && !truth.paused && truth.offset_ns == 0;
-        self.cuts.borrow().is_empty() && self.truth.borrow().values().all(well)
+        self.cuts.borrow().is_empty()
+            && self.truth.borrow().values().all(well)
+            && self.ailing.borrow().is_empty()
+            && self.out.borrow().is_empty()
     }
 
     fn call<'a, T: 'a>(
@@ -110,6 +119,24 @@ impl Fake {
                 return Err(format!("cannot {call}").into());
             }
             act(self)
+        })
+    }
+
+    /// Sets something that does not stop a node; what it had touched before is what was held back.
+    fn condition<'a>(
+        &'a self,
+        what: &str,
+        node: &NodeId,
+        is_set: bool,
+    ) -> LocalFuture<'a, Result<HeldBack, Cause>> {
+        let name = format!("{what} {node}");
+        let call = if is_set { name.clone() } else { format!("end {name}") };
+        self.call(call, move |fake| {
+            let was_set = fake.ailing.borrow_mut().remove(&name);
+            if is_set {
+                fake.ailing.borrow_mut().insert(name);
+            }
+            Ok(HeldBack { count: if was_set { fake.held_back.get() } else { 0 } })
         })
     }
 
@@ -192,6 +219,61 @@ impl Cluster for Fake {
 
     fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<i64, Cause>> {
         self.call(format!("read {node}"), move |fake| Ok(fake.truth.borrow()[node].offset_ns))
+    }
+
+    fn disturb<'a>(
+        &'a self,
+        node: &'a NodeId,
+        trouble: Option<Trouble>,
+    ) -> LocalFuture<'a, Result<HeldBack, Cause>> {
+        self.condition("packets", node, trouble.is_some())
+    }
+
+    fn power_off<'a>(&'a self, node: &'a NodeId, _loss: Loss) -> LocalFuture<'a, Result<Lost, Cause>> {
+        self.call(format!("power off {node}"), move |fake| {
+            let dead = Truth { running: false, paused: false, offset_ns: 0 };
+            fake.truth.borrow_mut().insert(node.clone(), dead);
+            Ok(Lost { bytes: 4096 })
+        })
+    }
+
+    fn ail<'a>(
+        &'a self,
+        node: &'a NodeId,
+        ailment: Option<Ailment>,
+    ) -> LocalFuture<'a, Result<HeldBack, Cause>> {
+        self.condition("disk", node, ailment.is_some())
+    }
+
+    fn damage<'a>(&'a self, node: &'a NodeId, _harm: Harm) -> LocalFuture<'a, Result<String, Cause>> {
+        self.call(format!("damage {node}"), move |fake| {
+            if fake.truth.borrow()[node].running { Err("it runs".into()) } else { Ok("bit 3 of log".into()) }
+        })
+    }
+
+    fn restrict<'a>(
+        &'a self,
+        node: &'a NodeId,
+        limit: Option<Limit>,
+    ) -> LocalFuture<'a, Result<HeldBack, Cause>> {
+        self.condition("resources", node, limit.is_some())
+    }
+
+    fn leave<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
+        self.call(format!("leave {node}"), move |fake| {
+            fake.out.borrow_mut().insert(node.clone());
+            let dead = Truth { running: false, paused: false, offset_ns: 0 };
+            fake.truth.borrow_mut().insert(node.clone(), dead);
+            Ok(())
+        })
+    }
+
+    fn join<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
+        self.call(format!("join {node}"), move |fake| {
+            fake.out.borrow_mut().remove(node);
+            fake.truth.borrow_mut().get_mut(node).expect("a known node").running = true;
+            Ok(())
+        })
     }
 
     fn primaries<'a>(&'a self) -> LocalFuture<'a, Result<Vec<NodeId>, Cause>> {

@@ -1,15 +1,15 @@
-//! A running cluster on this machine: nodes under the supervisor, links that can be cut.
+//! A running cluster: machines that run its nodes, and a system that knows what they are.
 
+use super::machines::Machines;
 use super::watch::{Leaders, Noter};
-use crate::host::handle::SupervisorLine;
-use crate::host::{self, Exits, Links, Supervisor};
+use crate::host::{self, Exits};
 use crate::store::file;
 use elenchus_core::LocalFuture;
-use elenchus_core::cluster::{Cluster, HeldBack};
-use elenchus_core::fault::{FaultId, Link, Skew};
+use elenchus_core::cluster::{Cluster, HeldBack, Lost};
+use elenchus_core::fault::{Ailment, FaultId, Harm, Limit, Link, Loss, Skew, Trouble};
 use elenchus_core::outcome::Cause;
 use elenchus_core::process::NodeId;
-use elenchus_core::system::{Clocks, System};
+use elenchus_core::system::System;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,21 +24,19 @@ const ANSWER_LIMIT: Duration = Duration::from_millis(300);
 pub struct LiveCluster {
     nodes: Vec<NodeId>,
     system: Rc<dyn System>,
-    supervisor: Supervisor,
+    machines: Rc<dyn Machines>,
     exits: RefCell<Option<Exits>>,
     dead: RefCell<BTreeMap<NodeId, String>>,
-    links: Links,
     logs: PathBuf,
     seen: Leaders,
 }
 
 impl LiveCluster {
-    /// A cluster of which no node runs yet. Must be called inside the runtime that will drive it.
+    /// A cluster of which no node runs yet.
     pub fn new(
         nodes: Vec<NodeId>,
         system: Rc<dyn System>,
-        supervisor: SupervisorLine,
-        links: Links,
+        machines: Rc<dyn Machines>,
         folder: &Path,
     ) -> Result<LiveCluster, String> {
         let logs = folder.join(file::LOGS);
@@ -46,14 +44,13 @@ impl LiveCluster {
             let folder = logs.join(node.as_str());
             std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         }
-        let (supervisor, exits) = supervisor.connect().map_err(|e| format!("the supervisor: {e}"))?;
+        let exits = machines.exits();
         Ok(LiveCluster {
             nodes,
             system,
-            supervisor,
-            exits: RefCell::new(Some(exits)),
+            machines,
+            exits: RefCell::new(exits),
             dead: RefCell::default(),
-            links,
             logs,
             seen: Leaders::default(),
         })
@@ -129,18 +126,10 @@ impl LiveCluster {
     /// Ends all nodes, whatever holds them down.
     pub async fn stop_all(&self) {
         for node in &self.nodes {
-            // Whoever is left dies with the supervisor.
-            let _ = self.supervisor.kill(node).await;
+            // Whoever is left dies with the machines' own end.
+            let _ = self.machines.kill(node).await;
         }
     }
-
-    fn clocks(&self) -> Result<&dyn Clocks, Cause> {
-        self.system.clocks().ok_or_else(|| Cause::from("this system's clocks cannot be told to lie"))
-    }
-}
-
-fn cause(error: impl std::fmt::Display) -> Cause {
-    Cause::from(error.to_string())
 }
 
 impl Cluster for LiveCluster {
@@ -149,15 +138,15 @@ impl Cluster for LiveCluster {
     }
 
     fn cut<'a>(&'a self, id: FaultId, links: &'a [Link]) -> LocalFuture<'a, Result<(), Cause>> {
-        Box::pin(async move { self.links.cut(id, links).map_err(cause) })
+        self.machines.cut(id, links)
     }
 
     fn mend<'a>(&'a self, id: FaultId) -> LocalFuture<'a, Result<HeldBack, Cause>> {
-        Box::pin(async move { self.links.mend(id).map_err(cause) })
+        self.machines.mend(id)
     }
 
     fn kill<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
-        Box::pin(async move { self.supervisor.kill(node).await.map_err(cause) })
+        self.machines.kill(node)
     }
 
     fn start<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
@@ -171,24 +160,62 @@ impl Cluster for LiveCluster {
                 stdout: log.clone(),
                 stderr: log,
             };
-            self.supervisor.start(node, &spawn).await.map(|_pid| ()).map_err(cause)
+            self.machines.start(node, &spawn).await
         })
     }
 
     fn pause<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
-        Box::pin(async move { self.supervisor.pause(node).await.map_err(cause) })
+        self.machines.pause(node)
     }
 
     fn resume<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
-        Box::pin(async move { self.supervisor.resume(node).await.map_err(cause) })
+        self.machines.resume(node)
     }
 
     fn skew<'a>(&'a self, node: &'a NodeId, skew: Option<Skew>) -> LocalFuture<'a, Result<i64, Cause>> {
-        Box::pin(async move { self.clocks()?.skew(node, skew).await })
+        match self.system.clocks() {
+            Some(clocks) => clocks.skew(node, skew),
+            None => self.machines.skew(node, skew),
+        }
     }
 
     fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<i64, Cause>> {
-        Box::pin(async move { self.clocks()?.clock(node).await })
+        match self.system.clocks() {
+            Some(clocks) => clocks.clock(node),
+            None => self.machines.clock(node),
+        }
+    }
+
+    fn disturb<'a>(
+        &'a self,
+        node: &'a NodeId,
+        trouble: Option<Trouble>,
+    ) -> LocalFuture<'a, Result<HeldBack, Cause>> {
+        self.machines.disturb(node, trouble)
+    }
+
+    fn power_off<'a>(&'a self, node: &'a NodeId, loss: Loss) -> LocalFuture<'a, Result<Lost, Cause>> {
+        self.machines.power_off(node, loss)
+    }
+
+    fn ail<'a>(
+        &'a self,
+        node: &'a NodeId,
+        ailment: Option<Ailment>,
+    ) -> LocalFuture<'a, Result<HeldBack, Cause>> {
+        self.machines.ail(node, ailment)
+    }
+
+    fn damage<'a>(&'a self, node: &'a NodeId, harm: Harm) -> LocalFuture<'a, Result<String, Cause>> {
+        self.machines.damage(node, harm)
+    }
+
+    fn restrict<'a>(
+        &'a self,
+        node: &'a NodeId,
+        limit: Option<Limit>,
+    ) -> LocalFuture<'a, Result<HeldBack, Cause>> {
+        self.machines.restrict(node, limit)
     }
 
     fn primaries<'a>(&'a self) -> LocalFuture<'a, Result<Vec<NodeId>, Cause>> {

@@ -6,9 +6,13 @@
 
 mod clients;
 mod cluster;
+mod local;
+mod machines;
 mod watch;
 
 pub use cluster::LiveCluster;
+pub use local::LocalMachines;
+pub use machines::Machines;
 
 use clients::Clients;
 use elenchus_core::client::Connector;

@@ -5,6 +5,7 @@ use elenchus_core::fault::{Cut, Fault, Link, Shape, Skew, Target};
 use elenchus_core::fault_log::{Noted, Span};
 use elenchus_core::process::NodeId;
 use elenchus_core::time::Time;
+use elenchus_nemeses::{damage, disk, packets, power, resources};
 use std::collections::BTreeSet;
 
 /// One fault as the report tells it.
@@ -119,9 +120,7 @@ fn words(note: &Noted) -> String {
 fn is_resolved_late(fault: &Fault) -> bool {
     match fault {
         Fault::Partition { cut, .. } => matches!(cut, Cut::Primaries { .. }),
-        Fault::Kill { nodes } | Fault::Pause { nodes } | Fault::Clock { nodes, .. } => {
-            matches!(nodes, Target::Primaries)
-        }
+        _ => fault.nodes() == Some(&Target::Primaries),
     }
 }
 
@@ -131,9 +130,21 @@ fn describe(fault: &Fault) -> String {
             Cut::Links(links) => format!("{}: {}", shape_name(*shape), describe_links(links)),
             Cut::Primaries { .. } => "the leaders' side".to_owned(),
         },
-        Fault::Kill { nodes } | Fault::Pause { nodes } => describe_target(nodes),
-        Fault::Clock { nodes, skew } => format!("{}, {}", describe_target(nodes), describe_skew(*skew)),
+        Fault::Kill { nodes } | Fault::Pause { nodes } | Fault::Membership { nodes } => {
+            describe_target(nodes)
+        }
+        Fault::Clock { nodes, skew } => with(nodes, &describe_skew(*skew)),
+        Fault::Packets { nodes, trouble } => with(nodes, &packets::describe(*trouble)),
+        Fault::Power { nodes, loss } => with(nodes, power::describe(*loss)),
+        Fault::Disk { nodes, ailment } => with(nodes, &disk::describe(*ailment)),
+        Fault::Damage { nodes, harm } => with(nodes, damage::describe(*harm)),
+        Fault::Resources { nodes, limit } => with(nodes, &resources::describe(*limit)),
     }
+}
+
+/// Whom it strikes, and how.
+fn with(nodes: &Target, how: &str) -> String {
+    format!("{}, {how}", describe_target(nodes))
 }
 
 fn shape_name(shape: Shape) -> &'static str {

