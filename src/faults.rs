@@ -42,7 +42,7 @@ impl Ground {
 /// How a fault is brought about on this ground; an error says why it cannot be.
 pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'static str> {
     use FaultName::{Clock, Damage, Disk, Kill, Membership, Packets, Partition, Pause, Power, Resources};
-    use Ground::{Bundled, Hosts};
+    use Ground::{Bundled, Hosts, LocalUnprivileged};
     match (fault, ground) {
         (_, Hosts) => Err("hosts over SSH cannot be reached by this version"),
         (Partition, Bundled) => Ok("packet filter in each node's network namespace, or a proxy on each link"),
@@ -54,16 +54,20 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
         (Packets, _) => Err("packets cannot be disturbed by this version"),
         (Power | Disk, _) => Err("disks cannot be made to fail by this version"),
         (Damage, _) => Err("files cannot be harmed by this version"),
-        (Resources, _) => Err("resources cannot be limited by this version"),
-        (Membership, _) => Err("members cannot be removed by this version"),
+        (Resources, LocalUnprivileged) => Err("control groups are root's"),
+        (Resources, _) => Ok("a control group for the node's processes"),
+        (Membership, Bundled) => Err("the bundled cluster has a fixed membership"),
+        (Membership, _) => Ok("the commands that `cluster.membership` names"),
     }
 }
 
 /// Whether this machine has what the fault needs on this ground; an error says what it lacks.
 pub fn probe(fault: FaultName, ground: Ground) -> Result<(), String> {
-    // Signals and packet filters are tried when the ground is set up, which names what is refused.
-    let _ = (fault, ground);
-    Ok(())
+    match fault {
+        FaultName::Resources if ground != Ground::Hosts => crate::host::resources::probe().map(drop),
+        // Signals and packet filters are tried when the ground is set up, which names what is refused.
+        _ => Ok(()),
+    }
 }
 
 /// How a fault is brought about on this ground and machine; an error says why it cannot be.

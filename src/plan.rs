@@ -289,7 +289,13 @@ fn nemesis_of(
             _ => Ok((Vec::new(), false)),
         };
     };
-    let fits = |fault: &FaultName| fault.nodes_min() <= nodes && faults::available(*fault, ground).is_ok();
+    let possible = |fault: FaultName| match (fault, &campaign.cluster) {
+        (FaultName::Membership, Some(Description { membership: None, .. })) => {
+            Err("`cluster.membership` does not say how".to_owned())
+        }
+        _ => faults::available(fault, ground).map(drop),
+    };
+    let fits = |fault: &FaultName| fault.nodes_min() <= nodes && possible(*fault).is_ok();
     let named = match &campaign.nemesis {
         None => return Ok((FaultName::CUSTOMARY.into_iter().filter(fits).collect(), false)),
         Some(Faults::All) => {
@@ -299,7 +305,7 @@ fn nemesis_of(
         Some(Faults::Named(named)) => named,
     };
     for fault in named {
-        faults::available(*fault, ground).map_err(|why| {
+        possible(*fault).map_err(|why| {
             let what = format!("the system `{}` cannot suffer `{fault}` here: {why}", system.name);
             impossible("nemesis", what)
         })?;

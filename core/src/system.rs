@@ -57,6 +57,11 @@ pub trait System {
     fn primaries(&self) -> Option<&dyn Primaries> {
         None
     }
+
+    /// How members are removed and added, if they can be.
+    fn membership(&self) -> Option<&dyn Membership> {
+        None
+    }
 }
 
 /// A system whose nodes read a clock that can be told to lie.
@@ -73,6 +78,19 @@ pub trait Clocks {
 pub trait Primaries {
     /// Whether this node believes to lead, and in which term.
     fn leads<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<Leadership, Cause>>;
+}
+
+/// A system whose members can be removed and added while it works. Both are idempotent: what was asked before and
+/// never answered may have been done.
+pub trait Membership {
+    /// Removes the node from the cluster; it may go on running.
+    fn remove<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>>;
+
+    /// Adds the node as a new member. From now on [`System::spawn`] starts it as one.
+    fn add<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>>;
+
+    /// The folders that hold what the node knows as a member, to be emptied before it is added again.
+    fn state(&self, node: &NodeId) -> Vec<PathBuf>;
 }
 
 /// What a node believes of its own role.

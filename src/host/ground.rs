@@ -11,6 +11,8 @@ use super::links::Links;
 pub struct Ground {
     /// How nodes are kept apart, and why so.
     pub isolation: Isolation,
+    /// A word that no other trial has, for the names of what must be found again.
+    pub token: String,
     /// Where everybody is.
     pub addresses: Addresses,
     /// What joins the nodes.

@@ -177,6 +177,7 @@ pub fn heal(folder: &Path) -> Result<Healed, HealError> {
             left
         };
         end(left, &mut killed).map_err(|left| HealError::Left { path: path.clone(), left })?;
+        super::resources::sweep(token).map_err(io)?;
     }
     let file = OpenOptions::new().append(true).open(&path).map_err(io)?;
     // A last line may be torn: ours must not become part of it.

@@ -14,6 +14,7 @@
 //! | [`links`], `firewall`, [`proxy`] | cutting links, two ways |
 //! | `namespaces`, `kernel`, [`netlink`] | networks, in the kernel's own language |
 //! | [`addresses`], [`interrupts`] | where everybody is; the user's wish to stop |
+//! | [`resources`] | limits on what a node may use |
 //! | [`journal`], [`processes`] | what is left after a `kill -9`, and its end |
 
 pub mod addresses;
@@ -35,6 +36,7 @@ mod preparation;
 pub mod processes;
 pub mod protocol;
 pub mod proxy;
+pub mod resources;
 #[cfg(target_os = "linux")]
 mod spawn;
 #[cfg(target_os = "linux")]

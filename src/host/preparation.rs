@@ -58,6 +58,7 @@ impl Prepared {
         self,
         nodes: &[NodeId],
         isolation: Isolation,
+        token: String,
         socket: UnixStream,
         interrupts: Interrupts,
     ) -> io::Result<Ground> {
@@ -67,6 +68,6 @@ impl Prepared {
             }
             Prepared::Proxy { ports, addresses } => (Links::new(nodes, Box::new(ports.serve()?)), addresses),
         };
-        Ok(Ground { isolation, addresses, links, supervisor: SupervisorLine::new(socket), interrupts })
+        Ok(Ground { isolation, token, addresses, links, supervisor: SupervisorLine::new(socket), interrupts })
     }
 }

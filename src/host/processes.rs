@@ -115,6 +115,14 @@ pub fn descendants(ancestor: i32, except: &BTreeSet<i32>) -> Vec<Identity> {
         .collect()
 }
 
+/// The living processes of the family that `leader` founded: its process group, and its descendants.
+pub fn family(leader: i32) -> Vec<Identity> {
+    let mut family: BTreeSet<Identity> = descendants(leader, &BTreeSet::new()).into_iter().collect();
+    let group = Process::all().into_iter().filter(|p| p.group == leader && !p.is_zombie);
+    family.extend(group.map(|p| p.identity));
+    family.into_iter().collect()
+}
+
 /// Whether a process of this group still runs. Where `/proc` shows another pid namespace's numbers, the
 /// dead that nobody has reaped cannot be told from the living: then only our own children count.
 pub fn group_lives(group: i32) -> bool {

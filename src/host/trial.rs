@@ -21,7 +21,7 @@ use super::preparation::{Prepared, prepare};
 use super::processes::{self, Process};
 use super::protocol::{Lines, Report, Status, line};
 use super::supervisor::{Over, Supervisor};
-use super::{Ended, HostError, Wish};
+use super::{Ended, HostError, Wish, resources};
 use elenchus_core::process::NodeId;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -66,6 +66,7 @@ pub fn run_trial(
         match outer.attempt(*way, isolation)? {
             Ok(ended) => {
                 if ended.left.is_empty() {
+                    resources::sweep(outer.journal.token()).map_err(HostError::io("control groups"))?;
                     outer.journal.done().map_err(HostError::io("the journal"))?;
                 }
                 return Ok(ended);
@@ -464,8 +465,9 @@ fn control(
     }
     let ground = enter(&setting.journal, &begun.proc).and_then(|()| {
         let isolation = setting.isolation.clone();
+        let token = setting.journal.token().to_owned();
         let interrupts = Interrupts::new(interrupts.into());
-        begun.prepared.into_ground(setting.nodes, isolation, socket, interrupts)
+        begun.prepared.into_ground(setting.nodes, isolation, token, socket, interrupts)
     });
     drop((begun.children, begun.proc));
     Signals::release(&setting.mask);

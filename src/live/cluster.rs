@@ -218,6 +218,24 @@ impl Cluster for LiveCluster {
         self.machines.restrict(node, limit)
     }
 
+    fn leave<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
+        Box::pin(async move {
+            let membership = self.system.membership().ok_or("this system has no way to remove members")?;
+            // What a member knows may go only once it is none: else a majority could forget.
+            membership.remove(node).await?;
+            self.machines.kill(node).await?;
+            self.machines.wipe(node, membership.state(node)).await
+        })
+    }
+
+    fn join<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
+        Box::pin(async move {
+            let membership = self.system.membership().ok_or("this system has no way to add members")?;
+            membership.add(node).await?;
+            self.start(node).await
+        })
+    }
+
     fn primaries<'a>(&'a self) -> LocalFuture<'a, Result<Vec<NodeId>, Cause>> {
         Box::pin(async move { Ok(self.leaders().await.into_iter().map(|(node, _)| node).collect()) })
     }

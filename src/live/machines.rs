@@ -9,6 +9,7 @@ use elenchus_core::cluster::{HeldBack, Lost};
 use elenchus_core::fault::{Ailment, FaultId, Harm, Limit, Link, Loss, Skew, Trouble};
 use elenchus_core::outcome::Cause;
 use elenchus_core::process::NodeId;
+use std::path::PathBuf;
 
 /// Runs nodes and breaks them. Every method is idempotent and returns when its effect is there; what cannot be
 /// done is an error that says why.
@@ -30,6 +31,11 @@ pub trait Machines {
 
     /// Mends what `id` cut, unless another cut still holds it. Returns what was held back while it lasted.
     fn mend<'a>(&'a self, id: FaultId) -> LocalFuture<'a, Result<HeldBack, Cause>>;
+
+    /// Empties these folders of a node that does not run. Those that are not there are empty.
+    fn wipe<'a>(&'a self, _node: &'a NodeId, _folders: Vec<PathBuf>) -> LocalFuture<'a, Result<(), Cause>> {
+        cannot("folders cannot be emptied here")
+    }
 
     /// The nodes that end, as they do; to be taken once.
     fn exits(&self) -> Option<Exits>;

@@ -30,6 +30,9 @@ pub struct Description {
     /// How to see who leads, if anybody does.
     #[serde(default)]
     pub leader: Option<Leader>,
+    /// How members are removed and added, if they can be.
+    #[serde(default)]
+    pub membership: Option<Membership>,
     /// What the system needs to keep its promises, a line each, for the report.
     #[serde(default)]
     pub assumptions: Vec<String>,
@@ -110,6 +113,19 @@ pub struct Leader {
     pub term: Option<String>,
 }
 
+/// How members are removed and added: shell commands that ask the other nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Membership {
+    /// Removes the node, or finds that it is no member.
+    pub remove: String,
+    /// Adds the node, or finds that it is a member.
+    pub add: String,
+    /// The program of a node that was added and its arguments; `cluster.command` if left out.
+    #[serde(default)]
+    pub command: Option<Vec<String>>,
+}
+
 /// Who speaks to the system.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, tag = "kind")]
@@ -177,6 +193,11 @@ impl Description {
         let absurd = |key: &str, what: &str| Absurd { key: key.into(), what: what.into() };
         if self.command.is_empty() {
             return Err(absurd("command", "names no program"));
+        }
+        if let Some(Membership { command: Some(command), .. }) = &self.membership
+            && command.is_empty()
+        {
+            return Err(absurd("membership.command", "names no program"));
         }
         if let Client::Exec { command, .. } = &self.client
             && command.is_empty()
@@ -256,6 +277,11 @@ impl Description {
             leader.http.iter().for_each(|text| add("leader.http".into(), text));
             leader.command.iter().flatten().for_each(|text| add("leader.command".into(), text));
             add("leader.is".into(), &leader.is);
+        }
+        if let Some(Membership { remove, add: again, command }) = &self.membership {
+            add("membership.remove".into(), remove);
+            add("membership.add".into(), again);
+            command.iter().flatten().for_each(|text| add("membership.command".into(), text));
         }
         match &self.client {
             Client::Exec { command, .. } => {

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | [`description`] | what the file may say |
 //! | [`template`] | texts that each node fills with its own |
+//! | `membership` | removing and adding members |
 //! | [`question`] | asking a node whether it answers, and whether it leads |
 
 pub mod description;
+mod membership;
 pub mod question;
 pub mod template;
 
@@ -17,7 +19,9 @@ use elenchus_core::LocalFuture;
 use elenchus_core::client::Connector;
 use elenchus_core::outcome::Cause;
 use elenchus_core::process::NodeId;
-use elenchus_core::system::{Assumptions, Leadership, Primaries, Spawn, System};
+use elenchus_core::system::{Assumptions, Leadership, Membership, Primaries, Spawn, System};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -31,6 +35,8 @@ pub struct DescribedSystem {
     /// Where each node's output goes.
     logs: Vec<PathBuf>,
     connector: Rc<dyn Connector>,
+    /// Who was added to a cluster that was there already.
+    joined: RefCell<BTreeSet<NodeId>>,
 }
 
 impl DescribedSystem {
@@ -62,7 +68,7 @@ impl DescribedSystem {
             }
         };
         let logs = names.iter().map(logs).collect();
-        Ok(DescribedSystem { description, nodes: names, facts, logs, connector })
+        Ok(DescribedSystem { description, nodes: names, facts, logs, connector, joined: RefCell::default() })
     }
 
     /// Makes each node's folder, its files, and whatever its install steps make. Returns what they said.
@@ -155,8 +161,10 @@ impl System for DescribedSystem {
             Secret::Env { env } => std::env::var(env).unwrap_or_default(),
         };
         let env = self.description.env.iter().map(|(name, secret)| (name.clone(), value(secret)));
+        let again = self.description.membership.as_ref().and_then(|membership| membership.command.as_ref());
+        let command = again.filter(|_| self.joined.borrow().contains(node));
         Spawn {
-            argv: self.filled(me, &self.description.command),
+            argv: self.filled(me, command.unwrap_or(&self.description.command)),
             env: env.collect(),
             cwd: Some(PathBuf::from(&self.facts[me].dir)),
         }
@@ -173,6 +181,10 @@ impl System for DescribedSystem {
 
     fn connector(&self) -> &dyn Connector {
         &*self.connector
+    }
+
+    fn membership(&self) -> Option<&dyn Membership> {
+        self.description.membership.as_ref().map(|_| self as &dyn Membership)
     }
 
     fn primaries(&self) -> Option<&dyn Primaries> {
