@@ -80,13 +80,12 @@ pub trait Primaries {
     fn leads<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<Leadership, Cause>>;
 }
 
-/// A system whose members can be removed and added while it works. Both are idempotent: what was asked before and
-/// never answered may have been done.
+/// A system whose members can be removed and added while it works.
 pub trait Membership {
-    /// Removes the node from the cluster; it may go on running.
+    /// Removes the node from the cluster; it may go on running. Success is certain: what the node knows may be wiped.
     fn remove<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>>;
 
-    /// Adds the node as a new member. From now on [`System::spawn`] starts it as one.
+    /// Adds the node as a new member, unless it is one: an answer may have been lost. From now on [`System::spawn`] starts it as one.
     fn add<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>>;
 
     /// The folders that hold what the node knows as a member, to be emptied before it is added again.

@@ -1,7 +1,7 @@
 //! Removing and adding members of a described cluster, by the commands that its user names.
 //!
-//! Both run beside the nodes and ask the others. A command that timed out may have had effect, and is then run
-//! again: so the removal of who is no member, and the addition of who is one, must succeed.
+//! Both run beside the nodes and ask the others. A removal that is not certain is an error: what the node knows is
+//! wiped only once it is no member. An addition whose answer was lost is asked for again.
 
 use super::DescribedSystem;
 use super::description::Membership;
