@@ -116,6 +116,8 @@ enum Order<O> {
 
 /// How often the observer is called at least.
 const TICK: Duration = Duration::from_millis(500);
+/// How often healing everything is tried: a cluster without a majority takes no member back, for one.
+const HEALINGS_MAX: u32 = 3;
 
 impl<'t, V: Vocabulary> Runner<'t, V> {
     /// A runner with all slots free.
@@ -176,16 +178,23 @@ impl<'t, V: Vocabulary> Runner<'t, V> {
         }
     }
 
-    /// Heals every fault still in force and waits until each is healed or overdue.
+    /// Heals every fault still in force and waits until each is healed or overdue; what could not be healed is
+    /// tried again, since the cluster may have been in no state for it before.
     pub fn heal_all(&mut self) -> Result<(), Broken> {
+        for _ in 0..HEALINGS_MAX {
+            if self.is_whole() {
+                break;
+            }
+            self.heal_once()?;
+        }
+        Ok(())
+    }
+
+    fn heal_once(&mut self) -> Result<(), Broken> {
         let now = self.world.now();
-        let ids: Vec<FaultId> = self
-            .faults
-            .iter()
-            .filter(|(_, at)| !matches!(at, Pending::Healing(_)))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in ids {
+        let moving = |id: &FaultId| matches!(self.faults.get(id), Some(Pending::Healing(_)));
+        let ids: BTreeSet<FaultId> = self.faults.keys().chain(&self.unhealed).copied().collect();
+        for id in ids.into_iter().filter(|id| !moving(id)).collect::<Vec<_>>() {
             self.start_healing(id, now);
         }
         self.log.flush().map_err(Broken::Log)?;
