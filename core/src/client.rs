@@ -7,14 +7,37 @@ use crate::LocalFuture;
 use crate::outcome::{Cause, Outcome};
 use crate::process::{NodeId, Process};
 use crate::value::Value;
+use std::time::Duration;
 
 /// What a client offers, and what a workload needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
-    /// `Get`, `Put`, `Cas`, `Append`, `Delete` on single keys.
+    /// `Get`, `Put`, `Cas`, `Delete` on single keys.
     Kv,
-    /// `Txn`: several of those, atomically, or none of them.
+    /// `Append` on single keys.
+    Append,
+    /// `Peek`: reads that the node asked answers by itself, however old what it knows is.
+    Peek,
+    /// `Txn`: several of `Get`, `Put`, `Cas`, `Delete` (and `Append`, where it is offered), atomically, or none of them.
     Txn,
+    /// `Lock`, `Unlock`: locks held under a lease that the client keeps alive.
+    Lock,
+    /// Each grant of a lock says its fencing token.
+    Fencing,
+}
+
+impl Capability {
+    /// The name, as campaign files and messages have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Capability::Kv => "kv",
+            Capability::Append => "append",
+            Capability::Peek => "peek",
+            Capability::Txn => "txn",
+            Capability::Lock => "lock",
+            Capability::Fencing => "fencing",
+        }
+    }
 }
 
 /// One request to a store of keys. Keys are text, values are integers or text; an absent key reads as nil.
@@ -55,6 +78,30 @@ pub enum Request {
     },
     /// All of these, atomically and in this order; if one is refused, all are. Answer: [`Response::Txn`].
     Txn(Vec<Request>),
+    /// The value of a key as the node asked knows it, however old that is. Answer: [`Response::Value`].
+    Peek {
+        /// The key.
+        key: String,
+    },
+    /// Waits until this client holds the lock, and holds it from then on: the client keeps its lease alive in the
+    /// background until it is asked to [`Request::Unlock`], or is dropped. Answer: [`Response::Granted`].
+    ///
+    /// Whoever does not see a grant does not hold the lock. A client that gives up waiting therefore fails for certain,
+    /// once the system has confirmed that it will not grant the lock to it any more; until then it is in doubt.
+    Lock {
+        /// The lock.
+        key: String,
+        /// How long the lock outlives its last sign of life; a system may choose longer.
+        ttl: Duration,
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// Holds the lock no longer, whatever comes of it: where the request does not end the lock, its lease does, for the
+    /// keep-alive ends too; that is a doubt. Answer: [`Response::Done`].
+    Unlock {
+        /// The lock.
+        key: String,
+    },
 }
 
 /// The answer to a [`Request`].
@@ -66,9 +113,13 @@ pub enum Response {
     Done,
     /// The answers to a transaction's requests, in their order.
     Txn(Vec<Response>),
+    /// The lock is held, under this fencing token: larger than those of all grants that were seen before the lock was
+    /// asked for. `None` where the system gives none.
+    Granted(Option<i64>),
 }
 
-/// One process's connection to one node. It is dropped, and another opened, after an `info`.
+/// One process's connection to one node. It is dropped, and another opened, after an `info`. What it does in the
+/// background (keeping a lease alive) ends with it.
 ///
 /// A refusal ([`crate::outcome::Failure::Refused`]) carries what was seen as [`Response::Value`], where
 /// the system says so.

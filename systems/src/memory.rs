@@ -3,11 +3,14 @@
 //! It runs the whole harness without a cluster, in tests and benchmarks. All requests are carried out at
 //! once on the runner's own thread, so every history of it is linearizable.
 
+mod locks;
+
 use elenchus_core::LocalFuture;
 use elenchus_core::client::{Capability, Client, Connector, Request, Response};
 use elenchus_core::outcome::{Cause, Failure, Outcome};
 use elenchus_core::process::{NodeId, Process};
 use elenchus_core::value::Value;
+use locks::Locks;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -15,19 +18,26 @@ use std::rc::Rc;
 /// What all clients share.
 type Map = HashMap<String, Value>;
 
+/// What its clients offer.
+pub const CAPABILITIES: &[Capability] =
+    &[Capability::Kv, Capability::Append, Capability::Txn, Capability::Lock, Capability::Fencing];
+
 /// Opens clients of one map.
 #[derive(Clone, Default)]
 pub struct MemoryConnector {
     map: Rc<RefCell<Map>>,
+    locks: Rc<Locks>,
 }
 
 struct MemoryClient {
     map: Rc<RefCell<Map>>,
+    locks: Rc<Locks>,
+    name: u64,
 }
 
 impl Connector for MemoryConnector {
     fn capabilities(&self) -> &[Capability] {
-        &[Capability::Kv, Capability::Txn]
+        CAPABILITIES
     }
 
     fn connect<'a>(
@@ -35,26 +45,52 @@ impl Connector for MemoryConnector {
         _node: &'a NodeId,
         _process: Process,
     ) -> LocalFuture<'a, Result<Box<dyn Client>, Cause>> {
-        let client = MemoryClient { map: self.map.clone() };
+        let client =
+            MemoryClient { map: self.map.clone(), locks: self.locks.clone(), name: self.locks.client() };
         Box::pin(async move { Ok(Box::new(client) as Box<dyn Client>) })
     }
 }
 
 impl Client for MemoryClient {
     fn call<'a>(&'a mut self, request: &'a Request) -> LocalFuture<'a, Outcome<Response>> {
-        let outcome = match apply(&mut self.map.borrow_mut(), request) {
-            Ok(response) => Outcome::Ok(response),
-            Err(saw) => Outcome::Fail(Failure::Refused(Some(Response::Value(saw)))),
-        };
-        Box::pin(std::future::ready(outcome))
+        Box::pin(async move {
+            match request {
+                Request::Lock { key, wait, .. } => match self.locks.acquire(key, self.name, *wait).await {
+                    Some(token) => Outcome::Ok(Response::Granted(Some(token))),
+                    None => Outcome::not_done(format!("the lock was not granted within {wait:?}")),
+                },
+                Request::Unlock { key } => match self.locks.release(key, self.name) {
+                    true => Outcome::Ok(Response::Done),
+                    false => Outcome::not_done("this client does not hold the lock"),
+                },
+                Request::Txn(requests) if !requests.iter().all(is_of_keys) => {
+                    Outcome::not_done("a transaction holds requests of single keys only")
+                }
+                request => match apply(&mut self.map.borrow_mut(), request) {
+                    Ok(response) => Outcome::Ok(response),
+                    Err(saw) => Outcome::Fail(Failure::Refused(Some(Response::Value(saw)))),
+                },
+            }
+        })
     }
 }
 
-/// Carries one request out; refused, it says what the key held and leaves all as it was.
+impl Drop for MemoryClient {
+    fn drop(&mut self) {
+        self.locks.leave(self.name);
+    }
+}
+
+/// Whether a transaction may hold it.
+fn is_of_keys(request: &Request) -> bool {
+    key(request).is_some()
+}
+
+/// Carries one request on keys out; refused, it says what the key held and leaves all as it was.
 fn apply(map: &mut Map, request: &Request) -> Result<Response, Value> {
     let held = |map: &Map, key: &str| map.get(key).cloned().unwrap_or(Value::Nil);
     match request {
-        Request::Get { key } => return Ok(Response::Value(held(map, key))),
+        Request::Get { key } | Request::Peek { key } => return Ok(Response::Value(held(map, key))),
         Request::Put { key, value } => put(map, key, value.clone()),
         Request::Delete { key } => put(map, key, Value::Nil),
         Request::Cas { key, from, to } => match held(map, key) {
@@ -67,6 +103,9 @@ fn apply(map: &mut Map, request: &Request) -> Result<Response, Value> {
             saw => return Err(saw),
         },
         Request::Txn(requests) => return transaction(map, requests),
+        Request::Lock { .. } | Request::Unlock { .. } => {
+            unreachable!("whoever applies requests has told those on keys from the others")
+        }
     }
     Ok(Response::Done)
 }
@@ -99,11 +138,12 @@ fn put(map: &mut Map, key: &str, value: Value) {
 fn key(request: &Request) -> Option<&String> {
     match request {
         Request::Get { key }
+        | Request::Peek { key }
         | Request::Put { key, .. }
         | Request::Cas { key, .. }
         | Request::Append { key, .. }
         | Request::Delete { key } => Some(key),
-        Request::Txn(_) => None,
+        Request::Txn(_) | Request::Lock { .. } | Request::Unlock { .. } => None,
     }
 }
 

@@ -8,6 +8,9 @@ use elenchus_core::process::{NodeId, Process};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// What its clients offer.
+pub const CAPABILITIES: &[Capability] = &[Capability::Kv, Capability::Append, Capability::Txn];
+
 /// How long an attempt to connect may take.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
 
@@ -45,7 +48,7 @@ impl BundledConnector {
 
 impl Connector for BundledConnector {
     fn capabilities(&self) -> &[Capability] {
-        &[Capability::Kv, Capability::Txn]
+        CAPABILITIES
     }
 
     fn connect<'a>(

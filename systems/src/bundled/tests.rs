@@ -245,7 +245,7 @@ fn what_is_too_long_to_send_fails_for_certain() {
 fn a_node_that_is_not_there_cannot_be_connected_to() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let connector = BundledConnector::new(CLUSTER, vec![(NodeId::new("n1"), nobody)]);
-    assert_eq!(connector.capabilities(), [Capability::Kv, Capability::Txn]);
+    assert_eq!(connector.capabilities(), [Capability::Kv, Capability::Append, Capability::Txn]);
     on_runtime(async {
         assert!(connector.connect(&NodeId::new("n1"), Process(0)).await.is_err());
         assert!(connector.connect(&NodeId::new("n2"), Process(0)).await.is_err());

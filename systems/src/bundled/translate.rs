@@ -33,6 +33,10 @@ fn command(request: &Request) -> Result<Command, Cause> {
         Request::Append { key: name, text } => Command::Append { key: key(name), text: text.clone() },
         Request::Delete { key: name } => Command::Delete { key: key(name) },
         Request::Txn(_) => return Err("a transaction cannot hold another".into()),
+        Request::Peek { .. } => return Err("the bundled cluster answers no stale reads on request".into()),
+        Request::Lock { .. } | Request::Unlock { .. } => {
+            return Err("the bundled cluster has no locks".into());
+        }
     })
 }
 

@@ -1,6 +1,7 @@
 //! A system as its user describes it: `[cluster]` of a campaign file.
 
 use super::template::{Facts, Template, TemplateError};
+use crate::etcd;
 use elenchus_core::client::Capability;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -153,10 +154,18 @@ pub enum Client {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Offered {
-    /// get, put, cas, append and delete.
+    /// get, put, cas and delete.
     Kv,
+    /// append.
+    Append,
+    /// peek.
+    Peek,
     /// txn: several of those at once.
     Txn,
+    /// lock and unlock.
+    Lock,
+    /// Each lock is granted under a fencing token.
+    Fencing,
 }
 
 impl Offered {
@@ -164,7 +173,21 @@ impl Offered {
     pub fn capability(self) -> Capability {
         match self {
             Offered::Kv => Capability::Kv,
+            Offered::Append => Capability::Append,
+            Offered::Peek => Capability::Peek,
             Offered::Txn => Capability::Txn,
+            Offered::Lock => Capability::Lock,
+            Offered::Fencing => Capability::Fencing,
+        }
+    }
+}
+
+impl Client {
+    /// What workloads can ask of it.
+    pub fn capabilities(&self) -> Vec<Capability> {
+        match self {
+            Client::Exec { capabilities, .. } => capabilities.iter().map(|one| one.capability()).collect(),
+            Client::Etcd { .. } => etcd::CAPABILITIES.to_vec(),
         }
     }
 }

@@ -57,14 +57,13 @@ impl DescribedSystem {
                 let addresses = names.iter().enumerate().map(|(me, node)| (node.clone(), fill(me, address)));
                 Rc::new(EtcdConnector::new(addresses.collect(), *serializable))
             }
-            Client::Exec { command, capabilities } => {
+            Client::Exec { command, .. } => {
                 let programs = names.iter().enumerate().map(|(me, node)| Program {
                     command: command.iter().map(|word| fill(me, word)).collect(),
                     node: hello(&facts[me]),
                     log: Some(logs(node).with_file_name("client.log")),
                 });
-                let capabilities = capabilities.iter().map(|offered| offered.capability());
-                Rc::new(ExecConnector::new(programs.collect(), capabilities.collect()))
+                Rc::new(ExecConnector::new(programs.collect(), description.client.capabilities()))
             }
         };
         let logs = names.iter().map(logs).collect();

@@ -1,9 +1,10 @@
 //! The requests of workloads in the gateway's words, and its answers in theirs.
 
+use super::txn;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use elenchus_core::client::{Request, Response};
-use elenchus_core::outcome::{Cause, Failure, Outcome};
+use elenchus_core::outcome::{Cause, Outcome};
 use elenchus_core::value::Value;
 use serde_json::{Value as Json, json};
 
@@ -23,27 +24,17 @@ pub(super) fn call(request: &Request, serializable: bool) -> Result<Call, Cause>
         Request::Put { key, value } => {
             Call { path: "/v3/kv/put", body: json!({ "key": bytes(key), "value": bytes(&text(value)?) }) }
         }
-        Request::Delete { key } => Call { path: "/v3/kv/deleterange", body: json!({ "key": bytes(key) }) },
-        Request::Cas { key, from, to } => Call { path: "/v3/kv/txn", body: cas(key, from, to)? },
-        Request::Append { .. } => return Err("etcd cannot append".into()),
-        Request::Txn(_) => return Err("transactions over etcd are not offered".into()),
-    })
-}
-
-/// If the key is as expected it is set; else it is read, so that the refusal says what was there.
-fn cas(key: &str, from: &Value, to: &Value) -> Result<Json, Cause> {
-    let as_expected = match from {
-        Value::Nil => json!({ "key": bytes(key), "target": "VERSION", "result": "EQUAL", "version": "0" }),
-        value => {
-            json!({ "key": bytes(key), "target": "VALUE", "result": "EQUAL", "value": bytes(&text(value)?) })
+        Request::Peek { key } => {
+            Call { path: "/v3/kv/range", body: json!({ "key": bytes(key), "serializable": true }) }
         }
-    };
-    let then = match to {
-        Value::Nil => json!({ "request_delete_range": { "key": bytes(key) } }),
-        value => json!({ "request_put": { "key": bytes(key), "value": bytes(&text(value)?) } }),
-    };
-    let otherwise = json!({ "request_range": { "key": bytes(key) } });
-    Ok(json!({ "compare": [as_expected], "success": [then], "failure": [otherwise] }))
+        Request::Delete { key } => Call { path: "/v3/kv/deleterange", body: json!({ "key": bytes(key) }) },
+        Request::Cas { .. } => {
+            Call { path: "/v3/kv/txn", body: txn::body(std::slice::from_ref(request), serializable)? }
+        }
+        Request::Txn(requests) => Call { path: "/v3/kv/txn", body: txn::body(requests, serializable)? },
+        Request::Append { .. } => return Err("etcd cannot append".into()),
+        Request::Lock { .. } | Request::Unlock { .. } => return Err("a lock takes more than one call".into()),
+    })
 }
 
 /// What a success says.
@@ -54,17 +45,25 @@ pub(super) fn answered(request: &Request, body: &Json) -> Outcome<Response> {
         return strange();
     }
     match request {
-        Request::Get { .. } => held(body).map_or_else(strange, |value| Outcome::Ok(Response::Value(value))),
-        Request::Cas { .. } if body["succeeded"] != json!(true) => {
-            let saw = held(&body["responses"][0]["response_range"]);
-            Outcome::Fail(Failure::Refused(saw.map(Response::Value)))
+        Request::Get { .. } | Request::Peek { .. } => {
+            held(body).map_or_else(strange, |value| Outcome::Ok(Response::Value(value)))
         }
+        Request::Cas { .. } => {
+            let answer = txn::answered(std::slice::from_ref(request), body);
+            answer.map_or_else(strange, |answer| {
+                answer.map(|response| match response {
+                    Response::Txn(_) => Response::Done,
+                    saw => saw,
+                })
+            })
+        }
+        Request::Txn(requests) => txn::answered(requests, body).unwrap_or_else(strange),
         _ => Outcome::Ok(Response::Done),
     }
 }
 
 /// What a range over one key found. `None` if that cannot be read.
-fn held(range: &Json) -> Option<Value> {
+pub(super) fn held(range: &Json) -> Option<Value> {
     match range["kvs"].get(0) {
         None => range["header"].is_object().then_some(Value::Nil),
         Some(pair) => {
@@ -78,12 +77,12 @@ fn held(range: &Json) -> Option<Value> {
     }
 }
 
-fn bytes(text: &str) -> String {
+pub(super) fn bytes(text: &str) -> String {
     BASE64_STANDARD.encode(text)
 }
 
 /// Values are texts in etcd: integers in decimal. What is read back is an integer if it reads as one.
-fn text(value: &Value) -> Result<String, Cause> {
+pub(super) fn text(value: &Value) -> Result<String, Cause> {
     match value {
         Value::Int(n) => Ok(n.to_string()),
         Value::Str(text) => Ok(text.to_string()),
@@ -94,6 +93,7 @@ fn text(value: &Value) -> Result<String, Cause> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use elenchus_core::outcome::Failure;
 
     fn get() -> Request {
         Request::Get { key: "k".into() }
@@ -133,10 +133,8 @@ mod tests {
             answered(&cas(), &absent),
             Outcome::Fail(Failure::Refused(Some(Response::Value(Value::Nil))))
         );
-        assert_eq!(
-            answered(&cas(), &json!({ "header": {}, "succeeded": true })),
-            Outcome::Ok(Response::Done)
-        );
+        let done = json!({ "header": {}, "succeeded": true, "responses": [{ "response_put": {} }] });
+        assert_eq!(answered(&cas(), &done), Outcome::Ok(Response::Done));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use elenchus_core::outcome::{Cause, Failure, Outcome};
 use elenchus_core::process::Process;
 use elenchus_core::value::Value;
 use serde_json::{Map, Value as Json, json};
+use std::time::Duration;
 
 type Object = Map<String, Json>;
 
@@ -51,6 +52,11 @@ pub(super) fn request(request: &Request) -> Object {
             let each: Vec<Json> = requests.iter().map(|one| Json::Object(self::request(one))).collect();
             json!({ "op": "txn", "requests": each })
         }
+        Request::Peek { key } => json!({ "op": "peek", "key": key }),
+        Request::Lock { key, ttl, wait } => {
+            json!({ "op": "lock", "key": key, "ttl_ms": millis(ttl), "wait_ms": millis(wait) })
+        }
+        Request::Unlock { key } => json!({ "op": "unlock", "key": key }),
     })
 }
 
@@ -74,7 +80,11 @@ pub(super) fn outcome(line: &str, id: u64, request: &Request) -> Result<Outcome<
 
 fn response(ok: &Json, request: &Request) -> Option<Response> {
     Some(match request {
-        Request::Get { .. } => Response::Value(value(ok)?),
+        Request::Get { .. } | Request::Peek { .. } => Response::Value(value(ok)?),
+        Request::Lock { .. } => Response::Granted(match ok {
+            Json::Null => None,
+            token => Some(token.as_i64()?),
+        }),
         Request::Txn(requests) => {
             let answers = ok.as_array().filter(|answers| answers.len() == requests.len())?;
             let each = answers.iter().zip(requests).map(|(ok, request)| response(ok, request));
@@ -108,6 +118,10 @@ fn short(line: &str) -> String {
 
 fn text(json: &Json) -> String {
     json.as_str().map_or_else(|| json.to_string(), str::to_owned)
+}
+
+fn millis(time: &Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A value of the store as JSON: a number, text or null.
@@ -167,6 +181,21 @@ mod tests {
         for line in garbage {
             assert!(said(line).is_err(), "{line}");
         }
+    }
+
+    #[test]
+    fn a_lock_is_granted_under_a_token_or_without_one() {
+        let lock =
+            Request::Lock { key: "l".into(), ttl: Duration::from_secs(2), wait: Duration::from_millis(1500) };
+        assert_eq!(
+            Json::from(request(&lock)),
+            json!({ "op": "lock", "key": "l", "ttl_ms": 2000, "wait_ms": 1500 })
+        );
+        let granted = |line| outcome(line, 1, &lock);
+        assert_eq!(granted(r#"{"id":1,"ok":12}"#), Ok(Outcome::Ok(Response::Granted(Some(12)))));
+        assert_eq!(granted(r#"{"id":1,"ok":null}"#), Ok(Outcome::Ok(Response::Granted(None))));
+        assert!(granted(r#"{"id":1,"ok":"twelve"}"#).is_err());
+        assert!(granted(r#"{"id":1,"ok":1.5}"#).is_err());
     }
 
     #[test]
