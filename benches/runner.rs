@@ -27,7 +27,7 @@ fn run(i: usize) -> f64 {
     ))
     .expect("a campaign");
     let plan = Plan::of(&campaign, i as u64, None).expect("a plan");
-    let trial = elenchus::registry::trial(&plan.trials[0]).expect("a workload");
+    let trial = elenchus::registry::trial(&plan.trials[0], "").expect("a workload");
     trial.run(&plan.trials[0], Stage::Memory, &folder).expect("a trial");
     let history = std::fs::read_to_string(folder.join(file::HISTORY)).expect("a history");
     let limit = LENGTH.as_nanos() as u64;

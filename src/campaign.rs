@@ -6,11 +6,13 @@
 
 use crate::host::IsolationRequest;
 use crate::quantity::{Bytes, Concurrency, Span};
+use elenchus_checkers::consistency::{self, CONDITIONS, Condition};
 use elenchus_nemeses::FaultName;
 use elenchus_reference::bug::{Bug, UnknownBug};
 use elenchus_systems::described::description::Description;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -38,7 +40,7 @@ pub struct Campaign {
     #[serde(default)]
     pub system: Option<String>,
 
-    /// What the clients do: register, set, bank
+    /// What the clients do: register, set, bank, counter, lock
     #[arg(long, short = 'w')]
     #[serde(default)]
     pub workload: Option<String>,
@@ -47,6 +49,21 @@ pub struct Campaign {
     #[arg(long, value_enum)]
     #[serde(default)]
     pub values: Option<Values>,
+
+    /// What registers promise, and are judged by: linearizable, or a condition of `elenchus list`; where it is weaker, clients read past the leader if they can
+    #[arg(long, value_name = "CONDITION")]
+    #[serde(default)]
+    pub consistency: Option<Consistency>,
+
+    /// How long a lock outlives the last sign of its holder's life, in the lock workload
+    #[arg(long, value_name = "DURATION")]
+    #[serde(default)]
+    pub lease_ttl: Option<Span>,
+
+    /// What a lock guards looks at fencing tokens, in the lock workload
+    #[arg(long)]
+    #[serde(default)]
+    pub fencing: bool,
 
     /// How many nodes, or their names separated by commas
     #[arg(long, value_name = "N|NAMES")]
@@ -143,6 +160,51 @@ pub struct Campaign {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nodes(pub Vec<String>);
 
+/// What registers promise: `linearizable`, or the name of a weaker condition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Consistency(String);
+
+impl Consistency {
+    const LINEARIZABLE: &str = "linearizable";
+
+    /// The weaker condition, if it is one.
+    pub fn condition(&self) -> Option<&'static Condition> {
+        consistency::named(&self.0)
+    }
+}
+
+impl Default for Consistency {
+    fn default() -> Consistency {
+        Consistency(Consistency::LINEARIZABLE.into())
+    }
+}
+
+impl fmt::Display for Consistency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Consistency {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Consistency, String> {
+        let known = Consistency(text.trim().to_owned());
+        if known.0 == Consistency::LINEARIZABLE || known.condition().is_some() {
+            return Ok(known);
+        }
+        let names: Vec<&str> = CONDITIONS.iter().map(|condition| condition.name).collect();
+        Err(format!("there is no condition `{text}`; there are linearizable, {}", names.join(", ")))
+    }
+}
+
+impl<'de> Deserialize<'de> for Consistency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Consistency, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
 /// The faults asked for. `all` is all that the system can suffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Faults {
@@ -202,6 +264,9 @@ impl Campaign {
             system: over.system.or(self.system),
             workload: over.workload.or(self.workload),
             values: over.values.or(self.values),
+            consistency: over.consistency.or(self.consistency),
+            lease_ttl: over.lease_ttl.or(self.lease_ttl),
+            fencing: over.fencing || self.fencing,
             nodes: over.nodes.or(self.nodes),
             concurrency: over.concurrency.or(self.concurrency),
             rate: over.rate.or(self.rate),
@@ -377,6 +442,8 @@ mod tests {
         refused("nodes = [\"a\", \"a\"]\n", "line 1", "twice");
         refused("port-base = 99999\n", "line 1", "port-base");
         refused("bug = [\"no-such-bug\"]\n", "line 1", "no-such-bug");
+        refused("consistency = \"eventual\"\n", "line 1", "sequential");
+        refused("lease-ttl = \"2\"\n", "line 1", "lease-ttl");
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Case {
 
     /// The judges of the workload's promise.
     pub fn checkers(&self) -> Result<Vec<Box<dyn Checker>>, JudgeError> {
-        let trial = registry::trial(&self.plan);
+        let trial = registry::trial(&self.plan, "");
         let trial = trial.ok_or_else(|| JudgeError::Workload(self.plan.workload.clone()))?;
         Ok(trial.checkers())
     }

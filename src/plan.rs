@@ -3,7 +3,7 @@
 //! Pure in (campaign, seed). What the machine cannot do or the system cannot suffer is refused here, by
 //! name; only whether namespaces are allowed is found out at provisioning.
 
-use crate::campaign::{BugName, Campaign, Faults, Values};
+use crate::campaign::{BugName, Campaign, Consistency, Faults, Values};
 use crate::faults;
 use crate::host::IsolationRequest;
 use crate::quantity::{Bytes, Concurrency, Span};
@@ -37,6 +37,15 @@ pub struct TrialPlan {
     pub workload: String,
     /// Which values they write.
     pub values: Values,
+    /// What registers promise.
+    #[serde(default)]
+    pub consistency: Consistency,
+    /// How long locks outlive the last sign of their holder's life.
+    #[serde(default = "lease_ttl")]
+    pub lease_ttl: Span,
+    /// Whether what a lock guards looks at tokens.
+    #[serde(default)]
+    pub fencing: bool,
     /// The nodes.
     pub nodes: Vec<NodeId>,
     /// How many operations may be open at once.
@@ -134,10 +143,13 @@ impl TrialPlan {
             return Err(impossible("time-limit", "a trial of less than 100ms would examine nothing"));
         }
         contradictions(campaign, system, &workload)?;
-        Ok(TrialPlan {
+        let plan = TrialPlan {
             name: name(campaign, &workload)?,
             system: system.name.into(),
             values: campaign.values.unwrap_or(Values::Unique),
+            consistency: campaign.consistency.clone().unwrap_or_default(),
+            lease_ttl: campaign.lease_ttl.unwrap_or_else(lease_ttl),
+            fencing: campaign.fencing,
             concurrency: concurrency(campaign, nodes.len() as u32)?,
             rate: rate(campaign, system)?,
             timeout: campaign.timeout.unwrap_or(Span(Duration::from_secs(3))),
@@ -158,14 +170,50 @@ impl TrialPlan {
             nemesis,
             nemesis_named,
             seed,
-        })
+        };
+        capable(&plan)?;
+        Ok(plan)
     }
+}
+
+fn lease_ttl() -> Span {
+    Span(Duration::from_secs(2))
+}
+
+/// A workload whose clients lack what it needs is refused by name.
+fn capable(plan: &TrialPlan) -> Result<(), Impossible> {
+    let offered = registry::offered(plan);
+    let needed = registry::trial(plan, "").map_or(&[][..], |trial| trial.needs());
+    let lacking: Vec<&str> =
+        needed.iter().filter(|need| !offered.contains(need)).map(|need| need.name()).collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let offered: Vec<&str> = offered.iter().map(|one| one.name()).collect();
+    let what = format!(
+        "`{}` needs clients that offer {}; those of the system `{}` offer {}",
+        plan.workload,
+        lacking.join(", "),
+        plan.system,
+        offered.join(", ")
+    );
+    Err(impossible("workload", what))
 }
 
 /// What would be ignored in silence is refused.
 fn contradictions(campaign: &Campaign, system: &SystemEntry, workload: &str) -> Result<(), Impossible> {
     if campaign.values.is_some() && workload != "register" {
         return Err(impossible("values", format!("the workload `{workload}` chooses its own values")));
+    }
+    if campaign.consistency.is_some() && workload != "register" {
+        return Err(impossible("consistency", format!("the workload `{workload}` has its own promise")));
+    }
+    if workload != "lock" && (campaign.lease_ttl.is_some() || campaign.fencing) {
+        let key = if campaign.fencing { "fencing" } else { "lease-ttl" };
+        return Err(impossible(key, format!("the workload `{workload}` takes no locks")));
+    }
+    if campaign.lease_ttl.is_some_and(|ttl| ttl.0 < Duration::from_millis(100)) {
+        return Err(impossible("lease-ttl", "a lock of less than 100ms cannot be kept alive"));
     }
     if campaign.isolation.is_some() && system.name == "memory" {
         return Err(impossible("isolation", "the system `memory` has no nodes to keep apart"));
@@ -354,6 +402,8 @@ fn again(campaign: &Campaign, seed: Seed, file: Option<&str>) -> String {
     flag("system", campaign.system.clone());
     flag("workload", campaign.workload.clone());
     flag("values", campaign.values.map(|v| format!("{v:?}").to_lowercase()));
+    flag("consistency", campaign.consistency.as_ref().map(ToString::to_string));
+    flag("lease-ttl", campaign.lease_ttl.map(|s| s.to_string()));
     flag("nodes", campaign.nodes.as_ref().map(|n| n.0.join(",")));
     flag("concurrency", campaign.concurrency.map(|c| c.to_string()));
     flag("rate", campaign.rate.map(|r| r.to_string()));
@@ -369,6 +419,9 @@ fn again(campaign: &Campaign, seed: Seed, file: Option<&str>) -> String {
     flag("check-timeout", campaign.check_timeout.map(|s| s.to_string()));
     flag("check-memory", campaign.check_memory.map(|b| b.to_string()));
     flag("seed", Some(seed.0.to_string()));
+    if campaign.fencing {
+        words.push("--fencing".into());
+    }
     if campaign.require_recovery {
         words.push("--require-recovery".into());
     }
@@ -425,6 +478,27 @@ mod tests {
             Campaign { system: Some("memory".into()), nemesis: "kill".parse().ok(), ..Campaign::default() };
         let refused = Plan::of(&campaign, 1, None).expect_err("memory cannot be killed");
         assert!(refused.key == "nemesis" && refused.what.contains("kill"), "{refused}");
+    }
+
+    #[test]
+    fn a_workload_whose_clients_lack_what_it_needs_is_refused_by_name() {
+        let campaign = Campaign { workload: Some("lock".into()), ..Campaign::default() };
+        let refused = Plan::of(&campaign, 1, None).expect_err("the bundled cluster has no locks");
+        assert!(refused.key == "workload" && refused.what.contains("offer lock;"), "{refused}");
+        let memory = |fencing| {
+            let campaign = Campaign { system: Some("memory".into()), fencing, ..campaign.clone() };
+            Plan::of(&campaign, 1, None)
+        };
+        assert!(memory(false).is_ok() && memory(true).is_ok());
+    }
+
+    #[test]
+    fn what_a_workload_would_not_look_at_is_refused() {
+        let refused = |campaign: Campaign| Plan::of(&campaign, 1, None).expect_err("it would be ignored").key;
+        let set = Campaign { workload: Some("set".into()), ..Campaign::default() };
+        assert_eq!(refused(Campaign { fencing: true, ..set.clone() }), "fencing");
+        assert_eq!(refused(Campaign { lease_ttl: Some(lease_ttl()), ..set.clone() }), "lease-ttl");
+        assert_eq!(refused(Campaign { consistency: "sequential".parse().ok(), ..set }), "consistency");
     }
 
     #[test]

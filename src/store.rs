@@ -45,6 +45,9 @@ pub struct TrialRecord {
     pub isolation: String,
     /// Why that.
     pub isolation_why: String,
+    /// What the keys of the trial begin with: drawn for each trial, so that nobody's leftovers speak in it.
+    #[serde(default)]
+    pub prefix: String,
     /// What the system assumes.
     pub assumptions: Vec<String>,
     /// When it began (UTC).

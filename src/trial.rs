@@ -14,6 +14,7 @@ use elenchus_core::client::Connector;
 use elenchus_core::format::jsonl::Header;
 use elenchus_core::generator::{self, Boxed, Compose, Context, Event, Generator, Next};
 use elenchus_core::system::System;
+use elenchus_core::value::Value;
 use elenchus_core::workload::{Shape, Workload};
 use elenchus_core::world::{Note, Wake, World};
 use elenchus_nemeses::{Schedule, ScheduleOptions};
@@ -58,14 +59,15 @@ pub enum Failed {
     Runtime(std::io::Error),
 }
 
-/// Carries a trial out.
+/// Carries a trial out. `prefix` is what the keys of its clients begin with.
 pub fn run<W: Workload>(
     workload: Rc<W>,
     plan: &TrialPlan,
+    prefix: &str,
     stage: Stage,
     folder: &Path,
 ) -> Result<(), Failed> {
-    let mut record = record(&stage);
+    let mut record = record(&stage, prefix);
     keep_record(folder, &record)?;
     let result = match stage {
         Stage::Memory => in_memory(workload, plan, folder, &record),
@@ -81,7 +83,7 @@ pub fn run<W: Workload>(
     result.map(|_| ())
 }
 
-fn record(stage: &Stage) -> TrialRecord {
+fn record(stage: &Stage, prefix: &str) -> TrialRecord {
     let (isolation, isolation_why) = match stage {
         Stage::Memory => ("none".to_owned(), "the system lives in this process".to_owned()),
         Stage::Ground(ground) => (ground.isolation.chosen.to_string(), ground.isolation.why.clone()),
@@ -90,6 +92,7 @@ fn record(stage: &Stage) -> TrialRecord {
         version: 1,
         isolation,
         isolation_why,
+        prefix: prefix.into(),
         assumptions: Vec::new(),
         began: utc::extended(SystemTime::now()),
         ended: None,
@@ -247,7 +250,8 @@ async fn prepare<W: Workload>(
 ) -> Result<(), Failed> {
     let offered = connector.capabilities();
     if let Some(lacking) = workload.needs().iter().find(|need| !offered.contains(need)) {
-        let why = format!("the workload {} needs {lacking:?}, which its clients lack", workload.name());
+        let why =
+            format!("the workload {} needs {}, which its clients lack", workload.name(), lacking.name());
         return Err(Failed::Setup(why));
     }
     let who = elenchus_core::process::Process(plan.concurrency);
@@ -334,6 +338,7 @@ fn header(plan: &TrialPlan, record: &TrialRecord) -> Header {
         nodes: plan.nodes.clone(),
         seed: plan.seed.0,
         began: record.began.clone(),
+        extra: vec![("prefix".into(), Value::str(&record.prefix))],
         ..Header::default()
     }
 }

@@ -49,24 +49,42 @@ fn a_build_server_can_read_the_trials() {
 
 #[test]
 fn every_workload_is_valid_in_memory() {
-    for workload in ["register", "set", "bank"] {
-        let store = Store::new(workload);
+    let workloads: [&[&str]; 7] = [
+        &["register"],
+        &["register", "--consistency", "sequential"],
+        &["set"],
+        &["bank"],
+        &["counter"],
+        &["lock"],
+        &["lock", "--fencing"],
+    ];
+    for workload in workloads {
+        let store = Store::new(&workload.concat());
         let path = store.0.to_str().expect("text");
-        let output = elenchus(&[
-            "test",
-            "--system",
-            "memory",
-            "-w",
-            workload,
-            "--time-limit",
-            "500ms",
-            "--rate",
-            "1000",
-            "--store",
-            path,
-        ]);
+        let limits = ["--time-limit", "500ms", "--rate", "1000", "--store", path, "-w"];
+        let output = elenchus(&[&["test", "--system", "memory"], &limits[..], workload].concat());
         expect_code(&output, 0);
     }
+}
+
+#[test]
+fn the_same_seed_never_meets_its_own_leftovers() {
+    let store = Store::new("prefix");
+    let path = store.0.to_str().expect("text");
+    let arguments = ["test", "--system", "memory", "--seed", "5", "--time-limit", "100ms", "--store", path];
+    let prefix = || {
+        expect_code(&elenchus(&arguments), 0);
+        let folder = store.latest();
+        let log = std::fs::read_to_string(folder.join("history.jsonl")).expect("a history");
+        let header: serde_json::Value =
+            serde_json::from_str(log.lines().next().expect("a header")).expect("JSON");
+        let prefix = json(&folder.join("trial.json"))["prefix"].clone();
+        assert_eq!(header["prefix"], prefix);
+        prefix
+    };
+    let first = prefix();
+    assert!(first.as_str().is_some_and(|prefix| prefix.len() >= 8), "{first}");
+    assert_ne!(first, prefix());
 }
 
 #[test]
@@ -100,6 +118,9 @@ fn mistakes_in_arguments_are_named_and_nothing_starts() {
     refused(&["test", "--bug", "no-such-bug", "--store", path], &["no-such-bug"]);
     refused(&["test", "--nodes", "0", "--store", path], &["at least one node"]);
     refused(&["test", "-w", "bank", "--values", "small", "--store", path], &["values", "bank"]);
+    refused(&["test", "-w", "lock", "--store", path], &["workload", "bundled", "lock"]);
+    refused(&["test", "-w", "set", "--fencing", "--store", path], &["fencing", "set"]);
+    refused(&["test", "--consistency", "eventual", "--store", path], &["eventual", "monotonic-reads"]);
     refused(&["test", "--time-limit", "0s", "--store", path], &["time-limit"]);
     refused(&["test", "--system", "memory", "--store", "/proc/nowhere"], &["/proc/nowhere", "--store"]);
     refused(&["tset"], &["tset", "test"]);

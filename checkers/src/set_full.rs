@@ -50,7 +50,8 @@ impl SetFull {
         SetFull { linearizable: false }
     }
 
-    fn judge(&self, operations: &[SetOperation], budget: &Budget) -> Verdict {
+    /// The verdict on operations given in the order of their calls.
+    pub fn judge(&self, operations: &[SetOperation], budget: &Budget) -> Verdict {
         let mut by_key: BTreeMap<&Value, Vec<&SetOperation>> = BTreeMap::new();
         for operation in operations {
             by_key.entry(operation.op.key()).or_default().push(operation);

@@ -164,8 +164,8 @@ fn one(trial: &TrialPlan, folder: &Path, args: &TestArgs) -> Exit {
 }
 
 fn carry_out(trial: &TrialPlan, folder: &Path) -> Result<(), String> {
-    let erased =
-        registry::trial(trial).ok_or_else(|| format!("there is no workload `{}`", trial.workload))?;
+    let erased = registry::trial(trial, &registry::fresh_prefix())
+        .ok_or_else(|| format!("there is no workload `{}`", trial.workload))?;
     if trial.system == "memory" {
         return erased.run(trial, Stage::Memory, folder).map_err(|e| e.to_string());
     }

@@ -4,7 +4,7 @@
 //! refusal and leaves nothing behind. A read sees all accounts in one transaction.
 
 use crate::final_reads::FinalReads;
-use crate::store::{integer, prefix};
+use crate::store::integer;
 use elenchus_checkers::bank::BankChecker;
 use elenchus_checkers::models::bank::{BankOp, BankRet, BankVocabulary};
 use elenchus_core::LocalFuture;
@@ -12,7 +12,7 @@ use elenchus_core::checker::Checker;
 use elenchus_core::client::{Capability, Client, Request, Response};
 use elenchus_core::generator::{Action, Context, Generator, Next};
 use elenchus_core::outcome::{Cause, Failure, Outcome};
-use elenchus_core::random::{Rng, Seed};
+use elenchus_core::random::Rng;
 use elenchus_core::value::Value;
 use elenchus_core::workload::{Call, Shape, Vocabulary, Workload};
 
@@ -29,9 +29,9 @@ pub struct Bank {
 }
 
 impl Bank {
-    /// The bank of the trial with this seed.
-    pub fn new(seed: Seed) -> Bank {
-        Bank { prefix: prefix(seed) }
+    /// A bank whose keys begin with this prefix.
+    pub fn new(prefix: &str) -> Bank {
+        Bank { prefix: prefix.into() }
     }
 
     fn key(&self, account: i64) -> String {

@@ -7,15 +7,23 @@
 //! | workload | clients | judged by |
 //! |---|---|---|
 //! | [`register`] | read, write and compare-and-set many registers | linearizability |
-//! | [`set`] | add elements to one set, and read it | set |
+//! | [`set`] | add elements to sets, and read them | set |
 //! | [`bank`] | move money between accounts, and read them all | bank |
+//! | [`counter`] | add to counters, and read them | linearizability |
+//! | [`lock`] | add elements to a set under a lock, and read it | mutual exclusion, fencing tokens, set |
 
 pub mod bank;
+pub mod counter;
 mod final_reads;
+pub mod lock;
 pub mod register;
 pub mod set;
 mod store;
+#[cfg(test)]
+mod testing;
 
 pub use bank::Bank;
+pub use counter::Counters;
+pub use lock::Lock;
 pub use register::{Register, Values};
 pub use set::Set;

@@ -6,8 +6,10 @@
 //! slot waiting, and a deposed leader whose every client waits is never caught with a stale answer.
 
 use crate::final_reads::FinalReads;
-use crate::store::{prefix, translate};
-use elenchus_checkers::linearizability::Linearizability;
+use crate::store::translate;
+use elenchus_checkers::consistency::Condition;
+use elenchus_checkers::linearizability::{Linearizability, Subject};
+use elenchus_checkers::models::catalogue::Choices;
 use elenchus_checkers::models::register::{self, RegisterOp, RegisterRet, RegisterVocabulary};
 use elenchus_core::LocalFuture;
 use elenchus_core::checker::Checker;
@@ -35,17 +37,27 @@ const OPERATIONS_A_KEY: u64 = 200;
 pub struct Register {
     prefix: String,
     values: Values,
+    /// What is promised, where it is less than linearizability.
+    condition: Option<&'static Condition>,
+    /// Whether reads may be answered by the node asked alone.
+    peek: bool,
 }
 
 impl Register {
-    /// Registers of the trial with this seed.
-    pub fn new(seed: Seed, values: Values) -> Register {
-        Register { prefix: prefix(seed), values }
+    /// Registers whose keys begin with this prefix.
+    pub fn new(prefix: &str, values: Values) -> Register {
+        Register { prefix: prefix.into(), values, condition: None, peek: false }
+    }
+
+    /// The same registers, which promise this condition only; with `peek`, clients ask for reads as old as the node asked.
+    pub fn promising(self, condition: &'static Condition, peek: bool) -> Register {
+        Register { condition: Some(condition), peek, ..self }
     }
 
     fn request(&self, op: &RegisterOp) -> Request {
         let key = format!("{}/r{}", self.prefix, op.key());
         match op.clone() {
+            RegisterOp::Read { .. } if self.peek => Request::Peek { key },
             RegisterOp::Read { .. } => Request::Get { key },
             RegisterOp::Write { value, .. } => Request::Put { key, value },
             RegisterOp::Cas { from, to, .. } => Request::Cas { key, from, to },
@@ -77,7 +89,7 @@ impl Workload for Register {
     }
 
     fn needs(&self) -> &'static [Capability] {
-        &[Capability::Kv]
+        if self.peek { &[Capability::Kv, Capability::Peek] } else { &[Capability::Kv] }
     }
 
     fn call<'a>(
@@ -114,7 +126,13 @@ impl Workload for Register {
     }
 
     fn checkers(&self) -> Vec<Box<dyn Checker>> {
-        vec![Box::new(Linearizability::new(register::Register::default(), RegisterVocabulary))]
+        vec![match self.condition {
+            None => Box::new(Linearizability::new(register::Register::default(), RegisterVocabulary)),
+            Some(condition) => {
+                (condition.checker)(&Choices { subject: Subject::Trial, ..Choices::default() })
+                    .expect("registers that hold nil at first suit every condition")
+            }
+        }]
     }
 }
 

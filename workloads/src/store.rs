@@ -1,12 +1,40 @@
 //! Names and answers of a key-value store, as workloads use it.
 
-use elenchus_core::client::Response;
-use elenchus_core::outcome::{Failure, Outcome};
-use elenchus_core::random::Seed;
+use elenchus_core::client::{Client, Request, Response};
+use elenchus_core::outcome::{Cause, Failure, Outcome};
+use elenchus_core::value::Value;
 
-/// The prefix of all keys of one trial: what another trial left behind cannot speak in this one.
-pub(crate) fn prefix(seed: Seed) -> String {
-    format!("{:08x}", seed.stream("prefix").0 >> 32)
+/// Reads a key and sets it to what `change` makes of it, unless somebody else changed it meanwhile: then this is refused,
+/// with what was seen. The answer is what was set.
+///
+/// Each of the two requests is sent once. Whatever ends the operation before the second one has changed nothing.
+pub(crate) async fn read_and_set(
+    client: &mut dyn Client,
+    key: &str,
+    change: impl FnOnce(&Value) -> Result<Value, Cause>,
+) -> Outcome<Value> {
+    let from = match client.call(&Request::Get { key: key.to_owned() }).await {
+        Outcome::Ok(Response::Value(value)) => value,
+        Outcome::Ok(other) => return Outcome::not_done(format!("the client answered {other:?}")),
+        Outcome::Info(cause) | Outcome::Fail(Failure::NotDone(cause)) => {
+            return Outcome::not_done(format!("it could not be read: {cause}"));
+        }
+        Outcome::Fail(Failure::Refused(_)) => return Outcome::not_done("the read was refused"),
+    };
+    let to = match change(&from) {
+        Ok(to) => to,
+        Err(cause) => return Outcome::not_done(cause),
+    };
+    let cas = Request::Cas { key: key.to_owned(), from, to: to.clone() };
+    match client.call(&cas).await {
+        Outcome::Ok(_) => Outcome::Ok(to),
+        Outcome::Fail(Failure::Refused(saw)) => Outcome::Fail(Failure::Refused(match saw {
+            Some(Response::Value(saw)) => Some(saw),
+            _ => None,
+        })),
+        Outcome::Fail(Failure::NotDone(cause)) => Outcome::not_done(cause),
+        Outcome::Info(cause) => Outcome::Info(cause),
+    }
 }
 
 /// An outcome whose answer has been translated; an answer that the request cannot have is a doubt.

@@ -1,0 +1,442 @@
+//! A set guarded by a lock: acquire it, add an element to the set, release it.
+//!
+//! An add reads the set and writes it back with one element more, two requests that only the lock keeps apart from
+//! others'. Two things are judged: whether two clients believed to hold the lock at once ([`exclusion`]), and what that
+//! cost, elements that were acknowledged and are gone.
+//!
+//! With fencing, an add is made under the token of its grant: the store takes it only if nobody wrote under a later one. A
+//! lock that is held twice is then harmless, so the set must be whole, and the tokens must grow ([`tokens`]).
+//!
+//! A row of slots, one a node, shares a lock: whoever is cut off or paused contends with clients of all other nodes.
+
+pub mod exclusion;
+#[cfg(test)]
+mod notation;
+pub mod tokens;
+pub mod vocabulary;
+
+use crate::final_reads::FinalReads;
+use crate::set::{elements, with};
+use crate::store::{integer, translate};
+use elenchus_checkers::models::lock::{Action as LockAction, Holder, LockOp, LockRet};
+use elenchus_checkers::models::set::{SetOp, SetRet};
+use elenchus_checkers::set_full::SetFull;
+use elenchus_core::LocalFuture;
+use elenchus_core::budget::Budget;
+use elenchus_core::checker::Checker;
+use elenchus_core::client::{Capability, Client, Request, Response};
+use elenchus_core::generator::{Action, Context, Event, Generator, Next, What};
+use elenchus_core::history::{History, Malformed};
+use elenchus_core::outcome::{Failure, Outcome};
+use elenchus_core::process::{Process, Slot};
+use elenchus_core::random::Rng;
+use elenchus_core::value::Value;
+use elenchus_core::verdict::Verdict;
+use elenchus_core::workload::{Call, Shape, Vocabulary, Workload};
+use exclusion::MutualExclusion;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokens::FencingTokens;
+use vocabulary::{GuardedOp, GuardedRet, GuardedVocabulary, of_sets};
+
+/// One operation in so many, of a client that holds nothing, is a read of the set.
+const READ_EVERY: u64 = 4;
+
+/// How locks are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// How long a lock outlives the last sign of its holder's life.
+    pub ttl: Duration,
+    /// How long a client waits for a lock.
+    pub wait: Duration,
+    /// Whether what the lock guards looks at tokens.
+    pub fencing: bool,
+}
+
+/// The workload.
+pub struct Lock {
+    prefix: String,
+    terms: Terms,
+}
+
+impl Lock {
+    /// Locks and sets whose keys begin with this prefix.
+    pub fn new(prefix: &str, terms: Terms) -> Lock {
+        Lock { prefix: prefix.into(), terms }
+    }
+
+    fn name(&self, what: &str, key: &Value) -> String {
+        format!("{}/{what}{key}", self.prefix)
+    }
+
+    async fn of_lock(&self, client: &mut dyn Client, op: &LockOp) -> Outcome<LockRet> {
+        let key = self.name("lock", &op.key);
+        let request = match op.action {
+            LockAction::Acquire => Request::Lock { key, ttl: self.terms.ttl, wait: self.terms.wait },
+            LockAction::Release => Request::Unlock { key },
+        };
+        translate(client.call(&request).await, |response| match response {
+            Response::Granted(Some(token)) => Ok(LockRet::Fence(token)),
+            Response::Granted(None) | Response::Done => Ok(LockRet::Done),
+            other => Err(other),
+        })
+    }
+
+    async fn of_set(&self, client: &mut dyn Client, op: &SetOp) -> Outcome<SetRet> {
+        let key = self.name("set", op.key());
+        let held = client.call(&Request::Get { key: key.clone() }).await;
+        match op {
+            SetOp::Read { .. } => translate(held, elements),
+            SetOp::Add { element, .. } => {
+                let held = match held {
+                    Outcome::Ok(Response::Value(held)) => held,
+                    other => return unread(other),
+                };
+                match with(&held, element) {
+                    Ok(value) => translate(client.call(&Request::Put { key, value }).await, done),
+                    Err(cause) => Outcome::not_done(cause),
+                }
+            }
+        }
+    }
+
+    /// An add that the store takes only if the largest token it has seen is smaller than this one.
+    async fn add_under(
+        &self,
+        client: &mut dyn Client,
+        key: &Value,
+        element: &Value,
+        token: i64,
+    ) -> Outcome<SetRet> {
+        let (set, fence) = (self.name("set", key), self.name("fence", key));
+        let both = Request::Txn(vec![Request::Get { key: fence.clone() }, Request::Get { key: set.clone() }]);
+        let (seen, held) = match client.call(&both).await {
+            Outcome::Ok(Response::Txn(answers)) => match &answers[..] {
+                [Response::Value(seen), Response::Value(held)] => (seen.clone(), held.clone()),
+                _ => return Outcome::not_done(format!("the client answered {answers:?}")),
+            },
+            other => return unread(other),
+        };
+        if let Some(later) = integer(&Response::Value(seen.clone())).filter(|seen| *seen >= token) {
+            return Outcome::not_done(format!("token {later} was used before token {token}"));
+        }
+        let value = match with(&held, element) {
+            Ok(value) => value,
+            Err(cause) => return Outcome::not_done(cause),
+        };
+        let guard = Request::Cas { key: fence, from: seen, to: Value::Int(token) };
+        let write = Request::Txn(vec![guard, Request::Put { key: set, value }]);
+        match client.call(&write).await {
+            Outcome::Ok(_) => Outcome::Ok(SetRet::Done),
+            Outcome::Fail(Failure::Refused(_)) => Outcome::Fail(Failure::Refused(None)),
+            Outcome::Fail(Failure::NotDone(cause)) => Outcome::not_done(cause),
+            Outcome::Info(cause) => Outcome::Info(cause),
+        }
+    }
+}
+
+/// An add whose read did not succeed has changed nothing.
+fn unread(read: Outcome<Response>) -> Outcome<SetRet> {
+    match read {
+        Outcome::Info(cause) | Outcome::Fail(Failure::NotDone(cause)) => {
+            Outcome::not_done(format!("the set could not be read: {cause}"))
+        }
+        other => Outcome::not_done(format!("the set could not be read: {other:?}")),
+    }
+}
+
+fn done(response: Response) -> Result<SetRet, Response> {
+    if response == Response::Done { Ok(SetRet::Done) } else { Err(response) }
+}
+
+impl Vocabulary for Lock {
+    type Op = GuardedOp;
+    type Ret = GuardedRet;
+
+    fn encode_op(&self, op: &GuardedOp) -> Call {
+        GuardedVocabulary.encode_op(op)
+    }
+    fn encode_ret(&self, op: &GuardedOp, ret: &GuardedRet) -> Value {
+        GuardedVocabulary.encode_ret(op, ret)
+    }
+    fn decode_op(&self, f: &str, key: Option<&Value>, value: &Value) -> Result<GuardedOp, String> {
+        GuardedVocabulary.decode_op(f, key, value)
+    }
+    fn decode_ret(&self, op: &GuardedOp, value: &Value) -> Result<GuardedRet, String> {
+        GuardedVocabulary.decode_ret(op, value)
+    }
+}
+
+impl Workload for Lock {
+    fn name(&self) -> &'static str {
+        "lock"
+    }
+
+    fn needs(&self) -> &'static [Capability] {
+        match self.terms.fencing {
+            false => &[Capability::Kv, Capability::Lock],
+            true => &[Capability::Kv, Capability::Txn, Capability::Lock, Capability::Fencing],
+        }
+    }
+
+    fn call<'a>(
+        &'a self,
+        client: &'a mut dyn Client,
+        op: &'a GuardedOp,
+    ) -> LocalFuture<'a, Outcome<GuardedRet>> {
+        Box::pin(async move {
+            match op {
+                GuardedOp::Lock(op) => self.of_lock(client, op).await.map(GuardedRet::Lock),
+                GuardedOp::Set(op) => self.of_set(client, op).await.map(GuardedRet::Set),
+                GuardedOp::AddUnder { key, element, token } => {
+                    self.add_under(client, key, element, *token).await.map(GuardedRet::Set)
+                }
+            }
+        })
+    }
+
+    fn generator(&self, shape: &Shape) -> Box<dyn Generator<GuardedOp, GuardedRet>> {
+        // A single node's clients contend with each other.
+        let row = if shape.nodes > 1 { shape.nodes } else { 5 };
+        Box::new(Holders {
+            rng: shape.seed.stream("lock").rng(),
+            row,
+            fencing: self.terms.fencing,
+            next: 0,
+            places: BTreeMap::new(),
+        })
+    }
+
+    fn final_generator(&self, shape: &Shape) -> Box<dyn Generator<GuardedOp, GuardedRet>> {
+        Box::new(FinalReads::new(
+            shape.nodes,
+            [Value::Int(0)],
+            |op: &GuardedOp| op.key().clone(),
+            |key| GuardedOp::Set(SetOp::Read { key: key.clone() }),
+        ))
+    }
+
+    fn checkers(&self) -> Vec<Box<dyn Checker>> {
+        match self.terms.fencing {
+            false => vec![Box::new(MutualExclusion), Box::new(GuardedSet)],
+            true => vec![Box::new(GuardedSet), Box::new(FencingTokens)],
+        }
+    }
+}
+
+/// Whether the guarded set has all that was added.
+struct GuardedSet;
+
+impl Checker for GuardedSet {
+    fn name(&self) -> &str {
+        "set-full"
+    }
+
+    fn check(&self, history: &History, budget: &Budget) -> Result<Verdict, Malformed> {
+        let operations = history.operations(&GuardedVocabulary)?;
+        Ok(SetFull::linearizable().judge(&of_sets(&operations), budget))
+    }
+}
+
+/// Each slot acquires its lock, adds one element, and releases it; between holds it now and then reads.
+struct Holders {
+    rng: Rng,
+    /// So many slots share a lock.
+    row: u32,
+    fencing: bool,
+    /// The next element.
+    next: i64,
+    places: BTreeMap<Slot, Place>,
+}
+
+/// Where one slot's process stands.
+struct Place {
+    process: Process,
+    /// How many locks it asked for.
+    holds: u32,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It holds nothing.
+    Free,
+    /// It holds the lock, under this token, and has added nothing yet.
+    Held(Option<i64>),
+    /// It has added its element, or tried to.
+    Added,
+}
+
+impl Holders {
+    fn place(&mut self, slot: Slot, process: Process) -> &mut Place {
+        let fresh = Place { process, holds: 0, stage: Stage::Free };
+        let place = self.places.entry(slot).or_insert(fresh);
+        if place.process != process {
+            *place = Place { process, holds: 0, stage: Stage::Free };
+        }
+        place
+    }
+
+    fn add(&mut self, key: Value, token: Option<i64>) -> GuardedOp {
+        self.next += 1;
+        let element = Value::Int(self.next - 1);
+        match token {
+            Some(token) if self.fencing => GuardedOp::AddUnder { key, element, token },
+            _ => GuardedOp::Set(SetOp::Add { key, element }),
+        }
+    }
+}
+
+impl Generator<GuardedOp, GuardedRet> for Holders {
+    fn next(&mut self, cx: &mut Context) -> Next<GuardedOp> {
+        let Some(slot) = cx.pick() else { return Next::Wait(None) };
+        let (process, key) = (cx.process(slot), Value::Int(i64::from(slot.0 / self.row)));
+        let reads = self.rng.chance(1, READ_EVERY);
+        let fencing = self.fencing;
+        let place = self.place(slot, process);
+        let holder = |hold| Holder { owner: Value::Int(i64::from(process.0)), hold };
+        let op = match place.stage {
+            Stage::Free if reads => GuardedOp::Set(SetOp::Read { key }),
+            Stage::Free => {
+                place.holds += 1;
+                GuardedOp::Lock(LockOp::acquire(key, holder(place.holds)))
+            }
+            // Whoever was given no token has nothing to show to what the lock guards.
+            Stage::Held(token) if token.is_some() || !fencing => self.add(key, token),
+            Stage::Held(_) | Stage::Added => GuardedOp::Lock(LockOp::release(key, holder(place.holds))),
+        };
+        Next::Invoke(slot, Action::Client(op))
+    }
+
+    fn update(&mut self, _cx: &mut Context, event: &Event<GuardedOp, GuardedRet>) {
+        let What::Done(op, outcome) = &event.what else { return };
+        let stage = match (op, outcome) {
+            (GuardedOp::Set(SetOp::Read { .. }), _) => return,
+            (GuardedOp::Lock(LockOp { action: LockAction::Acquire, .. }), Outcome::Ok(ret)) => {
+                Stage::Held(match ret {
+                    GuardedRet::Lock(LockRet::Fence(token)) => Some(*token),
+                    _ => None,
+                })
+            }
+            // The lock is given up, whatever came of the release.
+            (GuardedOp::Lock(_), _) => Stage::Free,
+            (GuardedOp::Set(_) | GuardedOp::AddUnder { .. }, _) => Stage::Added,
+        };
+        self.place(event.slot, event.process).stage = stage;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::notation::history;
+    use super::*;
+    use crate::testing::{Store, block_on};
+    use elenchus_core::random::Seed;
+    use elenchus_core::verdict::Validity;
+
+    fn lock(fencing: bool) -> Lock {
+        let terms = Terms { ttl: Duration::from_secs(2), wait: Duration::from_secs(1), fencing };
+        Lock::new("p", terms)
+    }
+
+    fn under(element: i64, token: i64) -> GuardedOp {
+        GuardedOp::AddUnder { key: Value::Int(0), element: Value::Int(element), token }
+    }
+
+    fn ask(store: &mut Store, op: GuardedOp) -> Outcome<GuardedRet> {
+        block_on(lock(true).call(store, &op))
+    }
+
+    #[test]
+    fn a_write_under_a_token_that_is_late_is_not_done() {
+        let mut store = Store::default();
+        let done = Outcome::Ok(GuardedRet::Set(SetRet::Done));
+        assert_eq!(ask(&mut store, under(1, 5)), done);
+        assert_eq!(ask(&mut store, under(2, 9)), done);
+        for late in [5, 9] {
+            let outcome = ask(&mut store, under(3, late));
+            assert!(matches!(outcome, Outcome::Fail(Failure::NotDone(_))), "{outcome:?}");
+        }
+        let read = GuardedOp::Set(SetOp::Read { key: Value::Int(0) });
+        let both = SetRet::Elements(vec![Value::Int(1), Value::Int(2)]);
+        assert_eq!(ask(&mut store, read), Outcome::Ok(GuardedRet::Set(both)));
+    }
+
+    #[test]
+    fn a_write_that_another_overtook_is_refused_whichever_token_is_larger() {
+        for token in [3, 12] {
+            let mut store = Store::default();
+            // Between the read and the write.
+            store.meanwhile = Some((1, "p/fence0".into(), Value::Int(9)));
+            assert_eq!(ask(&mut store, under(1, token)), Outcome::Fail(Failure::Refused(None)));
+        }
+    }
+
+    #[test]
+    fn an_element_that_a_second_holder_wrote_over_is_lost() {
+        let verdict = GuardedSet
+            .check(
+                &history(&[
+                    "0 invoke acquire",
+                    "0 ok acquire 5",
+                    "0 invoke add 1",
+                    "1 invoke acquire",
+                    "1 ok acquire 8",
+                    "1 invoke add 2",
+                    "1 ok add 2",
+                    "0 ok add 1",
+                    "2 invoke read",
+                    "2 ok read 1",
+                ]),
+                &Budget::unlimited(),
+            )
+            .expect("it can be judged");
+        assert_eq!((verdict.validity, verdict.class.as_deref()), (Validity::Invalid, Some("lost")));
+    }
+
+    #[test]
+    fn each_client_acquires_adds_and_releases_in_turn() {
+        let shape = Shape { seed: Seed(1), concurrency: 4, nodes: 2 };
+        let mut generator = lock(true).generator(&shape);
+        let mut cx = Context::new(4);
+        let mut last: BTreeMap<Slot, &str> = BTreeMap::new();
+        let mut elements = Vec::new();
+        for turn in 0..400 {
+            let Next::Invoke(slot, Action::Client(op)) = generator.next(&mut cx) else { panic!("it ends") };
+            assert_eq!(op.key(), &Value::Int(i64::from(slot.0 / 2)), "a row shares a lock");
+            let (f, outcome) = match &op {
+                GuardedOp::Lock(LockOp { action: LockAction::Acquire, holder, .. }) => {
+                    assert_eq!(holder.owner, Value::Int(cx.process(slot).0.into()));
+                    ("acquire", Outcome::Ok(GuardedRet::Lock(LockRet::Fence(turn))))
+                }
+                GuardedOp::Lock(_) => ("release", Outcome::not_done("no connection")),
+                GuardedOp::AddUnder { element, .. } => {
+                    elements.push(element.clone());
+                    // Every third adder ends in doubt.
+                    let ended = if turn % 3 == 0 { Outcome::info("?") } else { Outcome::not_done("!") };
+                    ("add", ended)
+                }
+                GuardedOp::Set(_) => ("read", Outcome::Ok(GuardedRet::Set(SetRet::Elements(vec![])))),
+            };
+            let before = last.get(&slot).copied().unwrap_or("release");
+            let fits = match f {
+                "acquire" | "read" => before == "release",
+                "add" => before == "acquire",
+                _ => before == "add",
+            };
+            assert!(fits, "{f} after {before}");
+            let retired = outcome.is_info();
+            if f != "read" {
+                last.insert(slot, if retired { "release" } else { f });
+            }
+            let process = cx.process(slot);
+            let event = Event { time: cx.now, slot, process, what: What::Done(op, outcome) };
+            generator.update(&mut cx, &event);
+            cx.occupy(slot);
+            cx.release(slot, retired);
+        }
+        let offered = elements.len();
+        elements.dedup();
+        assert!(offered > 50 && elements.len() == offered, "each element is added once");
+    }
+}
