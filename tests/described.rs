@@ -86,6 +86,75 @@ fn reads_past_etcds_leader_are_found_to_be_stale() {
     panic!("no stale read in three trials");
 }
 
+/// The verdict of this checker.
+fn verdict_of(folder: &Path, checker: &str) -> serde_json::Value {
+    let verdicts = json(&folder.join("verdicts.json"));
+    let all = verdicts["verdicts"].as_array().expect("there are verdicts");
+    let own = all.iter().find(|verdict| verdict["checker"] == checker);
+    own.unwrap_or_else(|| panic!("no {checker} in {verdicts}")).clone()
+}
+
+#[test]
+fn a_lock_of_etcds_whose_holder_pauses_longer_than_its_lease_is_held_twice() {
+    if !is_here("etcd") {
+        return;
+    }
+    let (_turn, store) = (turn(), Store::new("etcd-lock"));
+    for seed in ["1", "2", "3"] {
+        let Some(output) = run(&store, "etcd-lock", &["--time-limit", "20s", "--seed", seed]) else { return };
+        if output.status.code() == Some(1) {
+            let verdict = verdict_of(&store.latest(), "mutual-exclusion");
+            assert_eq!(verdict["class"], "double-hold", "{verdict}");
+            let holders = verdict["why"].as_str().expect("words").matches("process ").count();
+            assert!(holders >= 2, "{verdict}");
+            return;
+        }
+    }
+    panic!("no lock was held twice in three trials");
+}
+
+#[test]
+fn fencing_tokens_keep_whole_what_a_lock_held_twice_would_not() {
+    if !is_here("etcd") {
+        return;
+    }
+    let (_turn, store) = (turn(), Store::new("etcd-fencing"));
+    let more = ["--fencing", "--time-limit", "15s", "--seed", "1"];
+    let Some(output) = run(&store, "etcd-lock", &more) else { return };
+    expect_code(&output, 0);
+    let tokens = verdict_of(&store.latest(), "fencing-tokens");
+    assert!(tokens["figures"]["grants"].as_u64() > Some(50), "{tokens}");
+}
+
+#[test]
+fn what_etcd_keeps_of_sets_counters_banks_and_sequential_reads_is_valid() {
+    if !is_here("etcd") {
+        return;
+    }
+    let _turn = turn();
+    let workloads: [&[&str]; 4] =
+        [&["set"], &["counter"], &["bank"], &["register", "--consistency", "sequential"]];
+    for workload in workloads {
+        let store = Store::new(&format!("etcd-{}", workload[0]));
+        let limits = ["--time-limit", "8s", "--nemesis", "partition,kill", "--nemesis-interval", "2s"];
+        let more = [&limits[..], &["--seed", "3", "--workload"], workload].concat();
+        let Some(output) = run(&store, "etcd-local", &more) else { return };
+        expect_code(&output, 0);
+        let ok = events(&store.latest()).iter().filter(|event| event["type"] == "ok").count();
+        assert!(ok >= 300, "{workload:?}: only {ok} operations succeeded");
+    }
+}
+
+#[test]
+fn a_workload_is_refused_by_name_where_the_client_lacks_what_it_needs() {
+    let store = Store::new("lacking");
+    let path = store.0.to_str().expect("text");
+    let output = elenchus(&["test", &example("python-client"), "--workload", "lock", "--store", path]);
+    expect_code(&output, 254);
+    let said = text(&output.stderr);
+    assert!(said.contains("`lock` needs clients that offer lock"), "{said}");
+}
+
 #[test]
 fn a_client_in_python_finds_the_bug_of_a_store_in_python() {
     if !is_here("python3") {
