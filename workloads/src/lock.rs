@@ -365,9 +365,9 @@ mod tests {
     #[test]
     fn a_write_that_another_overtook_is_refused_whichever_token_is_larger() {
         for token in [3, 12] {
-            let mut store = Store::default();
             // Between the read and the write.
-            store.meanwhile = Some((1, "p/fence0".into(), Value::Int(9)));
+            let meanwhile = Some((1, "p/fence0".into(), Value::Int(9)));
+            let mut store = Store { meanwhile, ..Store::default() };
             assert_eq!(ask(&mut store, under(1, token)), Outcome::Fail(Failure::Refused(None)));
         }
     }

@@ -198,3 +198,63 @@ impl Generator<RegisterOp, RegisterRet> for Key {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use elenchus_checkers::consistency::{CONDITIONS, named};
+    use elenchus_core::budget::Budget;
+    use elenchus_core::event;
+    use elenchus_core::event::Kind::{self, Invoke, Ok as Done};
+    use elenchus_core::history::History;
+    use elenchus_core::process::Process;
+    use elenchus_core::time::Time;
+    use elenchus_core::verdict::Validity;
+
+    fn history(events: &[(u32, Kind, &str, Value)]) -> History {
+        let event = |(process, kind, f, value): &(u32, Kind, &str, Value)| event::Event {
+            time: Time::ZERO,
+            process: Process(*process),
+            kind: *kind,
+            f: (*f).into(),
+            key: Some(Value::Int(0)),
+            value: value.clone(),
+            error: None,
+            extra: Vec::new(),
+        };
+        History::seal(events.iter().map(event)).expect("a history")
+    }
+
+    fn validity(register: &Register, history: &History) -> Validity {
+        register.checkers()[0].check(history, &Budget::unlimited()).expect("it can be judged").validity
+    }
+
+    #[test]
+    fn a_weaker_promise_allows_what_it_says_and_no_more() {
+        let linearizable = Register::new("", Values::Unique);
+        let sequential =
+            Register::new("", Values::Unique).promising(named("sequential").expect("it is known"), true);
+        let (one, nil) = (Value::Int(1), Value::Nil);
+        let read = |process, saw: &Value| {
+            [(process, Invoke, "read", Value::Nil), (process, Done, "read", saw.clone())]
+        };
+        let write = [(0, Invoke, "write", one.clone()), (0, Done, "write", one.clone())];
+        let stale = history(&[write.clone(), read(1, &nil)].concat());
+        assert_eq!(validity(&linearizable, &stale), Validity::Invalid);
+        assert_eq!(validity(&sequential, &stale), Validity::Valid);
+        let backwards = history(&[write.clone(), read(1, &one), read(1, &nil)].concat());
+        assert_eq!(validity(&sequential, &backwards), Validity::Invalid);
+        let own = history(&[write, read(0, &nil)].concat());
+        assert_eq!(validity(&sequential, &own), Validity::Invalid);
+    }
+
+    #[test]
+    fn a_weaker_promise_asks_for_older_reads_where_there_are_such() {
+        let weak = |peek| Register::new("", Values::Unique).promising(&CONDITIONS[0], peek);
+        let read = RegisterOp::Read { key: Value::Int(0) };
+        assert!(matches!(weak(true).request(&read), Request::Peek { .. }));
+        assert!(weak(true).needs().contains(&Capability::Peek));
+        assert!(matches!(weak(false).request(&read), Request::Get { .. }));
+        assert_eq!(weak(false).needs(), [Capability::Kv]);
+    }
+}
