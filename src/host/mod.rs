@@ -15,6 +15,7 @@
 //! | `namespaces`, `kernel`, [`netlink`] | networks, in the kernel's own language |
 //! | [`addresses`], [`interrupts`] | where everybody is; the user's wish to stop |
 //! | [`resources`] | limits on what a node may use |
+//! | [`vdso`] | clocks of unmodified programs that lie |
 //! | [`journal`], [`processes`] | what is left after a `kill -9`, and its end |
 
 pub mod addresses;
@@ -43,6 +44,11 @@ mod spawn;
 mod supervisor;
 #[cfg(target_os = "linux")]
 mod trial;
+#[cfg_attr(
+    not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))),
+    path = "vdso/absent.rs"
+)]
+pub mod vdso;
 
 pub use ground::Ground;
 pub use handle::{Exits, Supervisor, SupervisorError};

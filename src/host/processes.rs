@@ -31,6 +31,8 @@ pub struct Process {
     pub parent: i32,
     /// Its process group.
     pub group: i32,
+    /// Its session.
+    pub session: i32,
 }
 
 impl Process {
@@ -45,12 +47,18 @@ impl Process {
             is_zombie: matches!(*fields.first()?, "Z" | "X"),
             parent: number(1)?,
             group: number(2)?,
+            session: number(3)?,
         })
     }
 
     /// The process of this number, if there is one.
     pub fn find(pid: i32) -> Option<Process> {
         Process::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// Ourselves, by the number that `/proc` shows: that of another pid namespace where it was mounted in one.
+    pub fn find_own() -> Option<Process> {
+        Process::parse(&fs::read_to_string("/proc/self/stat").ok()?)
     }
 
     /// All processes that we can see.
@@ -115,11 +123,12 @@ pub fn descendants(ancestor: i32, except: &BTreeSet<i32>) -> Vec<Identity> {
         .collect()
 }
 
-/// The living processes of the family that `leader` founded: its process group, and its descendants.
+/// The living processes of the family that `leader` founded: its session, its process group, and its
+/// descendants.
 pub fn family(leader: i32) -> Vec<Identity> {
     let mut family: BTreeSet<Identity> = descendants(leader, &BTreeSet::new()).into_iter().collect();
-    let group = Process::all().into_iter().filter(|p| p.group == leader && !p.is_zombie);
-    family.extend(group.map(|p| p.identity));
+    let is_own = |p: &Process| (p.session == leader || p.group == leader) && !p.is_zombie;
+    family.extend(Process::all().into_iter().filter(is_own).map(|p| p.identity));
     family.into_iter().collect()
 }
 
@@ -129,7 +138,7 @@ pub fn group_lives(group: i32) -> bool {
     if kill(Pid::from_raw(-group), None).is_err() {
         return false;
     }
-    let own = Process::parse(&fs::read_to_string("/proc/self/stat").unwrap_or_default());
+    let own = Process::find_own();
     own.is_some_and(|p| p.identity.pid == std::process::id() as i32)
         && Process::all().iter().any(|p| p.group == group && !p.is_zombie)
 }
@@ -161,8 +170,13 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_confuses_nobody() {
         let stat = "42 (a) R 1 (b) S 7 8 9 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 1 1 1";
-        let expect =
-            Process { identity: Identity { pid: 42, start: 987_654 }, is_zombie: false, parent: 7, group: 8 };
+        let expect = Process {
+            identity: Identity { pid: 42, start: 987_654 },
+            is_zombie: false,
+            parent: 7,
+            group: 8,
+            session: 9,
+        };
         assert_eq!(Process::parse(stat), Some(expect));
         assert_eq!(Process::parse("42 (a"), None);
         assert_eq!(Process::parse(""), None);

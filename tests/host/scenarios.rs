@@ -2,14 +2,16 @@
 
 use crate::toy;
 use elenchus::host::addresses::Addresses;
+use elenchus::host::processes::Process;
+use elenchus::host::vdso::Clocks;
 use elenchus::host::{Exits, Ground, Interrupt, Links, Spawn, Status, Supervisor, SupervisorError};
-use elenchus_core::fault::{FaultId, Link};
+use elenchus_core::fault::{FaultId, Link, Skew};
 use elenchus_core::process::NodeId;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The scenario of this name, as a controller's body.
 pub fn play(name: &str, ground: Ground, folder: &Path) -> i32 {
@@ -31,6 +33,7 @@ pub fn play(name: &str, ground: Ground, folder: &Path) -> i32 {
                 // It hears nothing until the test kills it: this is no wait, only a bound.
                 std::thread::sleep(Duration::from_secs(600));
             }
+            "clocks" => clocks(Stage::set(ground, folder)).await,
             "let-go" => let_go(Stage::set(ground, folder)).await,
             other => panic!("no such scenario: {other}"),
         }
@@ -249,4 +252,38 @@ async fn interrupts(mut ground: Ground, folder: &Path) {
     assert_eq!(ground.interrupts.next().await.unwrap(), Interrupt::Finish);
     fs::write(folder.join("first"), "").unwrap();
     assert_eq!(ground.interrupts.next().await.unwrap(), Interrupt::Hurry);
+}
+
+async fn clocks(stage: Stage) {
+    let clocks = Clocks::default();
+    let (liar, honest) = (stage.nodes[0].clone(), stage.nodes[1].clone());
+    let mut leader = Process::find(stage.start(&liar).await).unwrap().identity;
+    stage.start(&honest).await;
+    let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() as i64;
+    let ahead = |node: &NodeId| stage.ask(node, "time").parse::<i64>().unwrap() - now();
+    let shows = |node: &NodeId, seconds: i64| (ahead(node) - seconds).abs() <= 30;
+    let minutes = |minutes: i64| Some(Skew::Bump { delta_ms: 60_000 * minutes });
+    assert!(shows(&liar, 0) && shows(&honest, 0));
+    for turn in 0..2 {
+        clocks.skew(&liar, leader, minutes(-10)).await.unwrap();
+        assert!(shows(&liar, -600) && shows(&honest, 0));
+        assert_eq!(clocks.clock(&liar, leader).await, Ok(-600_000_000_000));
+        clocks.skew(&liar, leader, minutes(60)).await.unwrap();
+        assert!(shows(&liar, 3600) && shows(&honest, 0));
+        if turn == 0 {
+            // Started again it is another process, which tells the truth until it is told not to.
+            stage.supervisor.kill(&liar).await.unwrap();
+            assert!(clocks.skew(&liar, leader, minutes(1)).await.is_err());
+            leader = Process::find(stage.start(&liar).await).unwrap().identity;
+            assert!(shows(&liar, 0));
+        }
+    }
+    assert_eq!(clocks.skew(&liar, leader, None).await, Ok(0));
+    assert!(shows(&liar, 0));
+    // A trial may end with clocks that lie: they end with their processes.
+    clocks
+        .skew(&honest, Process::find(stage.start(&honest).await).unwrap().identity, minutes(5))
+        .await
+        .unwrap();
+    assert!(shows(&honest, 300));
 }

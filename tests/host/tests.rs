@@ -80,6 +80,7 @@ type Test = (&'static str, fn(&Setting));
 const TESTS: &[Test] = &[
     ("a_cut_is_one_way_mends_and_counts", a_cut_is_one_way_mends_and_counts),
     ("nodes_start_stand_go_on_and_die", nodes_start_stand_go_on_and_die),
+    ("a_clock_lies_in_its_node_alone", a_clock_lies_in_its_node_alone),
     ("a_daemon_dies_with_its_trial", a_daemon_dies_with_its_trial),
     ("nodes_die_when_nobody_commands_them", nodes_die_when_nobody_commands_them),
     ("killing_the_outer_process_leaves_nothing", killing_the_outer_process_leaves_nothing),
@@ -315,6 +316,14 @@ fn a_cut_is_one_way_mends_and_counts(setting: &Setting) {
 
 fn nodes_start_stand_go_on_and_die(setting: &Setting) {
     setting.succeed("nodes");
+}
+
+fn a_clock_lies_in_its_node_alone(setting: &Setting) {
+    if let Err(why) = elenchus::host::vdso::probe() {
+        return println!("    not tried: {why}");
+    }
+    setting.succeed("clocks");
+    setting.nothing_is_left();
 }
 
 fn a_daemon_dies_with_its_trial(setting: &Setting) {

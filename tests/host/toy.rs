@@ -2,7 +2,7 @@
 //!
 //! Lines it understands: `ping`, `dial ADDRESS` (a new connection there and back), `tell ADDRESS WORD` (over
 //! a connection that it keeps), `note WORD`, `heard`, `daemon` (leaves a detached grandchild behind),
-//! `getenv NAME`, `exit CODE`.
+//! `getenv NAME`, `time`, `exit CODE`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The environment variable that makes this executable a toy.
 pub const ROLE: &str = "ELENCHUS_TOY";
@@ -77,6 +77,10 @@ fn obey(line: &str) -> Option<String> {
             unsafe { forker.pre_exec(|| nix::unistd::setsid().map(|_| ()).map_err(Into::into)) };
             forker.status().expect("the forker ends");
             "left one behind".into()
+        }
+        ["time"] => {
+            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+            since.as_secs().to_string()
         }
         ["getenv", name] => std::env::var(name).unwrap_or_default(),
         ["exit", code] => std::process::exit(code.parse().expect("a number")),
