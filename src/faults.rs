@@ -50,7 +50,7 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
         (Kill, _) => Ok("SIGKILL to the process group"),
         (Pause, _) => Ok("SIGSTOP and SIGCONT to the process group"),
         (Clock, Bundled) => Ok("the node's own clock source, wall and timers both"),
-        (Clock, _) => Err("the clock of a program of your own cannot be set wrong by this version"),
+        (Clock, _) => Ok("what the vDSO of each of the node's processes answers, the wall clock alone"),
         (Packets, _) => Err("packets cannot be disturbed by this version"),
         (Power | Disk, _) => Err("disks cannot be made to fail by this version"),
         (Damage, _) => Err("files cannot be harmed by this version"),
@@ -65,6 +65,9 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
 pub fn probe(fault: FaultName, ground: Ground) -> Result<(), String> {
     match fault {
         FaultName::Resources if ground != Ground::Hosts => crate::host::resources::probe().map(drop),
+        FaultName::Clock if matches!(ground, Ground::Local | Ground::LocalUnprivileged) => {
+            crate::host::vdso::probe().map(drop)
+        }
         // Signals and packet filters are tried when the ground is set up, which names what is refused.
         _ => Ok(()),
     }

@@ -5,6 +5,7 @@
 mod common;
 
 use common::{Store, elenchus, events, expect_code, json, processes_naming, required, text};
+use serde_json::Value;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -63,6 +64,23 @@ fn etcd_keeps_its_promise_while_its_nodes_are_cut_killed_and_paused() {
     let ok = events(&folder).iter().filter(|event| event["type"] == "ok").count();
     assert!(ok >= 500, "only {ok} operations succeeded");
     assert_eq!(processes_naming(store.0.to_str().expect("text")), Vec::<String>::new());
+}
+
+#[test]
+fn etcd_keeps_its_promise_while_its_clocks_lie() {
+    if !is_here("etcd") {
+        return;
+    }
+    let (_turn, store) = (turn(), Store::new("etcd-clock"));
+    let more = ["--time-limit", "12s", "--nemesis-interval", "2s", "--nemesis", "clock", "--seed", "7"];
+    let Some(output) = run(&store, "etcd-local", &more) else { return };
+    if text(&output.stderr).contains("cannot suffer `clock` here") && !required("ptrace") {
+        return eprintln!("skipped: {}", text(&output.stderr));
+    }
+    expect_code(&output, 0);
+    let proofs = events(&store.latest()).into_iter().map(|event| event["value"]["proof"].clone());
+    let hit: Vec<Value> = proofs.filter(|proof| proof["hit"] == true).collect();
+    assert!(hit.iter().any(|proof| proof["text"].as_str().is_some_and(|text| text.contains("clock read"))));
 }
 
 #[test]

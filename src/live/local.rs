@@ -2,11 +2,13 @@
 
 use super::machines::Machines;
 use crate::host::handle::SupervisorLine;
+use crate::host::processes::Identity;
 use crate::host::resources::Restriction;
+use crate::host::vdso::Clocks;
 use crate::host::{Exits, Links, Spawn, Supervisor, processes};
 use elenchus_core::LocalFuture;
 use elenchus_core::cluster::HeldBack;
-use elenchus_core::fault::{FaultId, Limit, Link};
+use elenchus_core::fault::{FaultId, Limit, Link, Skew};
 use elenchus_core::outcome::Cause;
 use elenchus_core::process::NodeId;
 use std::cell::RefCell;
@@ -21,7 +23,8 @@ pub struct LocalMachines {
     links: Links,
     token: String,
     /// The process that each node was started as, last.
-    pids: RefCell<BTreeMap<NodeId, i32>>,
+    started: RefCell<BTreeMap<NodeId, Identity>>,
+    clocks: Clocks,
     restrictions: RefCell<BTreeMap<NodeId, Restriction>>,
 }
 
@@ -34,15 +37,23 @@ impl LocalMachines {
             exits: RefCell::new(Some(exits)),
             links,
             token,
-            pids: RefCell::default(),
+            started: RefCell::default(),
+            clocks: Clocks::default(),
             restrictions: RefCell::default(),
         })
     }
 
     /// The node's living processes.
     fn processes(&self, node: &NodeId) -> Vec<i32> {
-        let pid = self.pids.borrow().get(node).copied();
-        pid.map(processes::family).unwrap_or_default().iter().map(|identity| identity.pid).collect()
+        let leader = self.leader(node).ok();
+        let family = leader.map(|leader| processes::family(leader.pid)).unwrap_or_default();
+        family.iter().map(|identity| identity.pid).collect()
+    }
+
+    /// The process that the node was started as.
+    fn leader(&self, node: &NodeId) -> Result<Identity, Cause> {
+        let leader = self.started.borrow().get(node).copied();
+        leader.ok_or_else(|| format!("{node} does not run").into())
     }
 
     /// Ends the limit that is in force, if one is, and imposes the other, if one is asked for.
@@ -89,7 +100,10 @@ impl Machines for LocalMachines {
     fn start<'a>(&'a self, node: &'a NodeId, spawn: &'a Spawn) -> LocalFuture<'a, Result<(), Cause>> {
         Box::pin(async move {
             let pid = self.supervisor.start(node, spawn).await.map_err(cause)?;
-            self.pids.borrow_mut().insert(node.clone(), pid);
+            match processes::Process::find(pid) {
+                Some(process) => drop(self.started.borrow_mut().insert(node.clone(), process.identity)),
+                None => drop(self.started.borrow_mut().remove(node)),
+            }
             // A limit is the node's, whichever process is the node.
             match self.restrictions.borrow().get(node) {
                 Some(restriction) => restriction.admit(&self.processes(node)).map_err(cause),
@@ -116,6 +130,14 @@ impl Machines for LocalMachines {
 
     fn mend<'a>(&'a self, id: FaultId) -> LocalFuture<'a, Result<HeldBack, Cause>> {
         Box::pin(async move { self.links.mend(id).map_err(cause) })
+    }
+
+    fn skew<'a>(&'a self, node: &'a NodeId, skew: Option<Skew>) -> LocalFuture<'a, Result<i64, Cause>> {
+        Box::pin(async move { self.clocks.skew(node, self.leader(node)?, skew).await.map_err(cause) })
+    }
+
+    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<i64, Cause>> {
+        Box::pin(async move { self.clocks.clock(node, self.leader(node)?).await.map_err(cause) })
     }
 
     fn wipe<'a>(&'a self, _node: &'a NodeId, folders: Vec<PathBuf>) -> LocalFuture<'a, Result<(), Cause>> {
