@@ -104,6 +104,8 @@ pub struct HeldBack {
 pub struct Lost {
     /// How many bytes had been written and not synced.
     pub bytes: u64,
+    /// Of how many files.
+    pub files: u64,
 }
 
 fn cannot<'a, T: 'a>(what: &'static str) -> LocalFuture<'a, Result<T, Cause>> {

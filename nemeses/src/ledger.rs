@@ -16,6 +16,7 @@
 //! leaves a ledger from which healing still finds everything. Calls on one node come one after the other.
 
 use crate::condition::Condition;
+use crate::power;
 use elenchus_core::cluster::Cluster;
 use elenchus_core::fault::{Ailment, FaultId, Harm, Limit, Loss, Skew, Trouble};
 use elenchus_core::outcome::Cause;
@@ -374,8 +375,9 @@ impl Node {
             let lost = cluster.power_off(node, loss).await?;
             self.standing = Standing::Down;
             self.skew = Some(None);
+            let told = Some(power::told(lost));
             let held = &mut self.holds[at];
-            (held.done, held.hit, held.count) = (true, true, lost.bytes);
+            (held.done, held.hit, held.count, held.told) = (true, true, lost.bytes, told);
         }
         Ok(())
     }

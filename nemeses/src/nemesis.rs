@@ -383,7 +383,7 @@ mod tests {
     fn power_fails_once_and_the_node_is_dead_until_it_heals() {
         let trial = Trial::new();
         let failed = trial.inject(0, &Fault::Power { nodes: nodes(&["n1"]), loss: Loss::Unsynced });
-        assert!(failed.hit && failed.text.contains("4,096 bytes lost"), "{}", failed.text);
+        assert!(failed.hit && failed.text.contains("4,096 bytes of 2 files lost"), "{}", failed.text);
         assert_eq!(trial.fake.node("n1"), DOWN);
         trial.inject(1, &pause(&["n1"]));
         trial.heal(1);

@@ -7,6 +7,7 @@ use crate::Shade;
 use crate::ledger::{Effect, Standing};
 use crate::partition::thousands;
 use crate::target::{self, Reach};
+use elenchus_core::cluster::Lost;
 use elenchus_core::fault::{Fault, Loss};
 use elenchus_core::process::NodeId;
 use elenchus_core::random::Rng;
@@ -28,11 +29,23 @@ pub fn describe(loss: Loss) -> &'static str {
     }
 }
 
+/// What a node's disk forgot, for people.
+pub(crate) fn told(lost: Lost) -> String {
+    match lost.bytes {
+        0 => "all had been synced".into(),
+        bytes => {
+            let plural = if lost.files == 1 { "" } else { "s" };
+            let (bytes, files) = (thousands(bytes), thousands(lost.files));
+            format!("{bytes} bytes of {files} file{plural} lost that were not synced")
+        }
+    }
+}
+
 /// What shows that it struck.
 pub(crate) fn injected(effects: &[(NodeId, Effect)]) -> String {
-    let part = |(node, effect): &(NodeId, Effect)| match effect.count {
-        0 => format!("{node}: no power, all had been synced"),
-        bytes => format!("{node}: no power, {} bytes lost that were not synced", thousands(bytes)),
+    let part = |(node, effect): &(NodeId, Effect)| match &effect.told {
+        Some(told) => format!("{node}: no power, {told}"),
+        None => format!("{node}: still has power"),
     };
     effects.iter().map(part).collect::<Vec<_>>().join("; ")
 }

@@ -233,7 +233,7 @@ impl Cluster for Fake {
         self.call(format!("power off {node}"), move |fake| {
             let dead = Truth { running: false, paused: false, offset_ns: 0 };
             fake.truth.borrow_mut().insert(node.clone(), dead);
-            Ok(Lost { bytes: 4096 })
+            Ok(Lost { bytes: 4096, files: 2 })
         })
     }
 
