@@ -14,11 +14,13 @@
 //! | [`links`], `firewall`, [`proxy`] | cutting links, two ways |
 //! | `namespaces`, `kernel`, [`netlink`] | networks, in the kernel's own language |
 //! | [`addresses`], [`interrupts`] | where everybody is; the user's wish to stop |
+//! | [`disk`] | data folders that lose, fail and fill up |
 //! | [`resources`] | limits on what a node may use |
 //! | [`vdso`] | clocks of unmodified programs that lie |
 //! | [`journal`], [`processes`] | what is left after a `kill -9`, and its end |
 
 pub mod addresses;
+pub mod disk;
 #[cfg(target_os = "linux")]
 mod firewall;
 pub mod ground;
