@@ -4,6 +4,7 @@
 //! user): [`probe`] asks the machine, and changes nothing. `all` leaves out what is not possible; a fault that is
 //! named is refused with the reason.
 
+use crate::host::disk;
 use elenchus_nemeses::FaultName;
 
 /// Where the nodes are, as far as faults are concerned.
@@ -52,8 +53,10 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
         (Clock, Bundled) => Ok("the node's own clock source, wall and timers both"),
         (Clock, _) => Ok("what the vDSO of each of the node's processes answers, the wall clock alone"),
         (Packets, _) => Err("packets cannot be disturbed by this version"),
-        (Power | Disk, _) => Err("disks cannot be made to fail by this version"),
-        (Damage, _) => Err("files cannot be harmed by this version"),
+        (Power | Disk, _) => {
+            Ok("a FUSE file system of our own over the node's data folder, where `/dev/fuse` is open")
+        }
+        (Damage, _) => Ok("the stopped node's files, changed in its data folder"),
         (Resources, LocalUnprivileged) => Err("control groups are root's"),
         (Resources, _) => Ok("a control group for the node's processes"),
         (Membership, Bundled) => Err("the bundled cluster has a fixed membership"),
@@ -68,6 +71,7 @@ pub fn probe(fault: FaultName, ground: Ground) -> Result<(), String> {
         FaultName::Clock if matches!(ground, Ground::Local | Ground::LocalUnprivileged) => {
             crate::host::vdso::probe().map(drop)
         }
+        FaultName::Power | FaultName::Disk if ground != Ground::Hosts => disk::probe().map(drop),
         // Signals and packet filters are tried when the ground is set up, which names what is refused.
         _ => Ok(()),
     }

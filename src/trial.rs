@@ -4,7 +4,7 @@
 //! Whatever happens after the first event, the history stands and can be judged: a failure in tearing down
 //! or in collecting logs never costs a verdict.
 
-use crate::live::{LiveCluster, LiveWorld, LocalMachines, Machines};
+use crate::live::{Disks, LiveCluster, LiveWorld, LocalMachines, Machines};
 use crate::plan::TrialPlan;
 use crate::progress::Progress;
 use crate::runner::{Broken, End, Limits, Log, Runner};
@@ -135,14 +135,16 @@ fn on_ground<W: Workload>(
     eprintln!("isolation: {}", ground.isolation);
     let runtime = runtime()?;
     let system = system(plan, &ground, folder).map_err(Failed::Setup)?;
-    let host::Ground { supervisor, links, token, mut interrupts, .. } = ground;
+    let host::Ground { supervisor, links, token, mut interrupts, isolation, .. } = ground;
     record.assumptions = system.assumptions().lines;
     keep_record(folder, record)?;
     let machines: Rc<dyn Machines> = {
         let _inside = runtime.enter();
-        Rc::new(LocalMachines::new(supervisor, links, token).map_err(Failed::Setup)?)
+        let disks = Disks::new(plan, &*system, isolation.chosen).map_err(Failed::Setup)?;
+        let machines = LocalMachines::new(supervisor, links, token).map_err(Failed::Setup)?;
+        Rc::new(machines.with_disks(disks))
     };
-    let cluster = LiveCluster::new(plan.nodes.clone(), system.clone(), machines, folder);
+    let cluster = LiveCluster::new(plan.nodes.clone(), system.clone(), machines.clone(), folder);
     let cluster = Rc::new(cluster.map_err(Failed::Setup)?);
     let connector: Rc<dyn Connector> = Rc::new(SystemConnector(system.clone()));
     let mut world =
@@ -165,6 +167,7 @@ fn on_ground<W: Workload>(
         return Ok(End::Interrupted);
     }
     world.block_on(prepare(&*workload, &*connector, plan))?;
+    world.block_on(machines.settle()).map_err(|why| Failed::Setup(why.to_string()))?;
     let mut world = world.with_cluster(cluster.clone()).interrupted_by(async move {
         // An error means that the outer process is gone: an end as well.
         let _ = interrupts.next().await;

@@ -42,6 +42,11 @@ pub trait System {
     /// How to start this node, for the first time or again.
     fn spawn(&self, node: &NodeId) -> Spawn;
 
+    /// The folder whose content must survive a crash of this node, if it is known; it need not be there yet.
+    fn data(&self, _node: &NodeId) -> Option<PathBuf> {
+        None
+    }
+
     /// Resolves once the node answers; an error says what it waits for.
     fn ready<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>>;
 

@@ -1,5 +1,6 @@
 //! The nodes of a trial on this machine: processes under the supervisor, on links that can be cut.
 
+use super::disks::Disks;
 use super::machines::Machines;
 use crate::host::handle::SupervisorLine;
 use crate::host::processes::Identity;
@@ -7,8 +8,8 @@ use crate::host::resources::Restriction;
 use crate::host::vdso::Clocks;
 use crate::host::{Exits, Links, Spawn, Supervisor, processes};
 use elenchus_core::LocalFuture;
-use elenchus_core::cluster::HeldBack;
-use elenchus_core::fault::{FaultId, Limit, Link, Skew};
+use elenchus_core::cluster::{HeldBack, Lost};
+use elenchus_core::fault::{Ailment, FaultId, Harm, Limit, Link, Loss, Skew};
 use elenchus_core::outcome::Cause;
 use elenchus_core::process::NodeId;
 use std::cell::RefCell;
@@ -26,6 +27,7 @@ pub struct LocalMachines {
     started: RefCell<BTreeMap<NodeId, Identity>>,
     clocks: Clocks,
     restrictions: RefCell<BTreeMap<NodeId, Restriction>>,
+    disks: Disks,
 }
 
 impl LocalMachines {
@@ -40,7 +42,13 @@ impl LocalMachines {
             started: RefCell::default(),
             clocks: Clocks::default(),
             restrictions: RefCell::default(),
+            disks: Disks::default(),
         })
+    }
+
+    /// The same, with these disks under their data folders.
+    pub fn with_disks(self, disks: Disks) -> LocalMachines {
+        LocalMachines { disks, ..self }
     }
 
     /// The node's living processes.
@@ -150,6 +158,30 @@ impl Machines for LocalMachines {
         limit: Option<Limit>,
     ) -> LocalFuture<'a, Result<HeldBack, Cause>> {
         Box::pin(async move { self.limited(node, limit).map_err(cause) })
+    }
+
+    fn settle(&self) -> LocalFuture<'_, Result<(), Cause>> {
+        Box::pin(self.disks.settle())
+    }
+
+    fn power_off<'a>(&'a self, node: &'a NodeId, loss: Loss) -> LocalFuture<'a, Result<Lost, Cause>> {
+        Box::pin(async move {
+            // First the processes: what they synced until they died they may have told somebody.
+            self.kill(node).await?;
+            self.disks.power_off(node, loss).await
+        })
+    }
+
+    fn ail<'a>(
+        &'a self,
+        node: &'a NodeId,
+        ailment: Option<Ailment>,
+    ) -> LocalFuture<'a, Result<HeldBack, Cause>> {
+        Box::pin(async move { self.disks.ail(node, ailment) })
+    }
+
+    fn damage<'a>(&'a self, node: &'a NodeId, harm: Harm) -> LocalFuture<'a, Result<String, Cause>> {
+        Box::pin(async move { self.disks.damage(node, harm).await })
     }
 
     fn exits(&self) -> Option<Exits> {

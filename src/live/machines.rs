@@ -40,6 +40,11 @@ pub trait Machines {
     /// The nodes that end, as they do; to be taken once.
     fn exits(&self) -> Option<Exits>;
 
+    /// The trial begins: what the nodes have written so far counts as synced, as it would had they run for a while.
+    fn settle(&self) -> LocalFuture<'_, Result<(), Cause>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Makes the clock of the node's processes lie from now on, or (with `None`) tell the truth: for programs
     /// whose clock cannot be told by their own means. Returns how far ahead of the true time they then read it,
     /// in nanoseconds.

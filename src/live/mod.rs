@@ -6,11 +6,13 @@
 
 mod clients;
 mod cluster;
+mod disks;
 mod local;
 mod machines;
 mod watch;
 
 pub use cluster::LiveCluster;
+pub use disks::Disks;
 pub use local::LocalMachines;
 pub use machines::Machines;
 

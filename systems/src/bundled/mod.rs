@@ -25,6 +25,7 @@ use elenchus_core::system::{Assumptions, Clocks, Leadership, Primaries, Spawn, S
 use elenchus_reference::node::NodeOptions;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// A cluster of reference nodes.
@@ -80,6 +81,10 @@ impl System for BundledSystem {
         let options = serde_json::to_string(self.options(node)).expect("options are text and numbers");
         argv.push(options);
         Spawn { argv, env: Vec::new(), cwd: None }
+    }
+
+    fn data(&self, node: &NodeId) -> Option<PathBuf> {
+        Some(self.options(node).data.clone())
     }
 
     fn ready<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {

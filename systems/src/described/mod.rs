@@ -169,6 +169,10 @@ impl System for DescribedSystem {
         }
     }
 
+    fn data(&self, node: &NodeId) -> Option<PathBuf> {
+        Some(PathBuf::from(&self.facts[self.place(node)].data))
+    }
+
     fn ready<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
         let me = self.place(node);
         let ready = self.description.ready.clone();
