@@ -52,7 +52,7 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
         (Pause, _) => Ok("SIGSTOP and SIGCONT to the process group"),
         (Clock, Bundled) => Ok("the node's own clock source, wall and timers both"),
         (Clock, _) => Ok("what the vDSO of each of the node's processes answers, the wall clock alone"),
-        (Packets, _) => Err("packets cannot be disturbed by this version"),
+        (Packets, _) => Ok("user-space packet queue in each node's network namespace"),
         (Power | Disk, _) => {
             Ok("a FUSE file system of our own over the node's data folder, where `/dev/fuse` is open")
         }
@@ -67,6 +67,7 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
 /// Whether this machine has what the fault needs on this ground; an error says what it lacks.
 pub fn probe(fault: FaultName, ground: Ground) -> Result<(), String> {
     match fault {
+        FaultName::Packets if ground != Ground::Hosts => crate::host::packets::probe().map(drop),
         FaultName::Resources if ground != Ground::Hosts => crate::host::resources::probe().map(drop),
         FaultName::Clock if matches!(ground, Ground::Local | Ground::LocalUnprivileged) => {
             crate::host::vdso::probe().map(drop)

@@ -135,13 +135,13 @@ fn on_ground<W: Workload>(
     eprintln!("isolation: {}", ground.isolation);
     let runtime = runtime()?;
     let system = system(plan, &ground, folder).map_err(Failed::Setup)?;
-    let host::Ground { supervisor, links, token, mut interrupts, isolation, .. } = ground;
+    let host::Ground { supervisor, links, packets, token, mut interrupts, isolation, .. } = ground;
     record.assumptions = system.assumptions().lines;
     keep_record(folder, record)?;
     let machines: Rc<dyn Machines> = {
         let _inside = runtime.enter();
         let disks = Disks::new(plan, &*system, isolation.chosen).map_err(Failed::Setup)?;
-        let machines = LocalMachines::new(supervisor, links, token).map_err(Failed::Setup)?;
+        let machines = LocalMachines::new(supervisor, links, packets, token).map_err(Failed::Setup)?;
         Rc::new(machines.with_disks(disks))
     };
     let cluster = LiveCluster::new(plan.nodes.clone(), system.clone(), machines.clone(), folder);

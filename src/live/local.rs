@@ -6,10 +6,10 @@ use crate::host::handle::SupervisorLine;
 use crate::host::processes::Identity;
 use crate::host::resources::Restriction;
 use crate::host::vdso::Clocks;
-use crate::host::{Exits, Links, Spawn, Supervisor, processes};
+use crate::host::{Exits, Links, Packets, Spawn, Supervisor, processes};
 use elenchus_core::LocalFuture;
 use elenchus_core::cluster::{HeldBack, Lost};
-use elenchus_core::fault::{Ailment, FaultId, Harm, Limit, Link, Loss, Skew};
+use elenchus_core::fault::{Ailment, FaultId, Harm, Limit, Link, Loss, Skew, Trouble};
 use elenchus_core::outcome::Cause;
 use elenchus_core::process::NodeId;
 use std::cell::RefCell;
@@ -22,6 +22,7 @@ pub struct LocalMachines {
     supervisor: Supervisor,
     exits: RefCell<Option<Exits>>,
     links: Links,
+    packets: Packets,
     token: String,
     /// The process that each node was started as, last.
     started: RefCell<BTreeMap<NodeId, Identity>>,
@@ -32,12 +33,18 @@ pub struct LocalMachines {
 
 impl LocalMachines {
     /// The nodes that this supervisor starts. Must be called inside the runtime that will drive it.
-    pub fn new(supervisor: SupervisorLine, links: Links, token: String) -> Result<LocalMachines, String> {
+    pub fn new(
+        supervisor: SupervisorLine,
+        links: Links,
+        packets: Packets,
+        token: String,
+    ) -> Result<LocalMachines, String> {
         let (supervisor, exits) = supervisor.connect().map_err(|e| format!("the supervisor: {e}"))?;
         Ok(LocalMachines {
             supervisor,
             exits: RefCell::new(Some(exits)),
             links,
+            packets,
             token,
             started: RefCell::default(),
             clocks: Clocks::default(),
@@ -182,6 +189,14 @@ impl Machines for LocalMachines {
 
     fn damage<'a>(&'a self, node: &'a NodeId, harm: Harm) -> LocalFuture<'a, Result<String, Cause>> {
         Box::pin(async move { self.disks.damage(node, harm).await })
+    }
+
+    fn disturb<'a>(
+        &'a self,
+        node: &'a NodeId,
+        trouble: Option<Trouble>,
+    ) -> LocalFuture<'a, Result<HeldBack, Cause>> {
+        Box::pin(async move { self.packets.disturb(node, trouble).map_err(cause) })
     }
 
     fn exits(&self) -> Option<Exits> {
