@@ -68,6 +68,9 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
 pub fn by_proxy(fault: FaultName) -> Result<(), &'static str> {
     match fault {
         FaultName::Packets => Err("a proxy carries streams of bytes, not packets; it takes namespaces"),
+        FaultName::Power | FaultName::Disk => {
+            Err("its mounts must end with the trial, as they do in namespaces; leave out `--isolation proxy`")
+        }
         _ => Ok(()),
     }
 }

@@ -342,10 +342,6 @@ fn nemesis_of(
         (FaultName::Membership, Some(Description { membership: None, .. })) => {
             Err("`cluster.membership` does not say how".to_owned())
         }
-        (FaultName::Power | FaultName::Disk, _) if campaign.isolation == Some(IsolationRequest::Proxy) => {
-            Err("its mounts must end with the trial, as they do in namespaces; leave out `--isolation proxy`"
-                .into())
-        }
         _ => faults::available(fault, ground).and_then(|_how| match by_proxy {
             true => Ok(faults::by_proxy(fault)?),
             false => Ok(()),
