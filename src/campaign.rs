@@ -6,6 +6,7 @@
 
 use crate::host::IsolationRequest;
 use crate::quantity::{Bytes, Concurrency, Span};
+use crate::schedule::Written;
 use elenchus_checkers::consistency::{self, CONDITIONS, Condition};
 use elenchus_nemeses::FaultName;
 use elenchus_reference::bug::{Bug, UnknownBug};
@@ -145,6 +146,11 @@ pub struct Campaign {
     #[serde(default)]
     pub check_memory: Option<Bytes>,
 
+    /// Faults written out one by one; only a file can
+    #[arg(skip)]
+    #[serde(default)]
+    pub schedule: Vec<Written>,
+
     /// The user's own system; only a file can describe it
     #[arg(skip)]
     #[serde(default)]
@@ -283,7 +289,8 @@ impl Campaign {
             leave_running: over.leave_running || self.leave_running,
             check_timeout: over.check_timeout.or(self.check_timeout),
             check_memory: over.check_memory.or(self.check_memory),
-            // Flags describe no cluster.
+            // Flags describe no cluster, and write no schedule.
+            schedule: self.schedule,
             cluster: self.cluster,
             folder: self.folder,
         }

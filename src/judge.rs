@@ -11,6 +11,7 @@ use elenchus_core::format::jsonl;
 use elenchus_core::history::{History, Malformed};
 use elenchus_core::process::NodeId;
 use elenchus_core::verdict::{Validity, Verdict};
+use elenchus_nemeses::FaultName;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -109,15 +110,18 @@ impl Case {
         } else {
             Vec::new()
         };
-        let beyond = plan.nemesis.iter().filter(|fault| fault.is_beyond_assumptions());
-        let beyond = beyond.map(ToString::to_string).collect();
+        let written = plan.schedule.iter().map(|strike| strike.fault.clone());
+        let strikes = |kind: FaultName| written.clone().any(|fault| fault.name() == kind.as_str());
+        let beyond = FaultName::ALL.into_iter().filter(|kind| kind.is_beyond_assumptions());
+        let beyond = beyond.filter(|kind| plan.nemesis.contains(kind) || strikes(*kind));
+        let beyond = beyond.map(|kind| kind.to_string()).collect();
         // With fewer clients than nodes, nobody could ask the last ones: their silence says nothing.
         let reachable: Vec<NodeId> = nodes.iter().take(plan.concurrency as usize).cloned().collect();
         vec![
             Box::new(Stats::new(nodes, plan.concurrency)),
             Box::new(Availability::new()),
             Box::new(Perf::new()),
-            Box::new(Faults::new(asked).beyond(beyond)),
+            Box::new(Faults::new(asked).with_written(written).beyond(beyond)),
             Box::new(Recovery::new(reachable, plan.concurrency, plan.require_recovery)),
         ]
     }

@@ -3,7 +3,7 @@
 //! | module | stage |
 //! |---|---|
 //! | [`cli`] | what the user asks |
-//! | [`campaign`], [`quantity`] | text to campaign |
+//! | [`campaign`], [`schedule`], [`quantity`] | text to campaign |
 //! | [`plan`], [`registry`], [`faults`] | campaign to plan |
 //! | [`host`] | plan to a provisioned ground: processes apart from each other |
 //! | [`trial`], [`live`], [`runner`] | ground to history |
@@ -26,6 +26,7 @@ pub mod quantity;
 pub mod registry;
 pub mod report;
 pub mod runner;
+pub mod schedule;
 pub mod store;
 pub mod trial;
 pub mod utc;

@@ -8,9 +8,11 @@ use crate::faults;
 use crate::host::IsolationRequest;
 use crate::quantity::{Bytes, Concurrency, Span};
 use crate::registry::{self, SystemEntry};
+use crate::schedule::{self, Written};
+use elenchus_core::fault::Fault;
 use elenchus_core::process::NodeId;
 use elenchus_core::random::Seed;
-use elenchus_nemeses::FaultName;
+use elenchus_nemeses::{FaultName, Strike};
 use elenchus_systems::described::description::{Absurd, Description, Secret};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -64,6 +66,9 @@ pub struct TrialPlan {
     pub nemesis_named: bool,
     /// The mean time between actions of the nemesis.
     pub nemesis_interval: Span,
+    /// The faults that were written out, each at its time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedule: Vec<Strike>,
     /// Fixes every choice above and below.
     pub seed: Seed,
     /// How the nodes are kept apart.
@@ -96,10 +101,12 @@ pub struct Impossible {
     pub key: &'static str,
     /// Why, and what to do.
     pub what: String,
+    /// Where in the campaign's file, in bytes, if that is known.
+    pub at: Option<usize>,
 }
 
 fn impossible(key: &'static str, what: impl Into<String>) -> Impossible {
-    Impossible { key, what: what.into() }
+    Impossible { key, what: what.into(), at: None }
 }
 
 impl Plan {
@@ -143,6 +150,7 @@ impl TrialPlan {
             return Err(impossible("time-limit", "a trial of less than 100ms would examine nothing"));
         }
         contradictions(campaign, system, &workload)?;
+        let schedule = written(campaign, system, &nodes, time_limit.0)?;
         let plan = TrialPlan {
             name: name(campaign, &workload)?,
             system: system.name.into(),
@@ -169,6 +177,7 @@ impl TrialPlan {
             time_limit,
             nemesis,
             nemesis_named,
+            schedule,
             seed,
         };
         capable(&plan)?;
@@ -349,6 +358,8 @@ fn nemesis_of(
     };
     let fits = |fault: &FaultName| fault.nodes_min() <= nodes && possible(*fault).is_ok();
     let named = match &campaign.nemesis {
+        // Whoever wrote out what strikes and when wants no more, unless he says so.
+        None if !campaign.schedule.is_empty() => return Ok((Vec::new(), false)),
         None => return Ok((FaultName::CUSTOMARY.into_iter().filter(fits).collect(), false)),
         Some(Faults::All) => {
             let within = FaultName::ALL.into_iter().filter(|fault| !fault.is_beyond_assumptions());
@@ -367,6 +378,42 @@ fn nemesis_of(
         }
     }
     Ok((named.clone(), true))
+}
+
+/// The written faults, if the system can suffer each.
+fn written(
+    campaign: &Campaign,
+    system: &SystemEntry,
+    nodes: &[NodeId],
+    limit: Duration,
+) -> Result<Vec<Strike>, Impossible> {
+    let strike = |(number, written): (usize, &Written)| {
+        let refuse = |at, what| {
+            let what = format!("fault {number}: {what}");
+            Impossible { key: "schedule", what, at: Some(at) }
+        };
+        let strike = written.strike(nodes, limit).map_err(|refused| refuse(refused.at, refused.what))?;
+        let can = sufferable(campaign, system, &strike.fault);
+        can.map_err(|what| refuse(written.fault.span().start, what))?;
+        Ok(strike)
+    };
+    (1..).zip(&campaign.schedule).map(strike).collect()
+}
+
+fn sufferable(campaign: &Campaign, system: &SystemEntry, fault: &Fault) -> Result<(), String> {
+    let (name, kind) = (system.name, fault.name());
+    let Some(ground) = system.ground.map(|ground| ground()) else {
+        return Err(format!("the system `{name}` has no nodes and cannot suffer `{kind}`"));
+    };
+    let known =
+        FaultName::ALL.into_iter().find(|fault| fault.as_str() == kind).expect("every fault has a name");
+    faults::available(known, ground)
+        .map_err(|why| format!("the system `{name}` cannot suffer `{kind}` here: {why}"))?;
+    let mute = campaign.cluster.as_ref().is_some_and(|description| description.leader.is_none());
+    if mute && schedule::aims_at_leaders(fault) {
+        return Err("nobody can tell who leads: describe it in [cluster.leader], or name the nodes".into());
+    }
+    Ok(())
 }
 
 fn port_base(campaign: &Campaign, nodes: usize) -> Result<Option<u16>, Impossible> {

@@ -318,10 +318,10 @@ fn main_generator<W: Workload>(workload: &W, plan: &TrialPlan, shape: &Shape) ->
     } else {
         work.time_limit(limit).clients().boxed()
     };
-    if plan.nemesis.is_empty() {
+    if plan.nemesis.is_empty() && plan.schedule.is_empty() {
         return work;
     }
-    let schedule = Schedule::new(&ScheduleOptions {
+    let drawn = Schedule::new(&ScheduleOptions {
         faults: plan.nemesis.clone(),
         interval: plan.nemesis_interval.0,
         nodes: plan.nodes.clone(),
@@ -331,7 +331,7 @@ fn main_generator<W: Workload>(workload: &W, plan: &TrialPlan, shape: &Shape) ->
         resets: true,
         primaries: plan.cluster.as_ref().is_none_or(|description| description.leader.is_some()),
     });
-    generator::any(vec![schedule.nemesis().boxed(), work]).boxed()
+    generator::any(vec![drawn.with_written(&plan.schedule).nemesis().boxed(), work]).boxed()
 }
 
 fn header(plan: &TrialPlan, record: &TrialRecord) -> Header {

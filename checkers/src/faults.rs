@@ -6,17 +6,20 @@
 use crate::exhibits::count;
 use elenchus_core::budget::Budget;
 use elenchus_core::checker::Checker;
+use elenchus_core::fault::Fault;
 use elenchus_core::fault_log::{self, Span};
 use elenchus_core::history::{History, Malformed};
 use elenchus_core::verdict::{Validity, Verdict};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 
-/// `unknown` if a kind of fault that was asked for by name never hit while an operation was open.
+/// `unknown` if a kind of fault that was asked for by name never hit while an operation was open, or one that was
+/// written out did not.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     asked: Vec<String>,
     beyond: Vec<String>,
+    written: Vec<Fault>,
 }
 
 const NAME: &str = "faults";
@@ -24,7 +27,12 @@ const NAME: &str = "faults";
 impl Faults {
     /// A checker for a trial in which these kinds of fault (`partition`, `kill`…) were asked for by name.
     pub fn new(asked: Vec<String>) -> Faults {
-        Faults { asked, beyond: Vec::new() }
+        Faults { asked, ..Faults::default() }
+    }
+
+    /// The same for a trial in which these faults were written out, each to strike once.
+    pub fn with_written(self, written: impl IntoIterator<Item = Fault>) -> Faults {
+        Faults { written: written.into_iter().collect(), ..self }
     }
 
     /// The same, where these kinds are beyond what the system assumes: the verdict then says so.
@@ -53,12 +61,13 @@ impl Checker for Faults {
             kinds.entry(&span.fault).or_default().push(span);
         }
         let struck = |kind: &str| kinds[kind].iter().any(|span| span.hit_while_open());
-        let missed: Vec<String> = self
+        let mut missed: Vec<String> = self
             .asked
             .iter()
             .filter(|kind| !struck(kind))
             .map(|kind| missed(kind, &kinds[kind.as_str()]))
             .collect();
+        missed.extend(missed_written(&self.written, &spans));
         let hit = spans.iter().filter(|span| span.hit_while_open()).count();
         let verdict = if !missed.is_empty() {
             Verdict::new(NAME, Validity::Unknown, missed.join("; ") + &self.caveat())
@@ -88,6 +97,28 @@ fn missed(kind: &str, spans: &[&Span]) -> String {
     }
 }
 
+/// The written faults for which no fault of the log can stand that hit; each of those stands for one.
+fn missed_written(written: &[Fault], spans: &[Span]) -> Vec<String> {
+    let mut hits: Vec<&Fault> =
+        spans.iter().filter(|span| span.hit_while_open()).filter_map(|span| span.target.as_ref()).collect();
+    let mut missed = Vec::new();
+    for (number, fault) in (1..).zip(written) {
+        match hits.iter().position(|hit| *hit == fault) {
+            Some(at) => drop(hits.swap_remove(at)),
+            None => {
+                let same = |span: &&Span| span.target.as_ref() == Some(fault);
+                let error = spans.iter().filter(same).find_map(|span| span.errors.first());
+                let error = error.map(|error| format!(" ({error})")).unwrap_or_default();
+                let kind = fault.name();
+                missed.push(format!(
+                    "fault {number} of the schedule, a {kind}, never hit while an operation was open{error}"
+                ));
+            }
+        }
+    }
+    missed
+}
+
 fn figures(spans: &[&Span]) -> Json {
     let hit: Vec<Json> =
         spans.iter().filter(|span| span.hit_while_open()).map(|span| summary(span)).collect();
@@ -112,7 +143,7 @@ mod tests {
     use super::*;
     use crate::trial::testing::{call, history};
     use elenchus_core::event::{Event, Kind};
-    use elenchus_core::fault::{Fault, FaultId, Proof, Target};
+    use elenchus_core::fault::{FaultId, Proof, Target};
     use elenchus_core::fault_log::{encode_healed, encode_inject, encode_injected};
     use elenchus_core::time::Time;
 
@@ -168,5 +199,22 @@ mod tests {
         assert_eq!(verdict.validity, Validity::Unknown);
         assert!(verdict.why.contains("clock was asked for and never injected"), "{}", verdict.why);
         assert_eq!(check(&[], vec![]).validity, Validity::Valid);
+    }
+
+    #[test]
+    fn every_written_fault_must_hit_for_itself() {
+        let leaders = || Fault::Kill { nodes: Target::Primaries };
+        let nobody = || Fault::Kill { nodes: Target::Nodes(vec![]) };
+        let judged = |written: Vec<Fault>| {
+            let open = call(0, "read", 5, 15, Kind::Ok);
+            let events: Vec<Event> = kill(true).into_iter().chain(open).collect();
+            let faults = Faults::new(vec![]).with_written(written);
+            faults.check(&history(events), &Budget::unlimited()).expect("a verdict")
+        };
+        assert_eq!(judged(vec![leaders()]).validity, Validity::Valid);
+        let twice = judged(vec![leaders(), leaders()]);
+        assert_eq!(twice.validity, Validity::Unknown);
+        assert!(twice.why.contains("fault 2 of the schedule, a kill"), "{}", twice.why);
+        assert_eq!(judged(vec![nobody()]).validity, Validity::Unknown);
     }
 }

@@ -36,6 +36,7 @@ mod testing;
 
 pub use name::{BadName, FaultName, list, parse};
 pub use nemesis::Nemesis;
+pub use plan::Strike;
 pub use schedule::{Schedule, ScheduleOptions};
 
 /// How plots shade the time in which a fault was in force.

@@ -18,7 +18,7 @@ use crate::{clock, damage, disk, kill, membership, packets, partition, pause, po
 use elenchus_core::fault::{Ailment, Cut, Fault, Shape};
 use elenchus_core::process::NodeId;
 use elenchus_core::random::{Rng, Seed};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -43,7 +43,8 @@ pub struct ScheduleOptions {
 }
 
 /// One fault of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Strike {
     /// When it is injected, in milliseconds from the start of the schedule.
     pub at_ms: u64,

@@ -1,8 +1,11 @@
 //! The plan as a generator: injects what is due, heals what has lasted, and ends with everything healed.
 //!
-//! A strike waits for the one of its kind before it to be healed, however long that takes, and lasts from when
+//! A drawn strike waits for the one of its kind before it to be healed, however long that takes, and lasts from when
 //! it is in force. What cannot be injected may be there in part, so it is healed at once, and tried again
 //! later under another id (nobody led at that moment, say). What cannot be healed is tried again a few times.
+//!
+//! A strike that the user wrote out waits for nobody, and nobody waits for it: it is injected at its time, whatever
+//! else of its kind is in force, and heals alone.
 
 use crate::plan::{self, Strike};
 use elenchus_core::fault::{Fault, FaultId};
@@ -32,6 +35,8 @@ pub struct Schedule {
 struct Planned {
     strike: Strike,
     tries: u32,
+    /// Whether the user wrote it out.
+    written: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -65,8 +70,15 @@ impl Schedule {
 
     /// These strikes, in the order of their times, and everything healed after `until`.
     pub fn of(plan: Vec<Strike>, until: Duration) -> Schedule {
-        let waiting = plan.iter().map(|strike| Planned { strike: strike.clone(), tries: 0 }).collect();
+        let waiting = plan.iter().map(|strike| Planned::new(strike, false)).collect();
         Schedule { plan, until, start: None, waiting, active: Vec::new(), next_id: 0, rest: None }
+    }
+
+    /// The same with strikes that were written out: each strikes exactly when it says.
+    pub fn with_written(mut self, written: &[Strike]) -> Schedule {
+        self.waiting.extend(written.iter().map(|strike| Planned::new(strike, true)));
+        self.waiting.make_contiguous().sort_by_key(|planned| planned.strike.at_ms);
+        self
     }
 
     /// A plan of nothing.
@@ -89,8 +101,11 @@ impl Schedule {
         &self.plan
     }
 
-    fn busy(&self, fault: &Fault) -> bool {
-        self.active.iter().any(|active| active.planned.strike.fault.name() == fault.name())
+    /// Whether it has to wait for another of its kind.
+    fn must_wait(&self, planned: &Planned) -> bool {
+        let name = planned.strike.fault.name();
+        let drawn = self.active.iter().map(|active| &active.planned).filter(|planned| !planned.written);
+        !planned.written && drawn.into_iter().any(|other| other.strike.fault.name() == name)
     }
 
     /// Heals what is due at `now`; everything, once the time is over.
@@ -106,9 +121,9 @@ impl Schedule {
         Some(active.id)
     }
 
-    /// Injects the first planned that is due at `elapsed` and whose kind is not in force.
+    /// Injects the first planned that is due at `elapsed` and need not wait.
     fn inject(&mut self, elapsed: Duration) -> Option<(FaultId, Fault)> {
-        let ready = |planned: &Planned| due(planned) <= elapsed && !self.busy(&planned.strike.fault);
+        let ready = |planned: &Planned| due(planned) <= elapsed && !self.must_wait(planned);
         let at = self.waiting.iter().position(ready)?;
         let planned = self.waiting.remove(at)?;
         let (id, fault) = (FaultId(self.next_id), planned.strike.fault.clone());
@@ -119,7 +134,7 @@ impl Schedule {
 
     /// The next moment at which something is due, if it is not an event that must come first.
     fn next_time(&self, start: Time) -> Option<Time> {
-        let injections = self.waiting.iter().filter(|planned| !self.busy(&planned.strike.fault)).map(due);
+        let injections = self.waiting.iter().filter(|planned| !self.must_wait(planned)).map(due);
         let heals = self.active.iter().filter_map(|active| match active.state {
             State::InForce(until) | State::Ill(until) => Some(until),
             State::Injecting | State::Healing => None,
@@ -141,7 +156,7 @@ impl Schedule {
         {
             let at_ms = (now.since(start) + RETRY).as_millis() as u64;
             let strike = Strike { at_ms, ..active.planned.strike.clone() };
-            self.waiting.push_front(Planned { strike, tries });
+            self.waiting.push_front(Planned { strike, tries, written: active.planned.written });
         }
     }
 
@@ -152,6 +167,12 @@ impl Schedule {
         } else {
             self.active[at].state = State::Ill(now + RETRY);
         }
+    }
+}
+
+impl Planned {
+    fn new(strike: &Strike, written: bool) -> Planned {
+        Planned { strike: strike.clone(), tries: 0, written }
     }
 }
 
@@ -322,6 +343,39 @@ mod tests {
             ]
         );
         assert_eq!(run.ended, Time(4_100_000_000));
+    }
+
+    #[test]
+    fn written_strikes_begin_exactly_when_they_say_and_each_heals_alone() {
+        let drawn =
+            Schedule::of(vec![strike(500, 2000, kill()), strike(900, 300, kill())], Duration::from_secs(4));
+        let written = [strike(1400, 9000, pause()), strike(1000, 1000, kill()), strike(1000, 2000, kill())];
+        let run = run(drawn.with_written(&written), &mut Stubborn::new("", 0, 0));
+        assert_eq!(
+            lines(&run),
+            [
+                "0.5 inject 0",
+                "0.6 injected 0",
+                "1.0 inject 1",
+                "1.0 inject 2",
+                "1.1 injected 1",
+                "1.1 injected 2",
+                "1.4 inject 3",
+                "1.5 injected 3",
+                "2.1 heal 1",
+                "2.2 healed 1",
+                "2.6 heal 0",
+                "2.7 healed 0",
+                "2.7 inject 4",
+                "2.8 injected 4",
+                "3.1 heal 2",
+                "3.1 heal 4",
+                "3.2 healed 2",
+                "3.2 healed 4",
+                "4.0 heal 3",
+                "4.1 healed 3"
+            ]
+        );
     }
 
     #[test]

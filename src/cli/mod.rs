@@ -130,6 +130,11 @@ impl PlanArgs {
         let name = self.file.as_ref().map(|path| path.display().to_string());
         let plan = Plan::of(&campaign, fresh_seed(), name.as_deref()).map_err(|impossible| match &name {
             // The key stands in the file or on the command line; both are named, flags win.
+            Some(file) if impossible.at.is_some() => {
+                let before = text.as_deref().and_then(|text| text.get(..impossible.at.unwrap_or(0)));
+                let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+                format!("{file}: line {line}: {impossible}")
+            }
             Some(file) if campaign_names(text.as_deref(), impossible.key) => {
                 match line_of(text.as_deref(), impossible.key) {
                     Some(line) => format!("{file}: line {line}: {impossible}"),

@@ -189,7 +189,12 @@ fn carry_out(trial: &TrialPlan, folder: &Path) -> Result<(), String> {
 }
 
 fn announce(trial: &TrialPlan, folder: &Path) {
-    let faults: Vec<String> = trial.nemesis.iter().map(ToString::to_string).collect();
+    let mut faults: Vec<String> = trial.nemesis.iter().map(ToString::to_string).collect();
+    faults.extend(match trial.schedule.len() {
+        0 => None,
+        1 => Some("1 written fault".to_owned()),
+        many => Some(format!("{many} written faults")),
+    });
     let faults = if faults.is_empty() { "no faults".into() } else { faults.join(" + ") };
     say!(
         "{} on {} × {}: {} clients, {}, {faults}, seed {}",
