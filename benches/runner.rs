@@ -26,9 +26,10 @@ fn run(i: usize) -> f64 {
         LENGTH.as_secs()
     ))
     .expect("a campaign");
-    let plan = Plan::of(&campaign, i as u64, None).expect("a plan");
-    let trial = elenchus::registry::trial(&plan.trials[0], "").expect("a workload");
-    trial.run(&plan.trials[0], Stage::Memory, &folder).expect("a trial");
+    let registry = elenchus::registry::Registry::builtin();
+    let plan = Plan::of(&registry, &campaign, i as u64, None).expect("a plan");
+    let trial = registry.trial(&plan.trials[0], "").expect("a workload");
+    trial.run(&registry, &plan.trials[0], "", Stage::Memory, &folder).expect("a trial");
     let history = std::fs::read_to_string(folder.join(file::HISTORY)).expect("a history");
     let limit = LENGTH.as_nanos() as u64;
     // The final reads come after the limit and are not counted.

@@ -3,7 +3,7 @@
 //! Deliberately absent: the judging itself. It happens in a process of its own (see `cli::check`).
 
 use crate::plan::TrialPlan;
-use crate::registry;
+use crate::registry::Registry;
 use crate::store::{self, TrialEnd, TrialRecord, file};
 use elenchus_checkers::{Availability, Faults, Perf, Recovery, Stats};
 use elenchus_core::checker::Checker;
@@ -95,8 +95,8 @@ impl Case {
     }
 
     /// The judges of the workload's promise.
-    pub fn checkers(&self) -> Result<Vec<Box<dyn Checker>>, JudgeError> {
-        let trial = registry::trial(&self.plan, "");
+    pub fn checkers(&self, registry: &Registry) -> Result<Vec<Box<dyn Checker>>, JudgeError> {
+        let trial = registry.trial(&self.plan, "");
         let trial = trial.ok_or_else(|| JudgeError::Workload(self.plan.workload.clone()))?;
         Ok(trial.checkers())
     }
@@ -154,6 +154,15 @@ pub fn cut_short(folder: &Path) -> Option<Verdict> {
         TrialEnd::Running => "the controller was killed in the middle of the trial".into(),
     };
     Some(Verdict::new("trial", Validity::Unknown, why))
+}
+
+/// A word on a cluster that held who knows what when the trial began. It changes no verdict: keys bear a prefix of
+/// the trial, so that what was there cannot speak.
+pub fn unwiped(folder: &Path) -> Option<Verdict> {
+    let record: TrialRecord = read_json(&folder.join(file::TRIAL)).ok()?;
+    let why = "the cluster was not wiped before the trial; its keys bear a prefix of their own, so that what was \
+               there could not speak";
+    (record.wiped == Some(false)).then(|| Verdict::new("wipe", Validity::Valid, why))
 }
 
 /// Reads a JSON file of a trial's folder.

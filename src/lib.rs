@@ -3,10 +3,12 @@
 //! | module | stage |
 //! |---|---|
 //! | [`cli`] | what the user asks |
+//! | [`init`] | a campaign to start from |
+//! | [`doctor`] | what a machine allows, before anything runs |
 //! | [`campaign`], [`schedule`], [`quantity`] | text to campaign |
 //! | [`plan`], [`registry`], [`faults`] | campaign to plan |
 //! | [`host`] | plan to a provisioned ground: processes apart from each other |
-//! | [`trial`], [`live`], [`runner`] | ground to history |
+//! | [`trial`], [`live`], [`runner`], [`ending`] | ground to history |
 //! | [`judge`] | history to verdicts |
 //! | [`report`] | verdicts to pages and pictures |
 //! | [`store`] | what each stage leaves for the next |
@@ -15,9 +17,12 @@ pub mod bundled;
 pub mod campaign;
 pub mod cli;
 pub mod described;
+pub mod doctor;
+pub mod ending;
 pub mod exit;
 pub mod faults;
 pub mod host;
+pub mod init;
 pub mod judge;
 pub mod live;
 pub mod plan;
@@ -30,3 +35,15 @@ pub mod schedule;
 pub mod store;
 pub mod trial;
 pub mod utc;
+
+use std::process::ExitCode;
+
+/// The whole program: does what the command line says, with these systems and workloads.
+///
+/// A program of the user's own calls it from its `main`, before it starts any thread. It starts further processes of
+/// itself with arguments of its own, so what the program does before this call happens in those too.
+pub fn main(registry: registry::Registry) -> ExitCode {
+    // A panic is a bug of ours, and must not look like a verdict.
+    let exit = std::panic::catch_unwind(|| cli::main(&registry, std::env::args_os().collect()));
+    ExitCode::from(exit.map_or(255, exit::Exit::code))
+}

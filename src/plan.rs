@@ -7,13 +7,13 @@ use crate::campaign::{BugName, Campaign, Consistency, Faults, Values};
 use crate::faults;
 use crate::host::IsolationRequest;
 use crate::quantity::{Bytes, Concurrency, Span};
-use crate::registry::{self, SystemEntry};
+use crate::registry::{self, Registry, SystemEntry};
 use crate::schedule::{self, Written};
 use elenchus_core::fault::Fault;
 use elenchus_core::process::NodeId;
 use elenchus_core::random::Seed;
 use elenchus_nemeses::{FaultName, Strike};
-use elenchus_systems::described::description::{Absurd, Description, Secret};
+use elenchus_systems::described::description::{Absurd, Description};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -112,7 +112,12 @@ fn impossible(key: &'static str, what: impl Into<String>) -> Impossible {
 impl Plan {
     /// Makes every choice. `seed` is used where the campaign names none; `file` is how the user named the
     /// campaign file, for the command that runs a trial again.
-    pub fn of(campaign: &Campaign, seed: u64, file: Option<&str>) -> Result<Plan, Impossible> {
+    pub fn of(
+        registry: &Registry,
+        campaign: &Campaign,
+        seed: u64,
+        file: Option<&str>,
+    ) -> Result<Plan, Impossible> {
         let first = Seed(campaign.seed.unwrap_or(seed));
         let count = campaign.test_count.unwrap_or(1);
         if count == 0 {
@@ -122,7 +127,7 @@ impl Plan {
             .map(|i| {
                 // The first trial has the seed that the user named, so that `--seed` repeats any of them.
                 let seed = if i == 0 { first } else { Seed(first.nth(u64::from(i)).0 >> 12) };
-                TrialPlan::of(campaign, seed, file)
+                TrialPlan::of(registry, campaign, seed, file)
             })
             .collect::<Result<_, _>>()?;
         Ok(Plan { version: 1, trials })
@@ -130,11 +135,16 @@ impl Plan {
 }
 
 impl TrialPlan {
-    fn of(campaign: &Campaign, seed: Seed, file: Option<&str>) -> Result<TrialPlan, Impossible> {
-        let system = system(campaign)?;
+    fn of(
+        registry: &Registry,
+        campaign: &Campaign,
+        seed: Seed,
+        file: Option<&str>,
+    ) -> Result<TrialPlan, Impossible> {
+        let system = system(registry, campaign)?;
         let workload = campaign.workload.clone().unwrap_or_else(|| "register".into());
-        if !registry::workload_names().contains(&workload.as_str()) {
-            let known = registry::workload_names().join(", ");
+        if !registry.workload_names().contains(&workload.as_str()) {
+            let known = registry.workload_names().join(", ");
             return Err(impossible(
                 "workload",
                 format!("there is no workload `{workload}`; there are {known}"),
@@ -142,7 +152,10 @@ impl TrialPlan {
         }
         let nodes: Vec<NodeId> = match &campaign.nodes {
             Some(nodes) => nodes.0.iter().map(|name| NodeId::new(name)).collect(),
-            None => NodeId::numbered(5),
+            None => match campaign.cluster.as_ref().filter(|description| description.external) {
+                Some(description) => description.addresses.keys().map(|name| NodeId::new(name)).collect(),
+                None => NodeId::numbered(5),
+            },
         };
         let (nemesis, nemesis_named) = nemesis_of(campaign, system, nodes.len())?;
         let time_limit = campaign.time_limit.unwrap_or(Span(Duration::from_secs(20)));
@@ -166,12 +179,12 @@ impl TrialPlan {
             isolation: isolation(campaign),
             port_base: port_base(campaign, nodes.len())?,
             bugs: bugs(campaign, system)?,
-            cluster: described(campaign)?,
+            cluster: described(campaign, &nodes)?,
             require_recovery: campaign.require_recovery,
             leave_running: campaign.leave_running,
             check_timeout: campaign.check_timeout.unwrap_or(Span(Duration::from_secs(60))),
             check_memory: campaign.check_memory.unwrap_or(Bytes(2 << 30)),
-            again: again(campaign, seed, file),
+            again: again(registry.program_name(), campaign, seed, file),
             workload,
             nodes,
             time_limit,
@@ -180,7 +193,7 @@ impl TrialPlan {
             schedule,
             seed,
         };
-        capable(&plan)?;
+        capable(registry, &plan)?;
         Ok(plan)
     }
 }
@@ -190,9 +203,9 @@ fn lease_ttl() -> Span {
 }
 
 /// A workload whose clients lack what it needs is refused by name.
-fn capable(plan: &TrialPlan) -> Result<(), Impossible> {
-    let offered = registry::offered(plan);
-    let needed = registry::trial(plan, "").map_or(&[][..], |trial| trial.needs());
+fn capable(registry: &Registry, plan: &TrialPlan) -> Result<(), Impossible> {
+    let offered = registry.offered(plan);
+    let needed = registry.trial(plan, "").map_or(&[][..], |trial| trial.needs());
     let lacking: Vec<&str> =
         needed.iter().filter(|need| !offered.contains(need)).map(|need| need.name()).collect();
     if lacking.is_empty() {
@@ -209,8 +222,23 @@ fn capable(plan: &TrialPlan) -> Result<(), Impossible> {
     Err(impossible("workload", what))
 }
 
+/// What the flags of a trial mean where somebody else runs the nodes: nothing.
+fn external_contradictions(campaign: &Campaign) -> Result<(), Impossible> {
+    if !campaign.cluster.as_ref().is_some_and(|description| description.external) {
+        return Ok(());
+    }
+    if campaign.isolation.is_some() {
+        return Err(impossible("isolation", "somebody else runs the nodes of an external cluster"));
+    }
+    if campaign.leave_running {
+        return Err(impossible("leave-running", "an external cluster goes on running anyway"));
+    }
+    Ok(())
+}
+
 /// What would be ignored in silence is refused.
 fn contradictions(campaign: &Campaign, system: &SystemEntry, workload: &str) -> Result<(), Impossible> {
+    external_contradictions(campaign)?;
     if campaign.values.is_some() && workload != "register" {
         return Err(impossible("values", format!("the workload `{workload}` chooses its own values")));
     }
@@ -246,7 +274,7 @@ fn contradictions(campaign: &Campaign, system: &SystemEntry, workload: &str) -> 
     Ok(())
 }
 
-fn system(campaign: &Campaign) -> Result<&'static SystemEntry, Impossible> {
+fn system<'r>(registry: &'r Registry, campaign: &Campaign) -> Result<&'r SystemEntry, Impossible> {
     let name = match (&campaign.cluster, campaign.system.as_deref()) {
         (Some(_), None) => registry::DESCRIBED,
         (Some(_), Some(name)) if name != registry::DESCRIBED => {
@@ -261,8 +289,8 @@ fn system(campaign: &Campaign) -> Result<&'static SystemEntry, Impossible> {
         }
         (_, name) => name.unwrap_or("bundled"),
     };
-    registry::SYSTEMS.iter().find(|entry| entry.name == name).ok_or_else(|| {
-        let known: Vec<&str> = registry::SYSTEMS.iter().map(|entry| entry.name).collect();
+    registry.find_system(name).ok_or_else(|| {
+        let known: Vec<&str> = registry.systems().iter().map(|entry| entry.name).collect();
         impossible("system", format!("there is no system `{name}`; there are {}", known.join(", ")))
     })
 }
@@ -276,21 +304,47 @@ fn isolation(campaign: &Campaign) -> IsolationRequest {
 }
 
 /// The description, if nothing in it is absurd on this machine.
-fn described(campaign: &Campaign) -> Result<Option<Description>, Impossible> {
+fn described(campaign: &Campaign, nodes: &[NodeId]) -> Result<Option<Description>, Impossible> {
     let Some(description) = &campaign.cluster else { return Ok(None) };
     let refuse = |absurd: Absurd| impossible("cluster", format!("{}: {}", absurd.key, absurd.what));
     description.check().map_err(refuse)?;
-    for (name, secret) in &description.env {
-        if let Secret::Env { env } = secret
-            && std::env::var(env).is_err()
-        {
-            return Err(impossible(
-                "cluster",
-                format!("env.{name}: the variable {env} is not set, or is no text"),
-            ));
+    for (key, variable) in description.secrets() {
+        if std::env::var(variable).is_err() {
+            let what = format!("{key}: the variable {variable} is not set, or is no text");
+            return Err(impossible("cluster", what));
         }
     }
+    strangers(description, nodes)?;
+    if let Some(user) = &description.user {
+        if !nix::unistd::geteuid().is_root() {
+            let what =
+                format!("user: only root can run nodes as `{user}`; leave it out to run them as yourself");
+            return Err(impossible("cluster", what));
+        }
+        crate::described::account(user).map_err(|why| impossible("cluster", format!("user: {why}")))?;
+    }
     description.clone().settled(&campaign.folder).map(Some).map_err(refuse)
+}
+
+/// Names in a description that are no node's, and nodes without what they need.
+fn strangers(description: &Description, nodes: &[NodeId]) -> Result<(), Impossible> {
+    let known = |name: &&String| nodes.iter().any(|node| node.as_str() == name.as_str());
+    let keyed = [("node", description.node.keys().find(|name| !known(name)))];
+    let keyed =
+        keyed.into_iter().chain([("addresses", description.addresses.keys().find(|name| !known(name)))]);
+    for (key, stranger) in keyed {
+        if let Some(stranger) = stranger {
+            let all: Vec<&str> = nodes.iter().map(NodeId::as_str).collect();
+            let what = format!("{key}.{stranger}: there is no such node; there are {}", all.join(", "));
+            return Err(impossible("cluster", what));
+        }
+    }
+    if description.external
+        && let Some(node) = nodes.iter().find(|node| !description.addresses.contains_key(node.as_str()))
+    {
+        return Err(impossible("cluster", format!("addresses: {node} has none")));
+    }
+    Ok(())
 }
 
 fn name(campaign: &Campaign, workload: &str) -> Result<String, Impossible> {
@@ -336,27 +390,7 @@ fn nemesis_of(
     system: &SystemEntry,
     nodes: usize,
 ) -> Result<(Vec<FaultName>, bool), Impossible> {
-    let Some(ground) = system.ground.map(|ground| ground()) else {
-        return match &campaign.nemesis {
-            Some(Faults::Named(named)) if !named.is_empty() => {
-                let what =
-                    format!("the system `{}` has no nodes and cannot suffer `{}`", system.name, named[0]);
-                Err(impossible("nemesis", what))
-            }
-            _ => Ok((Vec::new(), false)),
-        };
-    };
-    let by_proxy = isolation(campaign) == IsolationRequest::Proxy;
-    let possible = |fault: FaultName| match (fault, &campaign.cluster) {
-        (FaultName::Membership, Some(Description { membership: None, .. })) => {
-            Err("`cluster.membership` does not say how".to_owned())
-        }
-        _ => faults::available(fault, ground).and_then(|_how| match by_proxy {
-            true => Ok(faults::by_proxy(fault)?),
-            false => Ok(()),
-        }),
-    };
-    let fits = |fault: &FaultName| fault.nodes_min() <= nodes && possible(*fault).is_ok();
+    let fits = |fault: &FaultName| fault.nodes_min() <= nodes && can_suffer(campaign, system, *fault).is_ok();
     let named = match &campaign.nemesis {
         // Whoever wrote out what strikes and when wants no more, unless he says so.
         None if !campaign.schedule.is_empty() => return Ok((Vec::new(), false)),
@@ -368,10 +402,7 @@ fn nemesis_of(
         Some(Faults::Named(named)) => named,
     };
     for fault in named {
-        possible(*fault).map_err(|why| {
-            let what = format!("the system `{}` cannot suffer `{fault}` here: {why}", system.name);
-            impossible("nemesis", what)
-        })?;
+        can_suffer(campaign, system, *fault).map_err(|why| impossible("nemesis", why))?;
         if fault.nodes_min() > nodes {
             let what = format!("`{fault}` needs {} nodes or more; there are {nodes}", fault.nodes_min());
             return Err(impossible("nemesis", what));
@@ -401,19 +432,34 @@ fn written(
 }
 
 fn sufferable(campaign: &Campaign, system: &SystemEntry, fault: &Fault) -> Result<(), String> {
-    let (name, kind) = (system.name, fault.name());
-    let Some(ground) = system.ground.map(|ground| ground()) else {
-        return Err(format!("the system `{name}` has no nodes and cannot suffer `{kind}`"));
-    };
-    let known =
-        FaultName::ALL.into_iter().find(|fault| fault.as_str() == kind).expect("every fault has a name");
-    faults::available(known, ground)
-        .map_err(|why| format!("the system `{name}` cannot suffer `{kind}` here: {why}"))?;
+    let kind = FaultName::ALL.into_iter().find(|name| name.as_str() == fault.name());
+    can_suffer(campaign, system, kind.expect("every fault has a name"))?;
     let mute = campaign.cluster.as_ref().is_some_and(|description| description.leader.is_none());
     if mute && schedule::aims_at_leaders(fault) {
         return Err("nobody can tell who leads: describe it in [cluster.leader], or name the nodes".into());
     }
     Ok(())
+}
+
+/// Whether the campaign's cluster can suffer this fault where it stands; an error says why it cannot.
+fn can_suffer(campaign: &Campaign, system: &SystemEntry, fault: FaultName) -> Result<(), String> {
+    let name = system.name;
+    let Some(ground) = system.ground.map(|ground| ground()) else {
+        return Err(format!("the system `{name}` has no nodes and cannot suffer `{fault}`"));
+    };
+    let possible = match &campaign.cluster {
+        Some(description) if description.external => {
+            Err("somebody else runs the nodes of an external cluster".to_owned())
+        }
+        Some(Description { membership: None, .. }) if fault == FaultName::Membership => {
+            Err("`cluster.membership` does not say how".to_owned())
+        }
+        _ if isolation(campaign) == IsolationRequest::Proxy => {
+            faults::by_proxy(fault).map_err(str::to_owned).and_then(|()| faults::available(fault, ground).map(drop))
+        }
+        _ => faults::available(fault, ground).map(drop),
+    };
+    possible.map_err(|why| format!("the system `{name}` cannot suffer `{fault}` here: {why}"))
 }
 
 fn port_base(campaign: &Campaign, nodes: usize) -> Result<Option<u16>, Impossible> {
@@ -441,8 +487,8 @@ fn bugs(campaign: &Campaign, system: &SystemEntry) -> Result<Vec<String>, Imposs
 }
 
 /// The command that runs this one trial again.
-fn again(campaign: &Campaign, seed: Seed, file: Option<&str>) -> String {
-    let mut words = vec!["elenchus".to_owned(), "test".to_owned()];
+fn again(program: &str, campaign: &Campaign, seed: Seed, file: Option<&str>) -> String {
+    let mut words = vec![program.to_owned(), "test".to_owned()];
     words.extend(file.map(quoted));
     let mut flag = |name: &str, value: Option<String>| {
         if let Some(value) = value {
@@ -503,7 +549,8 @@ mod tests {
 
     #[test]
     fn a_campaign_without_a_word_is_the_main_job() {
-        let plan = Plan::of(&Campaign::default(), 7, None).expect("the default can be planned");
+        let plan = Plan::of(&Registry::builtin(), &Campaign::default(), 7, None)
+            .expect("the default can be planned");
         let trial = &plan.trials[0];
         assert_eq!(
             (trial.nodes.len(), trial.workload.as_str(), trial.system.as_str()),
@@ -517,8 +564,10 @@ mod tests {
     #[test]
     fn the_same_campaign_and_seed_give_the_same_plan_byte_for_byte() {
         let campaign = Campaign { test_count: Some(3), ..Campaign::default() };
-        let text =
-            |seed| serde_json::to_string(&Plan::of(&campaign, seed, None).expect("plannable")).expect("json");
+        let text = |seed| {
+            serde_json::to_string(&Plan::of(&Registry::builtin(), &campaign, seed, None).expect("plannable"))
+                .expect("json")
+        };
         assert_eq!(text(1), text(1));
         assert_ne!(text(1), text(2));
     }
@@ -527,25 +576,29 @@ mod tests {
     fn what_a_system_cannot_suffer_is_refused_by_name() {
         let campaign =
             Campaign { system: Some("memory".into()), nemesis: "kill".parse().ok(), ..Campaign::default() };
-        let refused = Plan::of(&campaign, 1, None).expect_err("memory cannot be killed");
+        let refused =
+            Plan::of(&Registry::builtin(), &campaign, 1, None).expect_err("memory cannot be killed");
         assert!(refused.key == "nemesis" && refused.what.contains("kill"), "{refused}");
     }
 
     #[test]
     fn a_workload_whose_clients_lack_what_it_needs_is_refused_by_name() {
         let campaign = Campaign { workload: Some("lock".into()), ..Campaign::default() };
-        let refused = Plan::of(&campaign, 1, None).expect_err("the bundled cluster has no locks");
+        let refused =
+            Plan::of(&Registry::builtin(), &campaign, 1, None).expect_err("the bundled cluster has no locks");
         assert!(refused.key == "workload" && refused.what.contains("offer lock;"), "{refused}");
         let memory = |fencing| {
             let campaign = Campaign { system: Some("memory".into()), fencing, ..campaign.clone() };
-            Plan::of(&campaign, 1, None)
+            Plan::of(&Registry::builtin(), &campaign, 1, None)
         };
         assert!(memory(false).is_ok() && memory(true).is_ok());
     }
 
     #[test]
     fn what_a_workload_would_not_look_at_is_refused() {
-        let refused = |campaign: Campaign| Plan::of(&campaign, 1, None).expect_err("it would be ignored").key;
+        let refused = |campaign: Campaign| {
+            Plan::of(&Registry::builtin(), &campaign, 1, None).expect_err("it would be ignored").key
+        };
         let set = Campaign { workload: Some("set".into()), ..Campaign::default() };
         assert_eq!(refused(Campaign { fencing: true, ..set.clone() }), "fencing");
         assert_eq!(refused(Campaign { lease_ttl: Some(lease_ttl()), ..set.clone() }), "lease-ttl");
@@ -569,7 +622,7 @@ mod tests {
         let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = taken.local_addr().expect("bound").port();
         let campaign = Campaign { port_base: Some(port), nodes: "1".parse().ok(), ..Campaign::default() };
-        let refused = Plan::of(&campaign, 1, None).expect_err("the port is taken");
+        let refused = Plan::of(&Registry::builtin(), &campaign, 1, None).expect_err("the port is taken");
         assert!(refused.key == "port-base" && refused.what.contains(&port.to_string()), "{refused}");
     }
 }

@@ -45,6 +45,9 @@ pub struct TrialRecord {
     pub isolation: String,
     /// Why that.
     pub isolation_why: String,
+    /// Whether the cluster was empty when the trial began; absent where nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wiped: Option<bool>,
     /// What the keys of the trial begin with: drawn for each trial, so that nobody's leftovers speak in it.
     #[serde(default)]
     pub prefix: String,

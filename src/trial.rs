@@ -4,9 +4,11 @@
 //! Whatever happens after the first event, the history stands and can be judged: a failure in tearing down
 //! or in collecting logs never costs a verdict.
 
+use crate::ending::{self, Collector};
 use crate::live::{Disks, LiveCluster, LiveWorld, LocalMachines, Machines};
 use crate::plan::TrialPlan;
 use crate::progress::Progress;
+use crate::registry::{Registry, Site};
 use crate::runner::{Broken, End, Limits, Log, Runner};
 use crate::store::{self, TrialEnd, TrialRecord, file};
 use crate::{bundled, described, host, utc};
@@ -35,6 +37,8 @@ pub enum Stage {
     Memory,
     /// Processes kept apart on this machine.
     Ground(Box<host::Ground>),
+    /// Nodes that somebody else runs.
+    External,
 }
 
 /// A trial that failed as a trial. What the history holds can still be judged.
@@ -62,16 +66,18 @@ pub enum Failed {
 /// Carries a trial out. `prefix` is what the keys of its clients begin with.
 pub fn run<W: Workload>(
     workload: Rc<W>,
+    registry: &Registry,
     plan: &TrialPlan,
     prefix: &str,
     stage: Stage,
     folder: &Path,
 ) -> Result<(), Failed> {
-    let mut record = record(&stage, prefix);
+    let mut record = record(plan, &stage, prefix);
     keep_record(folder, &record)?;
     let result = match stage {
         Stage::Memory => in_memory(workload, plan, folder, &record),
-        Stage::Ground(ground) => on_ground(workload, plan, *ground, folder, &mut record),
+        Stage::Ground(ground) => on_ground(workload, registry, plan, *ground, folder, &mut record),
+        Stage::External => on_external(workload, plan, folder, &mut record),
     };
     record.ended = Some(utc::extended(SystemTime::now()));
     (record.end, record.why) = match &result {
@@ -83,15 +89,17 @@ pub fn run<W: Workload>(
     result.map(|_| ())
 }
 
-fn record(stage: &Stage, prefix: &str) -> TrialRecord {
+fn record(plan: &TrialPlan, stage: &Stage, prefix: &str) -> TrialRecord {
     let (isolation, isolation_why) = match stage {
         Stage::Memory => ("none".to_owned(), "the system lives in this process".to_owned()),
         Stage::Ground(ground) => (ground.isolation.chosen.to_string(), ground.isolation.why.clone()),
+        Stage::External => ("none".to_owned(), "somebody else runs the nodes".to_owned()),
     };
     TrialRecord {
         version: 1,
         isolation,
         isolation_why,
+        wiped: plan.cluster.as_ref().map(|description| !description.is_unwiped()),
         prefix: prefix.into(),
         assumptions: Vec::new(),
         began: utc::extended(SystemTime::now()),
@@ -126,6 +134,7 @@ fn in_memory<W: Workload>(
 
 fn on_ground<W: Workload>(
     workload: Rc<W>,
+    registry: &Registry,
     plan: &TrialPlan,
     ground: host::Ground,
     folder: &Path,
@@ -134,7 +143,8 @@ fn on_ground<W: Workload>(
     // Standard error, so that `--json` leaves standard output to machines.
     eprintln!("isolation: {}", ground.isolation);
     let runtime = runtime()?;
-    let system = system(plan, &ground, folder).map_err(Failed::Setup)?;
+    let system = system(registry, plan, &ground, folder).map_err(Failed::Setup)?;
+    let _kept = Collector::new(system.clone(), &plan.nodes, folder);
     let host::Ground { supervisor, links, packets, token, mut interrupts, isolation, .. } = ground;
     record.assumptions = system.assumptions().lines;
     keep_record(folder, record)?;
@@ -180,12 +190,76 @@ fn on_ground<W: Workload>(
         eprintln!("the cluster is left running; its logs are in {}; Ctrl-C ends it", folder.display());
         while !matches!(world.wait(None), Wake::Interrupted) {}
     }
-    world.block_on(async { cluster.stop_all().await });
+    let stopped = world.block_on(async {
+        let lines = ending::stop(&cluster, &*system, &plan.nodes).await;
+        cluster.stop_all().await;
+        lines
+    });
+    stopped.iter().for_each(|line| setup.line(line));
     end
 }
 
+/// A trial of nodes that somebody else runs: nothing is started, broken or ended.
+fn on_external<W: Workload>(
+    workload: Rc<W>,
+    plan: &TrialPlan,
+    folder: &Path,
+    record: &mut TrialRecord,
+) -> Result<End, Failed> {
+    let description = plan.cluster.as_ref().ok_or_else(|| Failed::Setup("no cluster is described".into()))?;
+    let system: Rc<dyn System> =
+        Rc::new(described::external(description, plan, folder).map_err(Failed::Setup)?);
+    let _kept = Collector::new(system.clone(), &plan.nodes, folder);
+    record.assumptions = system.assumptions().lines;
+    keep_record(folder, record)?;
+    let connector: Rc<dyn Connector> = Rc::new(SystemConnector(system.clone()));
+    let mut world =
+        LiveWorld::new(runtime()?, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
+    let mut setup = SetupLog::create(folder)?;
+    // The deadline needs the runtime that it is in.
+    let reached =
+        world.block_on(async { tokio::time::timeout(SETUP_LIMIT, reach(&*system, plan, &mut setup)).await });
+    reached.unwrap_or_else(|_| {
+        Err(Failed::Setup(format!("not within {SETUP_LIMIT:?}; {} says who is not ready", file::SETUP)))
+    })?;
+    world.block_on(prepare(&*workload, &*connector, plan))?;
+    drive(&*workload, plan, folder, record, &mut world)
+}
+
+/// Waits until nodes that run already answer, and somebody leads.
+async fn reach(system: &dyn System, plan: &TrialPlan, setup: &mut SetupLog) -> Result<(), Failed> {
+    for line in system.install().await.map_err(|why| Failed::Setup(why.to_string()))? {
+        setup.line(&line);
+    }
+    for node in &plan.nodes {
+        while let Err(why) = system.ready(node).await {
+            setup.line(&format!("{node} is not ready: {why}"));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        setup.line(&format!("{node} is ready"));
+    }
+    let Some(primaries) = system.primaries() else { return Ok(()) };
+    loop {
+        for node in &plan.nodes {
+            if primaries.leads(node).await.is_ok_and(|leadership| leadership.leads) {
+                setup.line(&format!("{node} leads"));
+                return Ok(());
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// The system of a planned trial.
-fn system(plan: &TrialPlan, ground: &host::Ground, folder: &Path) -> Result<Rc<dyn System>, String> {
+fn system(
+    registry: &Registry,
+    plan: &TrialPlan,
+    ground: &host::Ground,
+    folder: &Path,
+) -> Result<Rc<dyn System>, String> {
+    if let Some(make) = registry.maker(&plan.system) {
+        return make(&Site::new(plan, &ground.addresses, folder));
+    }
     Ok(match &plan.cluster {
         Some(description) => Rc::new(described::system(description, plan, ground, folder)?),
         None => Rc::new(bundled::system(plan, ground, folder)?),

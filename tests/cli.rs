@@ -198,3 +198,60 @@ fn what_there_is_can_be_listed_and_completed() {
     }
     expect_code(&elenchus(&["--version"]), 0);
 }
+
+#[test]
+fn a_campaign_to_start_from_is_written_once_and_can_be_planned() {
+    let store = Store::new("init");
+    for name in ["bundled", "etcd", "exec"] {
+        let file = store.0.join(format!("{name}.toml"));
+        let path = file.to_str().expect("text");
+        expect_code(&elenchus(&["init", name, "--output", path]), 0);
+        expect_code(&elenchus(&["plan", path]), 0);
+        std::fs::write(&file, "mine").expect("our own folder");
+        refused(&["init", name, "--output", path], &[path, "left as it is"]);
+        assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "mine");
+    }
+    refused(&["init", "mongodb"], &["mongodb", "etcd"]);
+}
+
+#[test]
+fn the_doctor_names_what_is_missing_why_and_how_to_get_it() {
+    let store = Store::new("doctor");
+    let well = elenchus(&["doctor"]);
+    expect_code(&well, 0);
+    let said = text(&well.stdout);
+    for word in ["namespaces", "ptrace", "FUSE", "fault kill", "the campaign"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+    let file = store.0.join("c.toml");
+    let path = file.to_str().expect("text");
+    let client = "client = { kind = \"exec\", command = [\"sh\"] }";
+    let cluster = format!(
+        "nodes = 1\n[cluster]\ncommand = [\"elenchus-no-such-program\"]\nenv = {{ X = {{ env = \"ELENCHUS_NO_SUCH\" }} }}\n{client}\n"
+    );
+    std::fs::write(&file, cluster).expect("our own folder");
+    let ill = elenchus(&["doctor", path, "--json"]);
+    expect_code(&ill, 1);
+    let findings: serde_json::Value = serde_json::from_slice(&ill.stdout).expect("JSON");
+    assert_eq!(findings["ok"], false);
+    let missing = |what: &str| {
+        let all = findings["findings"].as_array().expect("a list");
+        let found = all.iter().find(|finding| finding["what"] == what).unwrap_or_else(|| panic!("{what}"));
+        assert!(found["ok"] == false && found["needed"] == true, "{found}");
+        assert!(found["why"] != "" && found["lost"] != "" && found["remedy"] != "", "{found}");
+    };
+    ["program elenchus-no-such-program", "variable ELENCHUS_NO_SUCH", "the campaign"]
+        .iter()
+        .for_each(|what| missing(what));
+    std::fs::write(&file, "nodes = 0\n").expect("our own folder");
+    refused(&["doctor", path], &["c.toml", "line 1"]);
+}
+
+#[test]
+fn where_each_fault_is_possible_can_be_printed() {
+    let page = elenchus(&["list", "--faults", "--markdown"]);
+    expect_code(&page, 0);
+    assert!(text(&page.stdout).contains("| `kill` | SIGKILL"), "{}", text(&page.stdout));
+    assert!(text(&elenchus(&["list", "--faults"]).stdout).contains("SSH hosts"));
+    refused(&["list", "--markdown"], &["--faults"]);
+}

@@ -24,6 +24,8 @@ pub struct Spawn {
     pub env: Vec<(String, String)>,
     /// The working folder; `None`: that of whoever starts it.
     pub cwd: Option<PathBuf>,
+    /// The name of the user that it runs as; `None`: that of whoever starts it.
+    pub user: Option<String>,
 }
 
 /// The adapter of one system. A trial asks for capabilities before anything starts.
@@ -49,6 +51,17 @@ pub trait System {
 
     /// Resolves once the node answers; an error says what it waits for.
     fn ready<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>>;
+
+    /// Asks the node to end by itself, when the trial is over, and says what came of it. `None`: there is no way but
+    /// to kill it.
+    fn stop<'a>(&'a self, _node: &'a NodeId) -> Option<LocalFuture<'a, Result<String, Cause>>> {
+        None
+    }
+
+    /// Files and folders that the node leaves, to be kept with the trial, beside what it printed.
+    fn logs(&self, _node: &NodeId) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// Opens its clients.
     fn connector(&self) -> &dyn Connector;

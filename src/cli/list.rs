@@ -1,8 +1,10 @@
 //! `elenchus list`: what there is.
 
-use super::say::say;
+use super::faults;
+use super::say::{self, say};
 use crate::exit::Exit;
-use crate::registry::{SYSTEMS, WORKLOADS};
+use crate::faults::{Ground, possible};
+use crate::registry::Registry;
 use clap::Args;
 use elenchus_checkers::consistency::CONDITIONS;
 use elenchus_checkers::models::catalogue::CATALOGUE;
@@ -13,13 +15,23 @@ use elenchus_reference::bug::Bug;
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "faults")]
     json: bool,
+    /// Print only where each fault is possible, and how
+    #[arg(long)]
+    faults: bool,
+    /// Print it as Markdown, as docs/faults.md has it
+    #[arg(long, requires = "faults")]
+    markdown: bool,
 }
 
 /// Lists everything that can be named on the command line.
-pub fn run(args: &ListArgs) -> Exit {
-    let sections = sections();
+pub fn run(args: &ListArgs, registry: &Registry) -> Exit {
+    if args.markdown {
+        say::bytes(faults::markdown().as_bytes());
+        return Exit::Valid;
+    }
+    let sections = if args.faults { grounds() } else { sections(registry) };
     if args.json {
         let json: serde_json::Map<String, serde_json::Value> = sections
             .into_iter()
@@ -45,11 +57,21 @@ pub fn run(args: &ListArgs) -> Exit {
 
 type Row = (String, String);
 
-fn sections() -> Vec<(&'static str, Vec<Row>)> {
+/// For each ground, the faults with how they are brought about, or why they cannot be.
+fn grounds() -> Vec<(&'static str, Vec<Row>)> {
+    let row = |fault: FaultName, ground| match possible(fault, ground) {
+        Ok(how) => (fault.to_string(), how.to_owned()),
+        Err(why) => (fault.to_string(), format!("no: {why}")),
+    };
+    let rows = |ground: Ground| FaultName::ALL.into_iter().map(|fault| row(fault, ground)).collect();
+    Ground::ALL.into_iter().map(|ground| (ground.describe(), rows(ground))).collect()
+}
+
+fn sections(registry: &Registry) -> Vec<(&'static str, Vec<Row>)> {
     let row = |name: &str, about: &str| (name.to_owned(), about.to_owned());
     vec![
-        ("systems", SYSTEMS.iter().map(|s| row(s.name, s.about)).collect()),
-        ("workloads", WORKLOADS.iter().map(|w| row(w.name, w.about)).collect()),
+        ("systems", registry.systems().iter().map(|s| row(s.name, s.about)).collect()),
+        ("workloads", registry.workloads().iter().map(|w| row(w.name, w.about)).collect()),
         ("faults", FaultName::ALL.iter().map(|f| row(f.as_str(), f.describe())).collect()),
         ("models", CATALOGUE.iter().map(|entry| row(entry.name, entry.about)).collect()),
         ("conditions", CONDITIONS.iter().map(|c| row(c.name, c.about)).collect()),

@@ -1,7 +1,10 @@
 //! The command line: what can be asked, and which stage answers.
 
 mod check;
+mod doctor;
+mod faults;
 mod heal;
+mod init;
 mod junit;
 mod list;
 mod report;
@@ -11,8 +14,9 @@ mod test;
 use crate::campaign::Campaign;
 use crate::exit::Exit;
 use crate::plan::Plan;
+use crate::registry::Registry;
 use crate::store::Store;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use say::say;
 use std::path::PathBuf;
 
@@ -33,6 +37,10 @@ enum Command {
     Test(test::TestArgs),
     /// Show what `test` would do, every choice made, and start nothing
     Plan(PlanArgs),
+    /// Write a commented campaign to start from
+    Init(init::InitArgs),
+    /// Say what this machine allows, and what the campaign lacks on it; changes nothing
+    Doctor(doctor::DoctorArgs),
     /// Judge recorded histories, or the folder of a trial
     Check(check::CheckArgs),
     /// Build the report of a trial's folder anew
@@ -82,8 +90,9 @@ impl StoreArgs {
 }
 
 /// Does what the arguments say.
-pub fn main(arguments: Vec<std::ffi::OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(arguments) {
+pub fn main(registry: &Registry, arguments: Vec<std::ffi::OsString>) -> Exit {
+    let parsed = command(registry).try_get_matches_from(arguments);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers, not errors; both go where clap says.
@@ -92,25 +101,33 @@ pub fn main(arguments: Vec<std::ffi::OsString>) -> Exit {
         }
     };
     match cli.command {
-        Command::Test(args) => test::run(&args),
-        Command::Plan(args) => plan(&args),
+        Command::Test(args) => test::run(&args, registry),
+        Command::Init(args) => init::run(&args, registry.program_name()),
+        Command::Plan(args) => plan(&args, registry),
+        Command::Doctor(args) => doctor::run(&args, registry),
         Command::Check(args) => check::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Heal(args) => heal::run(&args),
-        Command::List(args) => list::run(&args),
+        Command::List(args) => list::run(&args, registry),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "elenchus", &mut script);
+            clap_complete::generate(shell, &mut command(registry), registry.program_name(), &mut script);
             say::bytes(&script);
             Exit::Valid
         }
-        Command::Judge(args) => check::judge(&args),
+        Command::Judge(args) => check::judge(&args, registry),
         Command::Node { options } => node(&options),
     }
 }
 
-fn plan(args: &PlanArgs) -> Exit {
-    match args.plan() {
+/// The command line of this program.
+fn command(registry: &Registry) -> clap::Command {
+    let name = registry.program_name();
+    Cli::command().name(name).bin_name(name)
+}
+
+fn plan(args: &PlanArgs, registry: &Registry) -> Exit {
+    match args.plan(registry) {
         Ok((plan, _)) => {
             say!("{}", serde_json::to_string_pretty(&plan).expect("a plan is plain data"));
             Exit::Valid
@@ -120,29 +137,37 @@ fn plan(args: &PlanArgs) -> Exit {
 }
 
 impl PlanArgs {
-    /// The plan, and the campaign's text if there is a file.
-    fn plan(&self) -> Result<(Plan, Option<String>), String> {
+    /// The campaign, flags over the file, and the file's text if there is one.
+    fn campaign(&self) -> Result<(Campaign, Option<String>), String> {
         let (file, text) = match &self.file {
             Some(path) => Campaign::read(path).map(|(c, text)| (c, Some(text))).map_err(|e| e.to_string())?,
             None => (Campaign::default(), None),
         };
-        let campaign = file.overridden_by(self.campaign.clone());
+        Ok((file.overridden_by(self.campaign.clone()), text))
+    }
+
+    /// The plan, and the campaign's text if there is a file.
+    fn plan(&self, registry: &Registry) -> Result<(Plan, Option<String>), String> {
+        let (campaign, text) = self.campaign()?;
         let name = self.file.as_ref().map(|path| path.display().to_string());
-        let plan = Plan::of(&campaign, fresh_seed(), name.as_deref()).map_err(|impossible| match &name {
-            // The key stands in the file or on the command line; both are named, flags win.
-            Some(file) if impossible.at.is_some() => {
-                let before = text.as_deref().and_then(|text| text.get(..impossible.at.unwrap_or(0)));
-                let line = before.map_or(1, |before| before.matches('\n').count() + 1);
-                format!("{file}: line {line}: {impossible}")
-            }
-            Some(file) if campaign_names(text.as_deref(), impossible.key) => {
-                match line_of(text.as_deref(), impossible.key) {
-                    Some(line) => format!("{file}: line {line}: {impossible}"),
-                    None => format!("{file}: {impossible}"),
-                }
-            }
-            _ => format!("--{impossible}"),
-        })?;
+        let plan =
+            Plan::of(registry, &campaign, fresh_seed(), name.as_deref()).map_err(
+                |impossible| match &name {
+                    // The key stands in the file or on the command line; both are named, flags win.
+                    Some(file) if impossible.at.is_some() => {
+                        let before = text.as_deref().and_then(|text| text.get(..impossible.at.unwrap_or(0)));
+                        let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+                        format!("{file}: line {line}: {impossible}")
+                    }
+                    Some(file) if campaign_names(text.as_deref(), impossible.key) => {
+                        match line_of(text.as_deref(), impossible.key) {
+                            Some(line) => format!("{file}: line {line}: {impossible}"),
+                            None => format!("{file}: {impossible}"),
+                        }
+                    }
+                    _ => format!("--{impossible}"),
+                },
+            )?;
         Ok((plan, text))
     }
 }

@@ -8,9 +8,10 @@ use crate::exit::Exit;
 use crate::host::{self, Status, Wish};
 use crate::judge::{self, Verdicts};
 use crate::plan::{Plan, TrialPlan};
+use crate::registry::{Registry, fresh_prefix};
 use crate::store::{self, Store, file};
 use crate::trial::Stage;
-use crate::{registry, report, utc};
+use crate::{report, utc};
 use clap::Args;
 use elenchus_core::verdict::Validity;
 use std::path::{Path, PathBuf};
@@ -46,8 +47,8 @@ enum FailOn {
 }
 
 /// Runs the trials.
-pub fn run(args: &TestArgs) -> Exit {
-    let (plan, text) = match args.plan.plan() {
+pub fn run(args: &TestArgs, registry: &Registry) -> Exit {
+    let (plan, text) = match args.plan.plan(registry) {
         Ok(planned) => planned,
         Err(why) => return usage(&why),
     };
@@ -65,7 +66,7 @@ pub fn run(args: &TestArgs) -> Exit {
             }
         };
         let began = std::time::Instant::now();
-        let exit = one(trial, &folder, args);
+        let exit = one(registry, trial, &folder, args);
         cases.push(Case {
             name: format!("{}.{}", trial.name, trial.workload),
             seed: trial.seed.0,
@@ -129,11 +130,11 @@ fn prepare(
 }
 
 /// One trial: carried out, judged, reported.
-fn one(trial: &TrialPlan, folder: &Path, args: &TestArgs) -> Exit {
+fn one(registry: &Registry, trial: &TrialPlan, folder: &Path, args: &TestArgs) -> Exit {
     if !args.json {
         announce(trial, folder);
     }
-    let trouble = carry_out(trial, folder).err();
+    let trouble = carry_out(registry, trial, folder).err();
     if let Some(why) = &trouble {
         eprintln!("elenchus: {why}");
     }
@@ -163,13 +164,17 @@ fn one(trial: &TrialPlan, folder: &Path, args: &TestArgs) -> Exit {
     }
 }
 
-fn carry_out(trial: &TrialPlan, folder: &Path) -> Result<(), String> {
-    let erased = registry::trial(trial, &registry::fresh_prefix())
-        .ok_or_else(|| format!("there is no workload `{}`", trial.workload))?;
+fn carry_out(registry: &Registry, trial: &TrialPlan, folder: &Path) -> Result<(), String> {
+    let prefix = fresh_prefix();
+    let erased =
+        registry.trial(trial, &prefix).ok_or_else(|| format!("there is no workload `{}`", trial.workload))?;
     if trial.system == "memory" {
-        return erased.run(trial, Stage::Memory, folder).map_err(|e| e.to_string());
+        return erased.run(registry, trial, &prefix, Stage::Memory, folder).map_err(|e| e.to_string());
     }
-    let body = |ground| match erased.run(trial, Stage::Ground(Box::new(ground)), folder) {
+    if trial.cluster.as_ref().is_some_and(|description| description.external) {
+        return erased.run(registry, trial, &prefix, Stage::External, folder).map_err(|e| e.to_string());
+    }
+    let body = |ground| match erased.run(registry, trial, &prefix, Stage::Ground(Box::new(ground)), folder) {
         Ok(()) => 0,
         Err(e) => {
             eprintln!("\nelenchus: {e}");

@@ -8,6 +8,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`isolation`] | what was asked for, chosen, refused |
+//! | [`probe`] | what the kernel grants of that, tried |
 //! | `trial`, `preparation` | the process tree, from the first fork to the end |
 //! | [`ground`] | what the controller gets |
 //! | `supervisor`, `spawn`, [`protocol`], [`handle`] | starting and ending nodes: who does it, and who asks for it |
@@ -38,6 +39,8 @@ pub mod netlink;
 pub mod packets;
 #[cfg(target_os = "linux")]
 mod preparation;
+#[cfg(target_os = "linux")]
+pub mod probe;
 pub mod processes;
 pub mod protocol;
 pub mod proxy;

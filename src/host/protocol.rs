@@ -20,6 +20,9 @@ pub struct Spawn {
     pub env: Vec<(String, String)>,
     /// Its working folder; `None`: that of the controller.
     pub cwd: Option<PathBuf>,
+    /// The name of the user that it runs as, with all groups of that user; `None`: that of the supervisor.
+    #[serde(default)]
+    pub user: Option<String>,
     /// The file to which its standard output is appended.
     pub stdout: PathBuf,
     /// The file to which its standard error is appended; may be the same.

@@ -6,7 +6,8 @@ use super::protocol::Spawn;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-use nix::unistd::{Pid, getppid, setsid};
+use nix::unistd::{Gid, Pid, Uid, User, getgrouplist, getppid, setgid, setgroups, setsid, setuid};
+use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -38,6 +39,7 @@ pub(super) fn spawn(spawn: &Spawn, home: Home<'_>) -> io::Result<i32> {
     if let Some(folder) = &spawn.cwd {
         command.current_dir(folder);
     }
+    let account = spawn.user.as_deref().map(Account::named).transpose()?;
     let network = home.network.map(|fd| fd.as_raw_fd());
     let journal = home.is_seen_outside.then(|| home.journal.clone());
     let supervisor = Pid::this();
@@ -46,7 +48,8 @@ pub(super) fn spawn(spawn: &Spawn, home: Home<'_>) -> io::Result<i32> {
     unsafe {
         command.pre_exec(move || {
             let network = network.map(|fd| BorrowedFd::borrow_raw(fd));
-            settle(network, journal.as_deref(), supervisor)
+            settle(network, journal.as_deref(), supervisor)?;
+            account.as_ref().map_or(Ok(()), Account::assume)
         });
     }
     let child =
@@ -63,6 +66,32 @@ fn append(path: &Path) -> io::Result<File> {
         other => other,
     };
     file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
+/// Whose rights a process has.
+struct Account {
+    user: Uid,
+    group: Gid,
+    groups: Vec<Gid>,
+}
+
+impl Account {
+    /// The account of this name, with all its groups.
+    fn named(name: &str) -> io::Result<Account> {
+        let user =
+            User::from_name(name)?.ok_or_else(|| io::Error::other(format!("there is no user `{name}`")))?;
+        let text = CString::new(name).map_err(io::Error::other)?;
+        Ok(Account { user: user.uid, group: user.gid, groups: getgrouplist(&text, user.gid)? })
+    }
+
+    /// Makes this process theirs, for good. The kernel forgets at that that we are to end with our parent.
+    fn assume(&self) -> io::Result<()> {
+        setgroups(&self.groups)?;
+        setgid(self.group)?;
+        setuid(self.user)?;
+        set_pdeathsig(Signal::SIGKILL)?;
+        Ok(())
+    }
 }
 
 /// What the child does between its birth and its new program.

@@ -293,7 +293,7 @@ impl Way {
     }
 
     /// What to call the first step.
-    fn birth(self) -> &'static str {
+    pub(super) fn birth(self) -> &'static str {
         match self {
             Way::Namespaces => "clone(NEWNET|NEWPID|NEWNS)",
             Way::UserNamespace => "clone(NEWUSER|NEWNET|NEWPID|NEWNS)",
@@ -303,7 +303,7 @@ impl Way {
 }
 
 /// Forks; the child is the first process of its new namespaces, if there are any.
-fn fork_into(way: Way) -> nix::Result<ForkResult> {
+pub(super) fn fork_into(way: Way) -> nix::Result<ForkResult> {
     let flags = way.spaces();
     if flags.is_empty() {
         // SAFETY: we have a single thread, which `check` made sure of.
@@ -321,7 +321,7 @@ fn fork_into(way: Way) -> nix::Result<ForkResult> {
 
 /// Ends the process with the code that `act` returns, whatever happens in there: the frames below belong
 /// to another process.
-fn leave(act: impl FnOnce() -> i32) -> ! {
+pub(super) fn leave(act: impl FnOnce() -> i32) -> ! {
     let code = catch_unwind(AssertUnwindSafe(act)).unwrap_or(BROKEN);
     let _ = (io::stdout().flush(), io::stderr().flush());
     // SAFETY: it does not return. What the parent registered to run at its own exit must not run here.

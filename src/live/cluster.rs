@@ -76,6 +76,11 @@ impl LiveCluster {
         self.dead.borrow().get(node).cloned()
     }
 
+    /// Forgets that the node once ended of its own, so that [`LiveCluster::died`] tells of what comes.
+    pub fn forget_death(&self, node: &NodeId) {
+        self.dead.borrow_mut().remove(node);
+    }
+
     fn keep(&self, exit: &host::Exit) {
         if !exit.expected {
             self.dead.borrow_mut().insert(exit.node.clone(), exit.status.to_string());
@@ -161,6 +166,7 @@ impl Cluster for LiveCluster {
                 argv: spawn.argv,
                 env: spawn.env,
                 cwd: spawn.cwd,
+                user: spawn.user,
                 stdout: log.clone(),
                 stderr: log,
             };

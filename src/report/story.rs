@@ -226,6 +226,13 @@ fn remarks(folder: &Folder, operations: &Operations, drawn: usize, timed: bool) 
             remarks.push(format!("The trial did not run to its end: it was {how}{why}."));
         }
     }
+    if folder.trial.entry("wiped").as_deref() == Some("false") {
+        remarks.push(
+            "The cluster was not wiped before the trial: it may hold what others left. The keys of this trial bear a \
+             prefix of their own."
+                .to_owned(),
+        );
+    }
     if operations.all.is_empty() {
         remarks.push("The history holds no operation of a client, so there is nothing to draw.".to_owned());
     } else if !timed {

@@ -33,6 +33,7 @@ use crate::exit::Exit;
 use crate::judge::{self, Verdicts};
 use crate::plan::TrialPlan;
 use crate::quantity::{Bytes, Span};
+use crate::registry::Registry;
 use crate::store::{file, is_trial};
 use clap::{Args, ValueEnum};
 use elenchus_core::format::{Format, edn};
@@ -206,8 +207,8 @@ fn judge_one(watchdog: &mut Watchdog, job: &Job) -> Outcome {
 }
 
 /// Is the process that judges.
-pub fn judge(args: &JudgeArgs) -> Exit {
-    worker::run(args.job.as_deref())
+pub fn judge(args: &JudgeArgs, registry: &Registry) -> Exit {
+    worker::run(args.job.as_deref(), registry)
 }
 
 /// With less nothing can be judged; whoever asks for it forgot the unit.
@@ -292,6 +293,7 @@ fn judge_trial(watchdog: &mut Watchdog, folder: &Path) -> Outcome {
     };
     if let Answer::Verdicts(verdicts) = &mut outcome.answer {
         verdicts.extend(judge::cut_short(folder));
+        verdicts.extend(judge::unwiped(folder));
         if let Err(e) = judge::keep(folder, &Verdicts::of(verdicts.clone())) {
             outcome.answer = Answer::Broken(e.to_string());
         }

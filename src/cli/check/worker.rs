@@ -8,6 +8,7 @@ use super::model::{self, Candidate, NoModel};
 use super::{adversary, herald, limits, page};
 use crate::exit::Exit;
 use crate::judge::{Case, JudgeError};
+use crate::registry::Registry;
 use elenchus_checkers::{check_all, check_all_watched, lint};
 use elenchus_core::budget::Budget;
 use elenchus_core::format::Format;
@@ -18,20 +19,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 /// Judges the one job given, or all that come on standard input.
-pub fn run(job: Option<&str>) -> Exit {
+pub fn run(job: Option<&str>, registry: &Registry) -> Exit {
     limits::prepare();
     let told = match job {
-        Some(job) => answer(job),
-        None => io::stdin().lock().lines().try_for_each(|job| answer(&job?)),
+        Some(job) => answer(job, registry),
+        None => io::stdin().lock().lines().try_for_each(|job| answer(&job?, registry)),
     };
     if told.is_ok() { Exit::Valid } else { Exit::Broken }
 }
 
 /// An error only says that nobody listens any more.
-fn answer(job: &str) -> io::Result<()> {
+fn answer(job: &str, registry: &Registry) -> io::Result<()> {
     match serde_json::from_str::<Job>(job) {
         Ok(job) => {
-            let judged = catch_unwind(AssertUnwindSafe(|| judge(&job)));
+            let judged = catch_unwind(AssertUnwindSafe(|| judge(&job, registry)));
             judged.unwrap_or_else(|_| say(&Message::Broken("the program panicked".into())))?;
         }
         Err(e) => say(&Message::Broken(format!("a job that cannot be read: {e}")))?,
@@ -53,12 +54,12 @@ const SLACK: usize = 256 << 20;
 /// What an event's share of the typed operations may take.
 const EVENT: usize = 512;
 
-fn judge(job: &Job) -> io::Result<()> {
+fn judge(job: &Job, registry: &Registry) -> io::Result<()> {
     let began = Instant::now();
     let on_disk = std::fs::metadata(job.history()).map_or(0, |data| data.len() as usize);
     limits::grow_by(SLACK.saturating_add(job.memory).saturating_add(on_disk.saturating_mul(4)));
     if job.trial {
-        return judge_trial(job, began);
+        return judge_trial(job, registry, began);
     }
     let input = match input::read(job) {
         Ok(input) => input,
@@ -102,8 +103,8 @@ fn budget(job: &Job, began: Instant) -> Budget {
 }
 
 /// Judges what a trial left. Those who only observe are quick, and speak first.
-fn judge_trial(job: &Job, began: Instant) -> io::Result<()> {
-    match trial_verdicts(job, began)? {
+fn judge_trial(job: &Job, registry: &Registry, began: Instant) -> io::Result<()> {
+    match trial_verdicts(job, registry, began)? {
         Ok(verdicts) => {
             limits::lift();
             say(&Message::Judged(Judged { model: None, verdicts, lints: Vec::new() }))
@@ -112,14 +113,18 @@ fn judge_trial(job: &Job, began: Instant) -> io::Result<()> {
     }
 }
 
-fn trial_verdicts(job: &Job, began: Instant) -> io::Result<Result<Vec<Verdict>, JudgeError>> {
+fn trial_verdicts(
+    job: &Job,
+    registry: &Registry,
+    began: Instant,
+) -> io::Result<Result<Vec<Verdict>, JudgeError>> {
     let case = match Case::read(job.path.as_ref()) {
         Ok(case) => case,
         Err(error) => return Ok(Err(error)),
     };
     let checkers = match adversary::named(&case.plan.workload) {
         Some(adversary) => Ok(vec![adversary]),
-        None => case.checkers(),
+        None => case.checkers(registry),
     };
     let checkers = match checkers {
         Ok(checkers) => checkers,

@@ -80,7 +80,7 @@ impl System for BundledSystem {
         let mut argv = self.command.clone();
         let options = serde_json::to_string(self.options(node)).expect("options are text and numbers");
         argv.push(options);
-        Spawn { argv, env: Vec::new(), cwd: None }
+        Spawn { argv, env: Vec::new(), cwd: None, user: None }
     }
 
     fn data(&self, node: &NodeId) -> Option<PathBuf> {

@@ -7,15 +7,37 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-/// `[cluster]`: programs of the user's own, one a node, on this machine.
+/// `[cluster]`: programs of the user's own, one a node, on this machine; or nodes that somebody else runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Description {
     /// The program of a node (absolute, or to be found in `PATH`) and its arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
     /// Added to the environment.
     #[serde(default)]
     pub env: BTreeMap<String, Secret>,
+    /// What is different for one node.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub node: BTreeMap<String, Own>,
+    /// The user that the nodes and their install steps run as; only root can say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The command that asks a node to end, when the trial is over; then it is killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Vec<String>>,
+    /// What makes the cluster empty before the trial.
+    #[serde(default, skip_serializing_if = "Wipe::is_unsaid")]
+    pub wipe: Wipe,
+    /// Files and folders of a node that are kept beside its output when the trial ends, however it ends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<String>,
+    /// Whether somebody else runs the nodes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub external: bool,
+    /// Where the nodes are that somebody else runs: `host:port`, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub addresses: BTreeMap<String, String>,
     /// Ports that the node listens on. Each node has an address of its own, so the numbers are the same on all.
     #[serde(default)]
     pub ports: BTreeMap<String, u16>,
@@ -42,6 +64,48 @@ pub struct Description {
     /// Where the campaign's file lies; found out, not said.
     #[serde(default)]
     pub campaign: String,
+}
+
+/// `[cluster.node.NAME]`: what is different for one node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Own {
+    /// Its program, in place of the others'.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// Added to its environment, or in place of what the others have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, Secret>,
+}
+
+/// What makes a cluster empty before its trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected true, or a list of shell commands that wipe a node")]
+pub enum Wipe {
+    /// Whether it is wiped: a local cluster always is, since its folders are made anew.
+    Said(bool),
+    /// These shell commands, run in each node's working folder before anything else.
+    Steps(Vec<String>),
+}
+
+impl Default for Wipe {
+    fn default() -> Wipe {
+        Wipe::Said(false)
+    }
+}
+
+impl Wipe {
+    fn is_unsaid(&self) -> bool {
+        *self == Wipe::default()
+    }
+
+    /// The shell commands.
+    pub fn steps(&self) -> &[String] {
+        match self {
+            Wipe::Said(_) => &[],
+            Wipe::Steps(steps) => steps,
+        }
+    }
 }
 
 /// What a file holds.
@@ -214,13 +278,25 @@ impl Description {
     /// Looks for what no node could be started with.
     pub fn check(&self) -> Result<(), Absurd> {
         let absurd = |key: &str, what: &str| Absurd { key: key.into(), what: what.into() };
-        if self.command.is_empty() {
+        if self.external {
+            self.check_external()?;
+        } else if !self.addresses.is_empty() {
+            return Err(absurd("addresses", "are those of an external cluster; say `external = true`"));
+        } else if self.command.is_empty() {
             return Err(absurd("command", "names no program"));
         }
         if let Some(Membership { command: Some(command), .. }) = &self.membership
             && command.is_empty()
         {
             return Err(absurd("membership.command", "names no program"));
+        }
+        if let Some((name, _)) =
+            self.node.iter().find(|(_, own)| own.command.as_ref().is_some_and(Vec::is_empty))
+        {
+            return Err(absurd(&format!("node.{name}.command"), "names no program"));
+        }
+        if self.stop.as_ref().is_some_and(Vec::is_empty) {
+            return Err(absurd("stop", "names no program"));
         }
         if let Client::Exec { command, .. } = &self.client
             && command.is_empty()
@@ -241,6 +317,72 @@ impl Description {
             self.template(text).map_err(|error| Absurd { key, what: error.to_string() })?;
         }
         Ok(())
+    }
+
+    /// Looks for what makes no sense where somebody else runs the nodes.
+    fn check_external(&self) -> Result<(), Absurd> {
+        let absurd = |key: &str, what: String| Err(Absurd { key: key.into(), what });
+        let ours = [
+            ("command", !self.command.is_empty()),
+            ("env", !self.env.is_empty()),
+            ("node", !self.node.is_empty()),
+            ("user", self.user.is_some()),
+            ("stop", self.stop.is_some()),
+            ("membership", self.membership.is_some()),
+            ("ready.log", matches!(self.ready, Ready::Log(_))),
+        ];
+        if let Some((key, _)) = ours.into_iter().find(|(_, is_said)| *is_said) {
+            return absurd(key, "somebody else runs the nodes of an external cluster: leave it out".into());
+        }
+        if self.addresses.is_empty() {
+            return absurd(
+                "addresses",
+                "say where each node is: `addresses = { n1 = \"127.0.0.1:2379\" }`".into(),
+            );
+        }
+        if self.wipe == Wipe::Said(true) {
+            return absurd("wipe", "say how: a list of shell commands, run for each node".into());
+        }
+        match self.addresses.iter().find(|(_, address)| split(address).is_none()) {
+            Some((name, address)) => {
+                absurd(&format!("addresses.{name}"), format!("`{address}` is no address: write `host:port`"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Host and port of a node that somebody else runs.
+    pub fn address(&self, node: &str) -> Option<(String, u16)> {
+        self.addresses.get(node).and_then(|address| split(address))
+    }
+
+    /// Whether what earlier trials or other people left is still there when the trial begins.
+    pub fn is_unwiped(&self) -> bool {
+        self.external && self.wipe.steps().is_empty()
+    }
+
+    /// The program of a node and its arguments.
+    pub fn command_of(&self, node: &str) -> &[String] {
+        self.node.get(node).and_then(|own| own.command.as_ref()).unwrap_or(&self.command)
+    }
+
+    /// What is added to a node's environment.
+    pub fn env_of(&self, node: &str) -> BTreeMap<&str, &Secret> {
+        let own = self.node.get(node).map(|own| &own.env);
+        self.env.iter().chain(own.into_iter().flatten()).map(|(name, value)| (name.as_str(), value)).collect()
+    }
+
+    /// All variables of the environment that stand for secrets, each with its key.
+    pub fn secrets(&self) -> Vec<(String, &str)> {
+        let common = self.env.iter().map(|(name, secret)| (format!("env.{name}"), secret));
+        let own = self.node.iter().flat_map(|(node, own)| {
+            own.env.iter().map(move |(name, secret)| (format!("node.{node}.env.{name}"), secret))
+        });
+        let all = common.chain(own).filter_map(|(key, secret)| match secret {
+            Secret::Env { env } => Some((key, env.as_str())),
+            Secret::Plain(_) => None,
+        });
+        all.collect()
     }
 
     /// The same, as a plan keeps it: what other files hold is in it, and `folder` is where the campaign lies.
@@ -265,7 +407,9 @@ impl Description {
 
     /// A text of this description, read.
     pub fn template(&self, text: &str) -> Result<Template, TemplateError> {
-        let ports: Vec<&str> = self.ports.keys().map(String::as_str).collect();
+        let mut ports: Vec<&str> = self.ports.keys().map(String::as_str).collect();
+        // The port of a node's address is that of its clients.
+        ports.extend(self.external.then_some(CLIENT));
         Template::parse(text, &ports)
     }
 
@@ -275,9 +419,9 @@ impl Description {
     }
 
     /// All texts with holes, each with its key.
-    fn texts(&self) -> Vec<(String, &str)> {
+    fn texts<'d>(&'d self) -> Vec<(String, &'d str)> {
         let mut texts: Vec<(String, &str)> = Vec::new();
-        let mut add = |key: String, text| texts.push((key, text));
+        let mut add = |key: String, text: &'d str| texts.push((key, text));
         self.command.iter().for_each(|text| add("command".into(), text));
         self.install.iter().for_each(|text| add("install".into(), text));
         for (name, content) in &self.files {
@@ -285,10 +429,22 @@ impl Description {
                 add(format!("files.{name}"), text);
             }
         }
-        for (name, secret) in &self.env {
-            if let Secret::Plain(text) = secret {
-                add(format!("env.{name}"), text);
+        self.stop.iter().flatten().for_each(|text| add("stop".into(), text));
+        self.wipe.steps().iter().for_each(|text| add("wipe".into(), text));
+        self.logs.iter().for_each(|text| add("logs".into(), text));
+        let mut add_env = |prefix: &str, env: &'d BTreeMap<String, Secret>| {
+            for (name, secret) in env {
+                if let Secret::Plain(text) = secret {
+                    add(format!("{prefix}env.{name}"), text);
+                }
             }
+        };
+        add_env("", &self.env);
+        for (node, own) in &self.node {
+            add_env(&format!("node.{node}."), &own.env);
+        }
+        for (node, own) in &self.node {
+            own.command.iter().flatten().for_each(|text| add(format!("node.{node}.command"), text));
         }
         match &self.ready {
             Ready::Started | Ready::Log(_) => {}
@@ -313,5 +469,30 @@ impl Description {
             Client::Etcd { address, .. } => add("client.address".into(), address),
         }
         texts
+    }
+}
+
+/// What the port is called that a node's address names.
+pub(super) const CLIENT: &str = "client";
+
+/// Host and port; the host of IPv6 without its brackets.
+fn split(address: &str) -> Option<(String, u16)> {
+    let (host, port) = address.rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    (!host.is_empty()).then(|| (host.to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_host_with_a_port() {
+        assert_eq!(split("127.0.0.1:2379"), Some(("127.0.0.1".into(), 2379)));
+        assert_eq!(split("[::1]:80"), Some(("::1".into(), 80)));
+        for no in ["", "localhost", ":80", "a:", "a:0", "a:99999", "a:b"] {
+            assert_eq!(split(no), None, "{no}");
+        }
     }
 }

@@ -22,7 +22,7 @@ impl DescribedSystem {
     async fn change(&self, step: &str, node: &NodeId) -> Result<(), Cause> {
         let me = self.place(node);
         let step = self.description.fill(step, me, &self.facts);
-        question::shell(&step, &self.facts[me].dir).await?;
+        question::shell(&step, &self.facts[me].dir, None).await?;
         Ok(())
     }
 }

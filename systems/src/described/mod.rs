@@ -21,7 +21,7 @@ use elenchus_core::outcome::Cause;
 use elenchus_core::process::NodeId;
 use elenchus_core::system::{Assumptions, Leadership, Membership, Primaries, Spawn, System};
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -37,6 +37,8 @@ pub struct DescribedSystem {
     connector: Rc<dyn Connector>,
     /// Who was added to a cluster that was there already.
     joined: RefCell<BTreeSet<NodeId>>,
+    /// User and group whose the nodes' folders are, if they run as somebody else.
+    owner: Option<(u32, u32)>,
 }
 
 impl DescribedSystem {
@@ -48,9 +50,45 @@ impl DescribedSystem {
         data: &Path,
         logs: impl Fn(&NodeId) -> PathBuf,
     ) -> Result<DescribedSystem, String> {
-        let facts = (1..).zip(&nodes).map(|(index, (node, ip))| facts(&description, data, index, node, *ip));
+        let place = |(node, ip): (NodeId, IpAddr)| (node, ip.to_string(), description.ports.clone());
+        let places = nodes.into_iter().map(place).collect();
+        DescribedSystem::at(description, places, data, logs)
+    }
+
+    /// The cluster of these nodes, which somebody else runs where the description says. Their folders, in `data`, are
+    /// for what is run beside them.
+    pub fn external(
+        description: Description,
+        nodes: &[NodeId],
+        data: &Path,
+        logs: impl Fn(&NodeId) -> PathBuf,
+    ) -> Result<DescribedSystem, String> {
+        let place = |node: &NodeId| {
+            let (host, port) = description.address(node.as_str()).ok_or(format!("{node} has no address"))?;
+            let mut ports = description.ports.clone();
+            ports.insert(description::CLIENT.into(), port);
+            Ok((node.clone(), host, ports))
+        };
+        let places = nodes.iter().map(place).collect::<Result<_, String>>()?;
+        DescribedSystem::at(description, places, data, logs)
+    }
+
+    /// The same, but its nodes run as this user of this group.
+    pub fn owned_by(self, user: u32, group: u32) -> DescribedSystem {
+        DescribedSystem { owner: Some((user, group)), ..self }
+    }
+
+    fn at(
+        description: Description,
+        places: Vec<(NodeId, String, BTreeMap<String, u16>)>,
+        data: &Path,
+        logs: impl Fn(&NodeId) -> PathBuf,
+    ) -> Result<DescribedSystem, String> {
+        let names: Vec<NodeId> = places.iter().map(|(node, ..)| node.clone()).collect();
+        let facts = (1..).zip(places).map(|(index, (node, ip, ports))| {
+            facts(&description, data, Facts { ip, ports, ..Facts::of(node.as_str(), index) })
+        });
         let facts = facts.collect::<Result<Vec<Facts>, String>>()?;
-        let names: Vec<NodeId> = nodes.into_iter().map(|(node, _)| node).collect();
         let fill = |me: usize, text: &str| description.fill(text, me, &facts);
         let connector: Rc<dyn Connector> = match &description.client {
             Client::Etcd { address, serializable } => {
@@ -67,7 +105,8 @@ impl DescribedSystem {
             }
         };
         let logs = names.iter().map(logs).collect();
-        Ok(DescribedSystem { description, nodes: names, facts, logs, connector, joined: RefCell::default() })
+        let joined = RefCell::default();
+        Ok(DescribedSystem { description, nodes: names, facts, logs, connector, joined, owner: None })
     }
 
     /// Makes each node's folder, its files, and whatever its install steps make. Returns what they said.
@@ -85,9 +124,12 @@ impl DescribedSystem {
                 let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
                 written.map_err(|error| format!("{}: {error}", path.display()))?;
             }
-            for step in &self.description.install {
+            if let Some((user, group)) = self.owner {
+                give(Path::new(&facts.dir), user, group)?;
+            }
+            for step in self.description.wipe.steps().iter().chain(&self.description.install) {
                 let step = self.description.fill(step, me, &self.facts);
-                let ended = question::shell(&step, &facts.dir)
+                let ended = question::shell(&step, &facts.dir, self.owner)
                     .await
                     .map_err(|why| format!("{}: {why}", facts.node))?;
                 said.push(format!("{}: {step}: {ended}", facts.node));
@@ -106,27 +148,27 @@ impl DescribedSystem {
     }
 }
 
-fn facts(
-    description: &Description,
-    data: &Path,
-    index: usize,
-    node: &NodeId,
-    ip: IpAddr,
-) -> Result<Facts, String> {
-    let folder = data.join(node.as_str());
+/// Makes a folder and all in it this user's.
+fn give(path: &Path, user: u32, group: u32) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    std::os::unix::fs::lchown(path, Some(user), Some(group)).map_err(failed)?;
+    if !path.symlink_metadata().map_err(failed)?.is_dir() {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        give(&entry.map_err(failed)?.path(), user, group)?;
+    }
+    Ok(())
+}
+
+/// Makes a node's folders and tells it of them.
+fn facts(description: &Description, data: &Path, facts: Facts) -> Result<Facts, String> {
+    let folder = data.join(&facts.node);
     let inner = folder.join("data");
     std::fs::create_dir_all(&inner).map_err(|error| format!("{}: {error}", inner.display()))?;
     let text =
         |path: PathBuf| path.into_os_string().into_string().map_err(|path| format!("{path:?} is no text"));
-    Ok(Facts {
-        node: node.to_string(),
-        index,
-        campaign: description.campaign.clone(),
-        ip: ip.to_string(),
-        dir: text(folder)?,
-        data: text(inner)?,
-        ports: description.ports.clone(),
-    })
+    Ok(Facts { campaign: description.campaign.clone(), dir: text(folder)?, data: text(inner)?, ..facts })
 }
 
 /// What a client program is told of its node.
@@ -159,18 +201,35 @@ impl System for DescribedSystem {
             // A variable that is not set is refused when the trial begins.
             Secret::Env { env } => std::env::var(env).unwrap_or_default(),
         };
-        let env = self.description.env.iter().map(|(name, secret)| (name.clone(), value(secret)));
+        let env = self.description.env_of(node.as_str()).into_iter();
         let again = self.description.membership.as_ref().and_then(|membership| membership.command.as_ref());
-        let command = again.filter(|_| self.joined.borrow().contains(node));
+        let again = again.filter(|_| self.joined.borrow().contains(node));
+        let command = again.map_or(self.description.command_of(node.as_str()), Vec::as_slice);
         Spawn {
-            argv: self.filled(me, command.unwrap_or(&self.description.command)),
-            env: env.collect(),
+            argv: self.filled(me, command),
+            env: env.map(|(name, secret)| (name.to_owned(), value(secret))).collect(),
             cwd: Some(PathBuf::from(&self.facts[me].dir)),
+            user: self.description.user.clone(),
         }
     }
 
     fn data(&self, node: &NodeId) -> Option<PathBuf> {
         Some(PathBuf::from(&self.facts[self.place(node)].data))
+    }
+
+    fn stop<'a>(&'a self, node: &'a NodeId) -> Option<LocalFuture<'a, Result<String, Cause>>> {
+        let (me, command) = (self.place(node), self.description.stop.as_ref()?);
+        let command = self.filled(me, command);
+        Some(Box::pin(async move {
+            question::run(&command, &self.facts[me].dir).await?;
+            Ok(format!("{} ended well", command.join(" ")))
+        }))
+    }
+
+    fn logs(&self, node: &NodeId) -> Vec<PathBuf> {
+        let me = self.place(node);
+        let folder = Path::new(&self.facts[me].dir);
+        self.filled(me, &self.description.logs).iter().map(|path| folder.join(path)).collect()
     }
 
     fn ready<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {

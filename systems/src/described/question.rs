@@ -105,7 +105,7 @@ async fn limited<T, E: std::fmt::Display>(
 }
 
 /// Runs a command and returns what it printed.
-async fn run(command: &[String], folder: &str) -> Result<Vec<u8>, Cause> {
+pub(super) async fn run(command: &[String], folder: &str) -> Result<Vec<u8>, Cause> {
     let what = command.join(" ");
     let Some((program, arguments)) = command.split_first() else { return Err("no command is named".into()) };
     let mut command = Command::new(program);
@@ -120,10 +120,13 @@ async fn run(command: &[String], folder: &str) -> Result<Vec<u8>, Cause> {
     }
 }
 
-/// Runs a shell command to its end and tells how it ended; an error if that is not with 0.
-pub(super) async fn shell(step: &str, folder: &str) -> Result<String, String> {
+/// Runs a shell command to its end, as this user of this group, and tells how it ended; an error if that is not with 0.
+pub(super) async fn shell(step: &str, folder: &str, owner: Option<(u32, u32)>) -> Result<String, String> {
     let mut command = Command::new("sh");
     command.args(["-c", step]).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
+    if let Some((user, group)) = owner {
+        command.uid(user).gid(group);
+    }
     let ended = tokio::time::timeout(INSTALL_MAX, command.output()).await;
     let output = ended.map_err(|_| format!("{step}: not within {INSTALL_MAX:?}"))?;
     let output = output.map_err(|error| format!("{step}: {error}"))?;

@@ -25,6 +25,15 @@ pub struct Facts {
     pub ports: BTreeMap<String, u16>,
 }
 
+impl Facts {
+    /// A node of this name and number, of which no more is known.
+    pub fn of(node: &str, index: usize) -> Facts {
+        let none = String::new;
+        let (campaign, ip, dir, data) = (none(), none(), none(), none());
+        Facts { node: node.into(), index, campaign, ip, dir, data, ports: BTreeMap::new() }
+    }
+}
+
 /// A text with holes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template(Vec<Part>);

@@ -1,0 +1,152 @@
+//! What this machine allows: what keeps nodes apart, and what can break them.
+
+use super::Finding;
+use crate::faults::{self, Ground};
+use crate::host::isolation::Refusal;
+use crate::host::{probe, resources};
+use elenchus_nemeses::FaultName;
+use std::path::Path;
+use std::time::Instant;
+
+/// Looks at everything.
+pub fn examine() -> Vec<Finding> {
+    let mut findings = vec![rights()];
+    findings.extend(namespaces());
+    findings.extend([tracing(), fuse(), groups(), clock(), faketime()]);
+    findings
+}
+
+/// Which fault a described cluster, or the bundled one, can suffer here.
+pub fn faults_on(ground: Ground) -> Vec<Finding> {
+    let finding = |fault: FaultName| {
+        let what = format!("fault {fault}");
+        match faults::available(fault, ground) {
+            Ok(how) => Finding::yes(what, how),
+            Err(why) => {
+                let lost = format!("`{fault}` is left out of `all`, and refused by name");
+                let remedy = match faults::possible(fault, ground) {
+                    Ok(_) => "what the reason names",
+                    Err(_) => "docs/faults.md (`list --faults`) says where it is possible",
+                };
+                Finding::no(what, why, lost, remedy)
+            }
+        }
+    };
+    FaultName::ALL.into_iter().map(finding).collect()
+}
+
+/// Whether nodes can have a network each, one way or the other.
+pub fn has_namespaces(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.what.starts_with(NAMESPACES) && finding.ok)
+}
+
+const NAMESPACES: &str = "namespaces";
+
+fn rights() -> Finding {
+    match nix::unistd::geteuid().is_root() {
+        true => Finding::yes("root", "this user may do everything that the kernel does"),
+        false => Finding::no(
+            "root",
+            "this user is not root",
+            "`user` in [cluster], control groups, and whatever else says so below",
+            "run as root, if one of them is needed; nothing else is",
+        ),
+    }
+}
+
+fn namespaces() -> impl Iterator<Item = Finding> {
+    probe::namespaces().into_iter().map(|(way, tried)| {
+        let what = format!("{NAMESPACES} {way}");
+        match tried {
+            Ok(()) => Finding::yes(what, "a network namespace a node, with nftables in it"),
+            Err(refusal) => {
+                let remedy = remedy(&refusal, way);
+                Finding::no(
+                    what,
+                    refusal.to_string(),
+                    "without both ways: described clusters on this machine; the bundled one then gets a proxy",
+                    remedy,
+                )
+            }
+        }
+    })
+}
+
+fn remedy(refusal: &Refusal, way: &str) -> &'static str {
+    let is_user = way.contains("user");
+    match refusal.step.as_str() {
+        step if step.contains("nftables") => "a kernel with nf_tables",
+        step if step.starts_with("clone") && is_user => {
+            "sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone=1, \
+             kernel.apparmor_restrict_unprivileged_userns=0; in a container, a seccomp profile that lets them be"
+        }
+        step if step.starts_with("clone") => "root, or CAP_SYS_ADMIN in a container",
+        _ if is_user => "what the errno says; some distributions forbid rights inside of user namespaces",
+        _ => "what the errno says",
+    }
+}
+
+fn tracing() -> Finding {
+    match probe::ptrace() {
+        Ok(()) => Finding::yes("ptrace", "processes of one's own can be traced"),
+        Err(refusal) => Finding::no(
+            "ptrace",
+            refusal.to_string(),
+            "clocks of programs that have none of their own",
+            "sysctl kernel.yama.ptrace_scope=1 or less; in a container, CAP_SYS_PTRACE",
+        ),
+    }
+}
+
+fn fuse() -> Finding {
+    match std::fs::OpenOptions::new().read(true).write(true).open("/dev/fuse") {
+        Ok(_) => Finding::yes("FUSE", "/dev/fuse can be opened"),
+        Err(error) => Finding::no(
+            "FUSE",
+            format!("/dev/fuse: {error}"),
+            "power loss and ailing disks",
+            "a kernel with FUSE, and the right to open /dev/fuse (in a container: --device /dev/fuse)",
+        ),
+    }
+}
+
+fn groups() -> Finding {
+    match resources::probe() {
+        Ok(how) => Finding::yes("control groups", how),
+        Err(why) => Finding::no(
+            "control groups",
+            why,
+            "limits on processor and memory",
+            "root, or a delegated control group with cpu and memory",
+        ),
+    }
+}
+
+/// How long a look at the clock takes: a history is no finer than that.
+fn clock() -> Finding {
+    const LOOKS: u32 = 1000;
+    let began = Instant::now();
+    let mut last = began;
+    for _ in 0..LOOKS {
+        last = std::hint::black_box(Instant::now());
+    }
+    let each = (last - began).as_nanos() / u128::from(LOOKS);
+    Finding::yes(
+        "clock",
+        format!("all nodes share this machine's, so they are in step; a look takes {each} ns"),
+    )
+}
+
+fn faketime() -> Finding {
+    let folders =
+        ["/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime", "/usr/lib/faketime"];
+    match folders.iter().find(|folder| Path::new(folder).join("libfaketime.so.1").is_file()) {
+        Some(folder) => Finding::yes("libfaketime", format!("in {folder}, for who sets it in `env` himself")),
+        None => Finding::no(
+            "libfaketime",
+            "not found",
+            "nothing that Elenchus does itself; a campaign may preload it through `env`",
+            "Debian: apt install libfaketime",
+        ),
+    }
+}
