@@ -12,7 +12,8 @@ use std::time::Instant;
 pub fn examine() -> Vec<Finding> {
     let mut findings = vec![rights()];
     findings.extend(namespaces());
-    findings.extend([tracing(), fuse(), groups(), clock(), faketime()]);
+    findings.extend(PROBES.iter().map(Probe::finding));
+    findings.extend([clock(), faketime()]);
     findings
 }
 
@@ -86,39 +87,48 @@ fn remedy(refusal: &Refusal, way: &str) -> &'static str {
     }
 }
 
-fn tracing() -> Finding {
-    match probe::ptrace() {
-        Ok(()) => Finding::yes("ptrace", "processes of one's own can be traced"),
-        Err(refusal) => Finding::no(
-            "ptrace",
-            refusal.to_string(),
-            "clocks of programs that have none of their own",
-            "sysctl kernel.yama.ptrace_scope=1 or less; in a container, CAP_SYS_PTRACE",
-        ),
-    }
+/// Something that can be asked for with one call.
+struct Probe {
+    what: &'static str,
+    /// How it is there, or why it is not. It changes nothing.
+    ask: fn() -> Result<String, String>,
+    lost: &'static str,
+    remedy: &'static str,
 }
 
-fn fuse() -> Finding {
-    match std::fs::OpenOptions::new().read(true).write(true).open("/dev/fuse") {
-        Ok(_) => Finding::yes("FUSE", "/dev/fuse can be opened"),
-        Err(error) => Finding::no(
-            "FUSE",
-            format!("/dev/fuse: {error}"),
-            "power loss and ailing disks",
-            "a kernel with FUSE, and the right to open /dev/fuse (in a container: --device /dev/fuse)",
-        ),
-    }
-}
+const PROBES: &[Probe] = &[
+    Probe {
+        what: "ptrace",
+        ask: || match probe::ptrace() {
+            Ok(()) => Ok("processes of one's own can be traced".into()),
+            Err(refusal) => Err(refusal.to_string()),
+        },
+        lost: "clocks of programs that have none of their own",
+        remedy: "sysctl kernel.yama.ptrace_scope=1 or less; in a container, CAP_SYS_PTRACE",
+    },
+    Probe {
+        what: "FUSE",
+        ask: || match std::fs::OpenOptions::new().read(true).write(true).open("/dev/fuse") {
+            Ok(_) => Ok("/dev/fuse can be opened".into()),
+            Err(error) => Err(format!("/dev/fuse: {error}")),
+        },
+        lost: "power loss and ailing disks",
+        remedy: "a kernel with FUSE, and the right to open /dev/fuse (in a container: --device /dev/fuse)",
+    },
+    Probe {
+        what: "control groups",
+        ask: resources::probe,
+        lost: "limits on processor and memory",
+        remedy: "root, or a delegated control group with cpu and memory",
+    },
+];
 
-fn groups() -> Finding {
-    match resources::probe() {
-        Ok(how) => Finding::yes("control groups", how),
-        Err(why) => Finding::no(
-            "control groups",
-            why,
-            "limits on processor and memory",
-            "root, or a delegated control group with cpu and memory",
-        ),
+impl Probe {
+    fn finding(&self) -> Finding {
+        match (self.ask)() {
+            Ok(how) => Finding::yes(self.what, how),
+            Err(why) => Finding::no(self.what, why, self.lost, self.remedy),
+        }
     }
 }
 

@@ -39,7 +39,12 @@ pub(super) fn spawn(spawn: &Spawn, home: Home<'_>) -> io::Result<i32> {
     if let Some(folder) = &spawn.cwd {
         command.current_dir(folder);
     }
-    let account = spawn.user.as_deref().map(Account::named).transpose()?;
+    let account = spawn.user.as_deref().map(Account::find).transpose()?;
+    if let Some(account) = &account {
+        let home = [("HOME", &account.home), ("USER", &account.name), ("LOGNAME", &account.name)];
+        let is_given = |name: &str| spawn.env.iter().any(|(given, _)| given == name);
+        command.envs(home.into_iter().filter(|(name, _)| !is_given(name)));
+    }
     let network = home.network.map(|fd| fd.as_raw_fd());
     let journal = home.is_seen_outside.then(|| home.journal.clone());
     let supervisor = Pid::this();
@@ -48,13 +53,42 @@ pub(super) fn spawn(spawn: &Spawn, home: Home<'_>) -> io::Result<i32> {
     unsafe {
         command.pre_exec(move || {
             let network = network.map(|fd| BorrowedFd::borrow_raw(fd));
-            settle(network, journal.as_deref(), supervisor)?;
-            account.as_ref().map_or(Ok(()), Account::assume)
+            settle(network, journal.as_deref(), account.as_ref(), supervisor)
         });
     }
     let child =
         command.spawn().map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;
     Ok(child.id() as i32)
+}
+
+/// A user of this machine.
+struct Account {
+    name: String,
+    user: Uid,
+    group: Gid,
+    groups: Vec<Gid>,
+    home: String,
+}
+
+impl Account {
+    fn find(name: &str) -> io::Result<Account> {
+        let user = User::from_name(name)?;
+        let user = user.ok_or_else(|| io::Error::other(format!("this machine has no user {name}")))?;
+        let groups = getgrouplist(&CString::new(name)?, user.gid)?;
+        let home = user.dir.to_string_lossy().into_owned();
+        Ok(Account { name: name.into(), user: user.uid, group: user.gid, groups, home })
+    }
+
+    /// Gives up our rights for its own, for good.
+    fn become_it(&self) -> io::Result<()> {
+        if Uid::effective() == self.user {
+            return Ok(());
+        }
+        setgroups(&self.groups)?;
+        setgid(self.group)?;
+        setuid(self.user)?;
+        Ok(())
+    }
 }
 
 fn append(path: &Path) -> io::Result<File> {
@@ -68,38 +102,21 @@ fn append(path: &Path) -> io::Result<File> {
     file.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
-/// Whose rights a process has.
-struct Account {
-    user: Uid,
-    group: Gid,
-    groups: Vec<Gid>,
-}
-
-impl Account {
-    /// The account of this name, with all its groups.
-    fn named(name: &str) -> io::Result<Account> {
-        let user =
-            User::from_name(name)?.ok_or_else(|| io::Error::other(format!("there is no user `{name}`")))?;
-        let text = CString::new(name).map_err(io::Error::other)?;
-        Ok(Account { user: user.uid, group: user.gid, groups: getgrouplist(&text, user.gid)? })
-    }
-
-    /// Makes this process theirs, for good. The kernel forgets at that that we are to end with our parent.
-    fn assume(&self) -> io::Result<()> {
-        setgroups(&self.groups)?;
-        setgid(self.group)?;
-        setuid(self.user)?;
-        set_pdeathsig(Signal::SIGKILL)?;
-        Ok(())
-    }
-}
-
 /// What the child does between its birth and its new program.
-fn settle(network: Option<BorrowedFd<'_>>, journal: Option<&Journal>, supervisor: Pid) -> io::Result<()> {
+fn settle(
+    network: Option<BorrowedFd<'_>>,
+    journal: Option<&Journal>,
+    account: Option<&Account>,
+    supervisor: Pid,
+) -> io::Result<()> {
     setsid()?;
     if let Some(network) = network {
         setns(network, CloneFlags::CLONE_NEWNET)?;
     }
+    if let Some(account) = account {
+        account.become_it()?;
+    }
+    // After the change of user, which makes the kernel forget it.
     set_pdeathsig(Signal::SIGKILL)?;
     if getppid() != supervisor {
         // The supervisor died before the kernel was asked to tell us.
