@@ -14,6 +14,9 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufStream};
 use tokio::net::TcpStream;
 
+/// What the store can be asked.
+pub const OFFERED: &[Capability] = &[Capability::Kv, Capability::Append];
+
 /// Opens clients.
 pub struct ShelfConnector {
     addresses: BTreeMap<NodeId, SocketAddr>,
@@ -33,7 +36,7 @@ impl ShelfConnector {
 
 impl Connector for ShelfConnector {
     fn capabilities(&self) -> &[Capability] {
-        &[Capability::Kv]
+        OFFERED
     }
 
     fn connect<'a>(
@@ -87,7 +90,7 @@ fn words(request: &Request) -> Option<Json> {
         }
         Request::Append { key, text } => json!({ "op": "append", "key": key, "text": text }),
         Request::Delete { key } => json!({ "op": "delete", "key": key }),
-        Request::Txn(_) => return None,
+        _ => return None,
     })
 }
 

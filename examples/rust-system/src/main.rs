@@ -23,7 +23,19 @@ fn main() -> ExitCode {
     elenchus::main(
         Registry::builtin()
             .program("rust-system")
-            .system("shelf", "the first node keeps all, on its disk; the others ask it", 200.0, system::shelf)
-            .system("forgetful", "the same, but it keeps nothing on its disk", 200.0, system::forgetful),
+            .system(
+                "shelf",
+                "the first node keeps all, on its disk; the others ask it",
+                200.0,
+                client::OFFERED,
+                system::shelf,
+            )
+            .system(
+                "forgetful",
+                "the same, but it keeps nothing on its disk",
+                200.0,
+                client::OFFERED,
+                system::forgetful,
+            ),
     )
 }
