@@ -111,9 +111,8 @@ impl Case {
             Vec::new()
         };
         let written = plan.schedule.iter().map(|strike| strike.fault.clone());
-        let strikes = |kind: FaultName| written.clone().any(|fault| fault.name() == kind.as_str());
         let beyond = FaultName::ALL.into_iter().filter(|kind| kind.is_beyond_assumptions());
-        let beyond = beyond.filter(|kind| plan.nemesis.contains(kind) || strikes(*kind));
+        let beyond = beyond.filter(|kind| plan.strikes(*kind));
         let beyond = beyond.map(|kind| kind.to_string()).collect();
         // With fewer clients than nodes, nobody could ask the last ones: their silence says nothing.
         let reachable: Vec<NodeId> = nodes.iter().take(plan.concurrency as usize).cloned().collect();

@@ -236,6 +236,14 @@ fn external_contradictions(campaign: &Campaign) -> Result<(), Impossible> {
     Ok(())
 }
 
+impl TrialPlan {
+    /// Whether faults of this kind strike, drawn or written out.
+    pub fn strikes(&self, kind: FaultName) -> bool {
+        let written = || self.schedule.iter().any(|strike| strike.fault.name() == kind.as_str());
+        self.nemesis.contains(&kind) || written()
+    }
+}
+
 /// What would be ignored in silence is refused.
 fn contradictions(campaign: &Campaign, system: &SystemEntry, workload: &str) -> Result<(), Impossible> {
     external_contradictions(campaign)?;

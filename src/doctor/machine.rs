@@ -3,7 +3,7 @@
 use super::Finding;
 use crate::faults::{self, Ground};
 use crate::host::isolation::Refusal;
-use crate::host::{probe, resources};
+use crate::host::{probe, resources, vdso};
 use elenchus_nemeses::FaultName;
 use std::path::Path;
 use std::time::Instant;
@@ -105,6 +105,12 @@ const PROBES: &[Probe] = &[
         },
         lost: "clocks of programs that have none of their own",
         remedy: "sysctl kernel.yama.ptrace_scope=1 or less; in a container, CAP_SYS_PTRACE",
+    },
+    Probe {
+        what: "clocks of programs",
+        ask: vdso::probe,
+        lost: "clocks of programs that have none of their own",
+        remedy: "x86_64 or aarch64, a vDSO, and ptrace as above",
     },
     Probe {
         what: "FUSE",

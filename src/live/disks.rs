@@ -40,7 +40,7 @@ struct Storage {
 impl Disks {
     /// The data folders of a planned trial, each with a disk under it if the plan holds a fault of disks.
     pub fn new(plan: &TrialPlan, system: &dyn System, means: Means) -> Result<Disks, String> {
-        let wants = |fault| plan.nemesis.contains(&fault);
+        let wants = |fault| plan.strikes(fault);
         let (ailing, damaged) = (wants(FaultName::Power) || wants(FaultName::Disk), wants(FaultName::Damage));
         if ailing && means == Means::Proxy {
             let why = "power and disk faults need mounts that end with the trial, and namespaces were not to be had";
