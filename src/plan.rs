@@ -462,9 +462,9 @@ fn can_suffer(campaign: &Campaign, system: &SystemEntry, fault: FaultName) -> Re
         Some(Description { membership: None, .. }) if fault == FaultName::Membership => {
             Err("`cluster.membership` does not say how".to_owned())
         }
-        _ if isolation(campaign) == IsolationRequest::Proxy => {
-            faults::by_proxy(fault).map_err(str::to_owned).and_then(|()| faults::available(fault, ground).map(drop))
-        }
+        _ if isolation(campaign) == IsolationRequest::Proxy => faults::by_proxy(fault)
+            .map_err(str::to_owned)
+            .and_then(|()| faults::available(fault, ground).map(drop)),
         _ => faults::available(fault, ground).map(drop),
     };
     possible.map_err(|why| format!("the system `{name}` cannot suffer `{fault}` here: {why}"))
@@ -617,7 +617,8 @@ mod tests {
     fn packets_cannot_suffer_where_a_proxy_carries_streams() {
         let plan = |nemesis: &str| {
             let isolation = Some(IsolationRequest::Proxy);
-            Plan::of(&Campaign { isolation, nemesis: nemesis.parse().ok(), ..Campaign::default() }, 1, None)
+            let campaign = Campaign { isolation, nemesis: nemesis.parse().ok(), ..Campaign::default() };
+            Plan::of(&Registry::builtin(), &campaign, 1, None)
         };
         let refused = plan("kill,packets").expect_err("there are no packets");
         assert!(refused.key == "nemesis" && refused.what.contains("streams of bytes"), "{refused}");

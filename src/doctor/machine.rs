@@ -3,7 +3,7 @@
 use super::Finding;
 use crate::faults::{self, Ground};
 use crate::host::isolation::Refusal;
-use crate::host::{probe, resources, vdso};
+use crate::host::{disk, packets, probe, resources, vdso};
 use elenchus_nemeses::FaultName;
 use std::path::Path;
 use std::time::Instant;
@@ -114,12 +114,15 @@ const PROBES: &[Probe] = &[
     },
     Probe {
         what: "FUSE",
-        ask: || match std::fs::OpenOptions::new().read(true).write(true).open("/dev/fuse") {
-            Ok(_) => Ok("/dev/fuse can be opened".into()),
-            Err(error) => Err(format!("/dev/fuse: {error}")),
-        },
+        ask: disk::probe,
         lost: "power loss and ailing disks",
         remedy: "a kernel with FUSE, and the right to open /dev/fuse (in a container: --device /dev/fuse)",
+    },
+    Probe {
+        what: "packet queue",
+        ask: packets::probe,
+        lost: "packets that are late, lost, doubled, out of order, garbled or slow",
+        remedy: "a kernel with NFQUEUE (nfnetlink_queue, xt_NFQUEUE or nft's queue)",
     },
     Probe {
         what: "control groups",
