@@ -11,13 +11,15 @@
 //! | `trial`, `preparation` | the process tree, from the first fork to the end |
 //! | [`ground`] | what the controller gets |
 //! | `supervisor`, `spawn`, [`protocol`], [`handle`] | starting and ending nodes: who does it, and who asks for it |
-//! | [`links`], `firewall`, [`proxy`] | cutting links, two ways |
+//! | [`links`], `firewall`, `filter`, [`proxy`] | cutting links, two ways |
 //! | `namespaces`, `kernel`, [`netlink`] | networks, in the kernel's own language |
 //! | [`addresses`], [`interrupts`] | where everybody is; the user's wish to stop |
 //! | [`resources`] | limits on what a node may use |
 //! | [`journal`], [`processes`] | what is left after a `kill -9`, and its end |
 
 pub mod addresses;
+#[cfg(target_os = "linux")]
+pub(crate) mod filter;
 #[cfg(target_os = "linux")]
 mod firewall;
 pub mod ground;
