@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`isolation`] | what was asked for, chosen, refused |
 //! | `trial`, `preparation` | the process tree, from the first fork to the end |
+//! | `daemon` | the process tree of an agent, which outlives whoever started it |
 //! | [`ground`] | what the controller gets |
 //! | `supervisor`, `spawn`, [`protocol`], [`handle`] | starting and ending nodes: who does it, and who asks for it |
 //! | [`links`], `firewall`, `filter`, [`proxy`] | cutting links, two ways |
@@ -18,6 +19,8 @@
 //! | [`journal`], [`processes`] | what is left after a `kill -9`, and its end |
 
 pub mod addresses;
+#[cfg(target_os = "linux")]
+pub(crate) mod daemon;
 #[cfg(target_os = "linux")]
 pub(crate) mod filter;
 #[cfg(target_os = "linux")]
