@@ -36,6 +36,11 @@ impl Wall {
         Ok(wall)
     }
 
+    /// The address of its node.
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
     fn change(&mut self, changes: Vec<netlink::Message>) -> io::Result<()> {
         if changes.is_empty() {
             return Ok(());

@@ -5,6 +5,8 @@
 //! fraction of a millisecond. Layouts follow `linux/netlink.h`, `linux/rtnetlink.h`, `linux/if_link.h` and
 //! `linux/netfilter/nf_tables.h`. Deliberately absent: everything that a trial does not say.
 
+pub mod queue;
+
 use std::net::Ipv4Addr;
 
 /// A netlink message under construction: a header, then a fixed body, then attributes.
@@ -229,24 +231,13 @@ pub fn new_chain() -> Message {
 
 /// A rule that drops, and counts, what comes from `source`.
 pub fn drop_rule(source: Ipv4Addr) -> Message {
-    const NETWORK_HEADER: u32 = 1;
-    const SOURCE_OFFSET: u32 = 12;
-    const EQUAL: u32 = 0;
     const VERDICT_REGISTER: u32 = 0;
     const DROP: u32 = 0;
-    const DATA_VALUE: u16 = 1;
     const DATA_VERDICT: u16 = 2;
     filter(NEW_RULE, ACK | CREATE | APPEND).text(RULE_TABLE, TABLE).text(RULE_CHAIN, CHAIN).nested(
         RULE_EXPRESSIONS,
         |m| {
-            let m = expression(m, "payload", |m| {
-                m.network(1, REGISTER_1).network(2, NETWORK_HEADER).network(3, SOURCE_OFFSET).network(4, 4)
-            });
-            let m = expression(m, "cmp", |m| {
-                m.network(1, REGISTER_1)
-                    .network(2, EQUAL)
-                    .nested(COMPARE_DATA, |m| m.attribute(DATA_VALUE, &source.octets()))
-            });
+            let m = comes_from(m, source);
             let m = expression(m, "counter", |m| m.attribute(1, &[0; 8]).attribute(COUNTER_PACKETS, &[0; 8]));
             expression(m, "immediate", |m| {
                 m.network(1, VERDICT_REGISTER).nested(2, |m| m.nested(DATA_VERDICT, |m| m.network(1, DROP)))
@@ -257,6 +248,22 @@ pub fn drop_rule(source: Ipv4Addr) -> Message {
 
 const COMPARE_DATA: u16 = 3;
 const COUNTER_PACKETS: u16 = 2;
+
+/// Only what comes from `source` meets the expressions that follow.
+fn comes_from(message: Message, source: Ipv4Addr) -> Message {
+    const NETWORK_HEADER: u32 = 1;
+    const SOURCE_OFFSET: u32 = 12;
+    const EQUAL: u32 = 0;
+    const DATA_VALUE: u16 = 1;
+    let message = expression(message, "payload", |m| {
+        m.network(1, REGISTER_1).network(2, NETWORK_HEADER).network(3, SOURCE_OFFSET).network(4, 4)
+    });
+    expression(message, "cmp", |m| {
+        m.network(1, REGISTER_1)
+            .network(2, EQUAL)
+            .nested(COMPARE_DATA, |m| m.attribute(DATA_VALUE, &source.octets()))
+    })
+}
 
 fn expression(message: Message, name: &str, fill: impl FnOnce(Message) -> Message) -> Message {
     message.nested(LIST_ELEMENT, |m| m.text(EXPRESSION_NAME, name).nested(EXPRESSION_DATA, fill))
@@ -374,7 +381,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(message: Message, expect: &str) {
+    pub(super) fn check(message: Message, expect: &str) {
         let words: Vec<&str> = expect.split_whitespace().collect();
         assert_eq!(hex(&message.numbered(7)).trim(), words.join(" "));
     }

@@ -1,8 +1,8 @@
 //! What happens inside a trial: each scenario is the body of a controller.
 
-use crate::toy;
+use crate::{packets, toy};
 use elenchus::host::addresses::Addresses;
-use elenchus::host::{Exits, Ground, Interrupt, Links, Spawn, Status, Supervisor, SupervisorError};
+use elenchus::host::{Exits, Ground, Interrupt, Links, Packets, Spawn, Status, Supervisor, SupervisorError};
 use elenchus_core::fault::{FaultId, Link};
 use elenchus_core::process::NodeId;
 use std::fs;
@@ -31,6 +31,11 @@ pub fn play(name: &str, ground: Ground, folder: &Path) -> i32 {
                 // It hears nothing until the test kills it: this is no wait, only a bound.
                 std::thread::sleep(Duration::from_secs(600));
             }
+            "packets-refused" => packets::refused(Stage::set(ground, folder)).await,
+            "packets-late" => packets::late(Stage::set(ground, folder)).await,
+            "packets-mangled" => packets::mangled(Stage::set(ground, folder)).await,
+            "packets-streams" => packets::streams(Stage::set(ground, folder)).await,
+            "packets-cut" => packets::cut(Stage::set(ground, folder)).await,
             "let-go" => let_go(Stage::set(ground, folder)).await,
             other => panic!("no such scenario: {other}"),
         }
@@ -38,12 +43,13 @@ pub fn play(name: &str, ground: Ground, folder: &Path) -> i32 {
     })
 }
 
-struct Stage {
-    links: Links,
-    addresses: Addresses,
+pub struct Stage {
+    pub links: Links,
+    pub packets: Option<Packets>,
+    pub addresses: Addresses,
     supervisor: Supervisor,
     exits: Exits,
-    nodes: Vec<NodeId>,
+    pub nodes: Vec<NodeId>,
     folder: PathBuf,
 }
 
@@ -52,6 +58,7 @@ impl Stage {
         let (supervisor, exits) = ground.supervisor.connect().unwrap();
         Stage {
             links: ground.links,
+            packets: Some(ground.packets),
             addresses: ground.addresses,
             supervisor,
             exits,
@@ -82,13 +89,13 @@ impl Stage {
         pid
     }
 
-    async fn start_all(&self) {
+    pub async fn start_all(&self) {
         for node in &self.nodes {
             self.start(node).await;
         }
     }
 
-    fn ask(&self, node: &NodeId, line: &str) -> String {
+    pub fn ask(&self, node: &NodeId, line: &str) -> String {
         try_ask(self.addresses.client(node), line, EVER).unwrap_or_else(|| panic!("{node} answers `{line}`"))
     }
 
@@ -97,7 +104,7 @@ impl Stage {
         self.ask(&self.nodes[from], &format!("dial {peer}"))
     }
 
-    fn reach_each_other(&self) {
+    pub fn reach_each_other(&self) {
         let reach = |from, to| self.dial(from, to) == "reached";
         eventually("the nodes reach each other", || reach(0, 1) && reach(1, 0));
     }
@@ -111,7 +118,7 @@ impl Stage {
         self.ask(&self.nodes[node], "heard").split(',').any(|heard| heard == word)
     }
 
-    fn link(&self, from: usize, to: usize) -> Link {
+    pub fn link(&self, from: usize, to: usize) -> Link {
         Link { from: self.nodes[from].clone(), to: self.nodes[to].clone() }
     }
 }

@@ -1,0 +1,105 @@
+//! Packets that suffer: late, lost, doubled, overtaken, corrupted or slow, on their way from node to node.
+//!
+//! One mechanism does it all, in user space: the packet filter of the node that receives hands us what its
+//! peers send (a queue), and we say when and how each packet goes on. The kernel's own `netem` would do,
+//! but many kernels are built without it. A controller's packets are never touched: clients speak to each
+//! node as if nothing were.
+//!
+//! Nothing is opened before the first trouble; then a thread serves the queues of all nodes in trouble. Who
+//! kills us lets everything pass: the kernel lets through what nobody serves.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `fate` | what becomes of a packet: trouble, time and chance |
+//! | `wire` | a packet as bytes |
+//! | `lane`, `roads` | the way into one node, into all nodes |
+//! | `server` | the thread that serves the lanes |
+//! | `probe` | whether this machine can |
+
+#[cfg(target_os = "linux")]
+mod fate;
+#[cfg(target_os = "linux")]
+mod lane;
+#[cfg(target_os = "linux")]
+mod probe;
+#[cfg(target_os = "linux")]
+mod roads;
+#[cfg(target_os = "linux")]
+mod server;
+#[cfg(target_os = "linux")]
+mod wire;
+
+#[cfg(target_os = "linux")]
+pub use probe::probe;
+
+use super::isolation::Refusal;
+use elenchus_core::cluster::HeldBack;
+use elenchus_core::fault::Trouble;
+use elenchus_core::process::NodeId;
+#[cfg(target_os = "linux")]
+use roads::Roads;
+use std::sync::{Mutex, PoisonError};
+
+/// Why packets are as they were.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PacketsError {
+    /// The trial has no such node.
+    #[error("the trial has no node {0}")]
+    NoSuchNode(NodeId),
+    /// There are no packets of single nodes on this ground.
+    #[error(
+        "nodes that are kept apart by a proxy exchange streams of bytes, not packets; it takes namespaces"
+    )]
+    Streams,
+    /// The kernel refused.
+    #[error("packets stay as they are: {0}")]
+    Refused(#[from] Refusal),
+}
+
+/// The packets between the nodes of a trial.
+#[derive(Debug)]
+pub struct Packets {
+    /// `None` where nodes have no networks of their own.
+    roads: Option<Mutex<Roads>>,
+}
+
+impl Packets {
+    /// Packets between nodes that have these addresses, each in its own network namespace.
+    #[cfg(target_os = "linux")]
+    pub(super) fn between(
+        nodes: impl IntoIterator<Item = (NodeId, std::net::Ipv4Addr, std::os::fd::OwnedFd)>,
+    ) -> Packets {
+        Packets { roads: Some(Mutex::new(Roads::new(nodes))) }
+    }
+
+    /// Nodes without networks of their own.
+    pub(super) fn none() -> Packets {
+        Packets { roads: None }
+    }
+
+    /// Makes what other nodes send to `node` suffer from now on, or (with `None`) lets it pass as it is.
+    /// Answers how many packets the trouble that ends with this call has touched. Takes a moment: it blocks.
+    pub fn disturb(&self, node: &NodeId, trouble: Option<Trouble>) -> Result<HeldBack, PacketsError> {
+        let roads = self.roads.as_ref().ok_or(PacketsError::Streams)?;
+        let mut roads = roads.lock().unwrap_or_else(PoisonError::into_inner);
+        roads.disturb(node, trouble).map(|count| HeldBack { count })
+    }
+}
+
+/// Elsewhere no node has a network of its own.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug)]
+enum Roads {}
+
+#[cfg(not(target_os = "linux"))]
+impl Roads {
+    fn disturb(&mut self, _node: &NodeId, _trouble: Option<Trouble>) -> Result<u64, PacketsError> {
+        match *self {}
+    }
+}
+
+/// Would find out by which means packets can be made to suffer, on Linux.
+#[cfg(not(target_os = "linux"))]
+pub fn probe() -> Result<String, String> {
+    Err("packets suffer on Linux only".into())
+}
