@@ -132,12 +132,12 @@ fn on_ground<W: Workload>(
     eprintln!("isolation: {}", ground.isolation);
     let runtime = runtime()?;
     let system = system(plan, &ground, folder).map_err(Failed::Setup)?;
-    let host::Ground { supervisor, links, token, mut interrupts, .. } = ground;
+    let host::Ground { supervisor, links, packets, token, mut interrupts, .. } = ground;
     record.assumptions = system.assumptions().lines;
     keep_record(folder, record)?;
     let machines: Rc<dyn Machines> = {
         let _inside = runtime.enter();
-        Rc::new(LocalMachines::new(supervisor, links, token).map_err(Failed::Setup)?)
+        Rc::new(LocalMachines::new(supervisor, links, packets, token).map_err(Failed::Setup)?)
     };
     let cluster = LiveCluster::new(plan.nodes.clone(), system.clone(), machines, folder);
     let cluster = Rc::new(cluster.map_err(Failed::Setup)?);

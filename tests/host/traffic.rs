@@ -1,7 +1,6 @@
 //! What toy nodes send each other to show what became of it: datagrams that bear numbers, and streams.
 //!
-//! `send ADDRESS COUNT PAUSE_US` (numbered datagrams), `gathered` (the numbers that came, with the time of
-//! each in milliseconds since the node began, and forgets them), `echo ADDRESS COUNT` (round trips over one
+//! `send ADDRESS COUNT PAUSE_US` (numbered datagrams), `gathered` (the numbers that came; forgets them), `echo ADDRESS COUNT` (round trips over one
 //! connection, the shortest and longest in microseconds), `push ADDRESS KIB` (a stream that its receiver
 //! compares byte for byte; answers how many milliseconds it took), `pushed` (how many streams came whole, and
 //! how many did not).
@@ -23,13 +22,12 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub fn gather(address: SocketAddr) {
     let socket = UdpSocket::bind(address).expect("a free address");
     thread::spawn(move || {
-        let began = Instant::now();
         let mut buffer = [0; 2000];
         while let Ok(length) = socket.recv(&mut buffer) {
             let number = u32::from_be_bytes(buffer[..4].try_into().expect("four bytes"));
             let is_whole = buffer[4..length].iter().all(|byte| *byte == number as u8);
             let number = if is_whole { number.to_string() } else { "mangled".into() };
-            GATHERED.lock().unwrap().push(format!("{number}@{}", began.elapsed().as_millis()));
+            GATHERED.lock().unwrap().push(number);
         }
     });
 }
