@@ -61,6 +61,14 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
     }
 }
 
+/// Whether a proxy on each link, where nodes have no networks of their own, can bring this fault about.
+pub fn by_proxy(fault: FaultName) -> Result<(), &'static str> {
+    match fault {
+        FaultName::Packets => Err("a proxy carries streams of bytes, not packets; it takes namespaces"),
+        _ => Ok(()),
+    }
+}
+
 /// Whether this machine has what the fault needs on this ground; an error says what it lacks.
 pub fn probe(fault: FaultName, ground: Ground) -> Result<(), String> {
     match fault {

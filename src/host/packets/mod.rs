@@ -80,7 +80,9 @@ impl Packets {
     /// Makes what other nodes send to `node` suffer from now on, or (with `None`) lets it pass as it is.
     /// Answers how many packets the trouble that ends with this call has touched. Takes a moment: it blocks.
     pub fn disturb(&self, node: &NodeId, trouble: Option<Trouble>) -> Result<HeldBack, PacketsError> {
-        let roads = self.roads.as_ref().ok_or(PacketsError::Streams)?;
+        let Some(roads) = &self.roads else {
+            return trouble.map_or(Ok(HeldBack::default()), |_| Err(PacketsError::Streams));
+        };
         let mut roads = roads.lock().unwrap_or_else(PoisonError::into_inner);
         roads.disturb(node, trouble).map(|count| HeldBack { count })
     }
