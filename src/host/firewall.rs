@@ -31,7 +31,10 @@ impl Wall {
         wall.change(vec![netlink::new_table(), netlink::new_chain()])?;
         wall.change(vec![netlink::drop_rule(address)])?;
         let trial = wall.rules()?;
-        let rule = trial.get(&address).ok_or_else(|| io::Error::from_raw_os_error(libc::EPROTO))?;
+        let rule = trial
+            .iter()
+            .find(|rule| rule.source == address)
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::EPROTO))?;
         wall.change(vec![netlink::delete_rule(rule.handle)])?;
         Ok(wall)
     }
@@ -48,9 +51,9 @@ impl Wall {
         self.socket.transact(netlink::transaction(changes)).map(|_| ())
     }
 
-    fn rules(&mut self) -> io::Result<BTreeMap<Ipv4Addr, Rule>> {
+    fn rules(&mut self) -> io::Result<Vec<Rule>> {
         let entries = self.socket.transact(vec![netlink::list_rules()])?;
-        Ok(entries.iter().filter_map(|e| Rule::parse(e)).map(|rule| (rule.source, rule)).collect())
+        Ok(entries.iter().filter_map(|entry| Rule::parse(entry)).collect())
     }
 }
 
@@ -73,33 +76,43 @@ impl Firewall {
         sources.into_iter().try_for_each(|(to, sources)| act(&mut self.nodes[to], &sources))
     }
 
-    fn rule(&mut self, road: Road) -> io::Result<Option<Rule>> {
+    /// Adds the rules of all these roads, or none.
+    fn add(&mut self, roads: &[Road], rules: impl Fn(Ipv4Addr) -> Vec<netlink::Message>) -> io::Result<()> {
+        let added = self.each(roads, |wall, sources| {
+            wall.change(sources.iter().flat_map(|source| rules(*source)).collect())
+        });
+        if added.is_err() {
+            // Each node's change is atomic, all of them together are not: take back those that succeeded.
+            self.mend(roads)?;
+        }
+        added
+    }
+
+    fn dropped(&mut self, road: Road) -> io::Result<u64> {
         let source = self.nodes[road.from].address;
-        Ok(self.nodes[road.to].rules()?.remove(&source))
+        let rules = self.nodes[road.to].rules()?;
+        Ok(rules.iter().filter(|rule| rule.source == source).map(|rule| rule.packets).sum())
     }
 }
 
 impl Medium for Firewall {
     fn cut(&mut self, roads: &[Road]) -> io::Result<()> {
-        let cut = self.each(roads, |wall, sources| {
-            wall.change(sources.iter().map(|source| netlink::drop_rule(*source)).collect())
-        });
-        if cut.is_err() {
-            // Each node's change is atomic, all of them together are not: take back those that succeeded.
-            self.mend(roads)?;
-        }
-        cut
+        self.add(roads, |source| vec![netlink::drop_rule(source)])
+    }
+
+    fn reset(&mut self, roads: &[Road]) -> io::Result<()> {
+        self.add(roads, |source| netlink::reset::reset_rules(source).into())
     }
 
     fn mend(&mut self, roads: &[Road]) -> io::Result<()> {
         self.each(roads, |wall, sources| {
             let rules = wall.rules()?;
-            let gone = sources.iter().filter_map(|source| rules.get(source));
+            let gone = rules.iter().filter(|rule| sources.contains(&rule.source));
             wall.change(gone.map(|rule| netlink::delete_rule(rule.handle)).collect())
         })
     }
 
     fn held_back(&mut self, roads: &[Road]) -> io::Result<Vec<u64>> {
-        roads.iter().map(|road| Ok(self.rule(*road)?.map_or(0, |rule| rule.packets))).collect()
+        roads.iter().map(|road| self.dropped(*road)).collect()
     }
 }

@@ -6,6 +6,7 @@
 //! `linux/netfilter/nf_tables.h`. Deliberately absent: everything that a trial does not say.
 
 pub mod queue;
+pub mod reset;
 
 use std::net::Ipv4Addr;
 
@@ -287,9 +288,9 @@ pub fn list_rules() -> Message {
 pub struct Rule {
     /// The kernel's name for it.
     pub handle: u64,
-    /// Whose packets it drops.
+    /// Whose packets it deals with.
     pub source: Ipv4Addr,
-    /// How many it has dropped so far.
+    /// How many it has dropped so far; 0 for a rule that drops none.
     pub packets: u64,
 }
 
@@ -298,21 +299,22 @@ impl Rule {
     pub fn parse(message: &[u8]) -> Option<Rule> {
         let attributes = message.get(HEADER + 4..)?;
         let handle = u64::from_be_bytes(find(attributes, RULE_HANDLE)?.try_into().ok()?);
-        let (mut source, mut packets) = (None, None);
+        let (mut source, mut packets) = (None, 0);
         for (_, element) in Attributes(find(attributes, RULE_EXPRESSIONS)?) {
             let data = find(element, EXPRESSION_DATA);
             match find(element, EXPRESSION_NAME)? {
                 b"cmp\0" => {
-                    let octets: [u8; 4] = find(find(data?, COMPARE_DATA)?, 1)?.try_into().ok()?;
-                    source = Some(Ipv4Addr::from(octets));
+                    // What is compared of another length names nobody.
+                    let address = <[u8; 4]>::try_from(find(find(data?, COMPARE_DATA)?, 1)?);
+                    source = address.map_or(source, |octets| Some(Ipv4Addr::from(octets)));
                 }
                 b"counter\0" => {
-                    packets = Some(u64::from_be_bytes(find(data?, COUNTER_PACKETS)?.try_into().ok()?));
+                    packets = u64::from_be_bytes(find(data?, COUNTER_PACKETS)?.try_into().ok()?);
                 }
                 _ => {}
             }
         }
-        Some(Rule { handle, source: source?, packets: packets? })
+        Some(Rule { handle, source: source?, packets })
     }
 }
 

@@ -121,6 +121,10 @@ impl Machines for LocalMachines {
         Box::pin(async move { self.links.cut(id, links).map_err(cause) })
     }
 
+    fn reset<'a>(&'a self, id: FaultId, links: &'a [Link]) -> LocalFuture<'a, Result<(), Cause>> {
+        Box::pin(async move { self.links.reset(id, links).map_err(cause) })
+    }
+
     fn mend<'a>(&'a self, id: FaultId) -> LocalFuture<'a, Result<HeldBack, Cause>> {
         Box::pin(async move { self.links.mend(id).map_err(cause) })
     }

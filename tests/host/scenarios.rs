@@ -18,6 +18,7 @@ pub fn play(name: &str, ground: Ground, folder: &Path) -> i32 {
     runtime.block_on(async {
         match name {
             "links" => links(Stage::set(ground, folder)).await,
+            "resets" => resets(Stage::set(ground, folder)).await,
             "nodes" => nodes(Stage::set(ground, folder)).await,
             "daemon" => daemon(Stage::set(ground, folder)).await,
             "wait" => wait(Stage::set(ground, folder)).await,
@@ -175,6 +176,43 @@ async fn links(stage: Stage) {
     assert_eq!(stage.links.mend(FaultId(3)).unwrap().count, 0);
     // A trial may end with links cut: nothing of them outlives it.
     stage.links.cut(FaultId(4), &both).unwrap();
+}
+
+/// A link that is cut by resets refuses at once, where one that is cut by silence lets wait.
+async fn resets(stage: Stage) {
+    stage.start_all().await;
+    stage.reach_each_other();
+    let both = [stage.link(0, 1), stage.link(1, 0)];
+    stage.tell(0, 1, "before");
+    eventually("words arrive", || stage.has_heard(1, "before"));
+    if let Err(refused) = stage.links.reset(FaultId(1), &both) {
+        assert!(refused.to_string().contains("cannot be reset on this ground"), "{refused}");
+        println!("no resets here");
+        return stage.reach_each_other();
+    }
+    for from in [0, 1] {
+        let said = stage.dial(from, 1 - from);
+        assert!(said.contains("refused"), "{said}");
+    }
+    // The connection that was there ends as soon as it is used, and what was said on it is lost.
+    let peer = stage.addresses.peer(&stage.nodes[0], &stage.nodes[1]);
+    eventually("the old connection ends", || {
+        let said = stage.ask(&stage.nodes[0], &format!("tell {peer} held-back"));
+        said.contains("reset") || said.contains("Broken pipe")
+    });
+    // Cut once more, by silence, the link stays as it is cut, until the last lets go.
+    stage.links.cut(FaultId(2), &both).unwrap();
+    assert!(stage.links.mend(FaultId(1)).unwrap().count > 2);
+    assert!(stage.dial(0, 1).contains("refused"));
+    assert!(stage.links.mend(FaultId(2)).unwrap().count > 0);
+    stage.reach_each_other();
+    assert!(!stage.has_heard(1, "held-back"));
+
+    // One way only: who is not heard is told so.
+    stage.links.reset(FaultId(3), &both[..1]).unwrap();
+    assert!(stage.dial(0, 1).contains("refused"));
+    stage.links.mend(FaultId(3)).unwrap();
+    stage.reach_each_other();
 }
 
 async fn nodes(mut stage: Stage) {

@@ -83,6 +83,7 @@ const TESTS: &[Test] = &[
     ("streams_stay_whole_in_any_trouble", streams_stay_whole_in_any_trouble),
     ("a_cut_link_carries_no_late_packets_and_no_copies", a_cut_link_carries_no_late_packets_and_no_copies),
     ("a_cut_is_one_way_mends_and_counts", a_cut_is_one_way_mends_and_counts),
+    ("a_cut_by_resets_refuses_at_once", a_cut_by_resets_refuses_at_once),
     ("nodes_start_stand_go_on_and_die", nodes_start_stand_go_on_and_die),
     ("a_daemon_dies_with_its_trial", a_daemon_dies_with_its_trial),
     ("nodes_die_when_nobody_commands_them", nodes_die_when_nobody_commands_them),
@@ -315,6 +316,12 @@ impl Drop for Started {
 fn a_cut_is_one_way_mends_and_counts(setting: &Setting) {
     let stdout = setting.succeed("links");
     assert!(stdout.contains(&format!("isolation: {}", setting.isolation)), "{stdout}");
+}
+
+fn a_cut_by_resets_refuses_at_once(setting: &Setting) {
+    let stdout = setting.succeed("resets");
+    let by_proxy = setting.isolation == IsolationRequest::Proxy;
+    assert_eq!(stdout.contains("no resets here"), by_proxy, "{stdout}");
 }
 
 /// Runs a scenario of packets, where there are packets; elsewhere they are refused.
