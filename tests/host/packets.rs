@@ -83,9 +83,11 @@ pub async fn late(stage: Stage) {
         assert!(most >= Duration::from_millis(60), "jitter: up to {most:?}");
     }
     // The controller is not disturbed, nor is a node by itself.
-    let began = Instant::now();
-    assert_eq!(stage.ask(&stage.nodes[1], "ping"), "pong");
-    assert!(began.elapsed() < Duration::from_millis(40), "{:?}", began.elapsed());
+    eventually("the controller is answered at once", || {
+        let began = Instant::now();
+        assert_eq!(stage.ask(&stage.nodes[1], "ping"), "pong");
+        began.elapsed() < Duration::from_millis(40)
+    });
     let own = stage.addresses.listen(&stage.nodes[1]);
     assert_eq!(stage.ask(&stage.nodes[1], &format!("dial {own}")), "reached");
 
@@ -158,13 +160,13 @@ pub async fn streams(stage: Stage) {
         (Trouble::Duplicate { percent: 30 }, 1024),
         (Trouble::Reorder { percent: 20, ms: 3 }, 1024),
         (Trouble::Delay { ms: 5, jitter_ms: 5 }, 1024),
-        (Trouble::Loss { percent: 5 }, 256),
+        (Trouble::Loss { percent: 10 }, 256),
     ] {
         stage.disturb(1, trouble);
         let took = stage.toward(0, &format!("push {{peer}} {kib}"));
         took.parse::<u64>().expect(&took);
         let touched = stage.calm(1);
-        assert!(touched > 5, "{trouble:?}: {touched}");
+        assert!(touched > 0, "{trouble:?}");
         println!("{kib} KiB with {trouble:?} took {took} ms, {touched} packets touched");
         whole += 1;
         assert_eq!(stage.ask(&stage.nodes[1], "pushed"), format!("{whole} 0"), "{trouble:?}");
@@ -175,8 +177,9 @@ pub async fn streams(stage: Stage) {
     let took = stage.toward(0, "push {peer} 256").parse::<u64>().unwrap();
     assert!(stage.calm(1) > 100);
     assert!(took >= 1_000, "{took} ms");
-    let took = stage.toward(0, "push {peer} 256").parse::<u64>().unwrap();
-    assert!(took < 900, "{took} ms once nothing limits");
+    eventually("streams are quick once nothing limits them", || {
+        stage.toward(0, "push {peer} 256").parse::<u64>().unwrap() < 900
+    });
 }
 
 /// A cut link carries nothing, however late it is or often it comes.
