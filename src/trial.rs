@@ -321,8 +321,7 @@ fn main_generator<W: Workload>(workload: &W, plan: &TrialPlan, shape: &Shape) ->
         seed: plan.seed.stream("nemesis"),
         until: limit,
         // Who cannot say who leads has nobody to aim at.
-        // A proxy can only stall.
-        resets: plan.isolation != host::IsolationRequest::Proxy,
+        resets: true,
         primaries: plan.cluster.as_ref().is_none_or(|description| description.leader.is_some()),
     });
     generator::any(vec![schedule.nemesis().boxed(), work]).boxed()
