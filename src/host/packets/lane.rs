@@ -32,7 +32,7 @@ const PACKETS_MAX: u32 = 16_384;
 const HEADER: u16 = 20;
 const ALL: u16 = 0xffff;
 /// How many datagrams are read before held packets get their turn.
-const READS_MAX: usize = 128;
+const READS_MAX: usize = 32;
 
 /// The way into one node.
 #[derive(Debug)]

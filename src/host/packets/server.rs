@@ -10,6 +10,7 @@ use nix::sys::time::TimeSpec;
 use std::collections::BTreeMap;
 use std::io::{self, PipeReader, PipeWriter, Read, Write, pipe};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -35,7 +36,7 @@ impl Server {
 
     /// Takes a lane into service, under this number. It stays until the server is dropped.
     pub fn add(&mut self, place: usize, lane: Lane) {
-        self.lanes.lock().insert(place, lane);
+        self.lanes.change(|lanes| drop(lanes.insert(place, lane)));
         if let Some(bell) = &mut self.bell {
             // Fails only if the thread is gone; then nothing serves, and everything passes.
             let _ = bell.write_all(b"!");
@@ -44,7 +45,7 @@ impl Server {
 
     /// Does something with the lane of this number. `None` if there is none.
     pub fn with<T>(&self, place: usize, act: impl FnOnce(&mut Lane) -> T) -> Option<T> {
-        self.lanes.lock().get_mut(&place).map(act)
+        self.lanes.change(|lanes| lanes.get_mut(&place).map(act))
     }
 }
 
@@ -59,15 +60,29 @@ impl Drop for Server {
 }
 
 #[derive(Debug, Default)]
-struct Lanes(Mutex<BTreeMap<usize, Lane>>);
+struct Lanes {
+    all: Mutex<BTreeMap<usize, Lane>>,
+    /// How many want to change them: in a flood of packets the lock alone would hardly ever be theirs.
+    wanted: AtomicUsize,
+}
 
 impl Lanes {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Lane>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change<T>(&self, act: impl FnOnce(&mut BTreeMap<usize, Lane>) -> T) -> T {
+        self.wanted.fetch_add(1, Relaxed);
+        let mut lanes = self.lock();
+        self.wanted.fetch_sub(1, Relaxed);
+        act(&mut lanes)
     }
 
     /// Gives every lane its turn. Returns which descriptors to wait for, and until when at most.
     fn turn(&self) -> (Vec<RawFd>, Option<Instant>) {
+        while self.wanted.load(Relaxed) > 0 {
+            thread::yield_now();
+        }
         let mut lanes = self.lock();
         let mut next: Option<Instant> = None;
         let mut sooner = |at: Instant| next = Some(next.map_or(at, |next| next.min(at)));
