@@ -1,6 +1,6 @@
 //! Netlink messages as bytes: links, addresses and packet filter rules, without a socket.
 //!
-//! A trial needs a bridge, a veth pair a node, addresses and one kind of firewall rule. Asking the kernel
+//! A trial needs a bridge, a veth pair a node, addresses and a few kinds of firewall rule. Asking the kernel
 //! in its own language spares the programs `ip` and `nft`, which a machine may lack, and a change takes a
 //! fraction of a millisecond. Layouts follow `linux/netlink.h`, `linux/rtnetlink.h`, `linux/if_link.h` and
 //! `linux/netfilter/nf_tables.h`. Deliberately absent: everything that a trial does not say.

@@ -47,7 +47,7 @@ impl Roads {
             return Ok(self.server.as_ref().map_or(Ok(0), calm)?);
         };
         let server = match &mut self.server {
-            Some(server) => server,
+            Some(server) if server.is_alive() => server,
             none => none.insert(Server::start().map_err(|error| Refusal::new("thread", &error))?),
         };
         let touched = match server.with(place, Lane::calm) {
@@ -60,9 +60,11 @@ impl Roads {
         let peers: Vec<Ipv4Addr> = self.nodes.iter().map(|place| place.address).collect();
         let peers = [&peers[..place], &peers[place + 1..]].concat();
         let chance = Seed(self.chance.next_u64()).rng();
-        let disturbed = server.with(place, |lane| lane.disturb(trouble, chance, &peers));
-        disturbed.expect("it is there or was just added")?;
-        Ok(touched)
+        match server.with(place, |lane| lane.disturb(trouble, chance, &peers)) {
+            Some(disturbed) => disturbed.map(|()| touched).map_err(PacketsError::Refused),
+            // It failed in this moment, and said so.
+            None => Err(Refusal::new("packet queue", &io::Error::from_raw_os_error(libc::EPIPE)).into()),
+        }
     }
 }
 

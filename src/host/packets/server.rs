@@ -34,6 +34,11 @@ impl Server {
         Ok(Server { lanes, bell: Some(bell), thread: Some(thread) })
     }
 
+    /// Whether anybody serves.
+    pub fn is_alive(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Takes a lane into service, under this number. It stays until the server is dropped.
     pub fn add(&mut self, place: usize, lane: Lane) {
         self.lanes.change(|lanes| drop(lanes.insert(place, lane)));
@@ -53,7 +58,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.bell = None;
         if let Some(thread) = self.thread.take() {
-            // A panic in there was printed; its lanes close all the same.
+            // A panic in there was printed; its lanes were closed all the same.
             let _ = thread.join();
         }
     }
@@ -104,7 +109,17 @@ impl Lanes {
     }
 }
 
+/// Closes all lanes when the thread ends, however it does: what nobody serves must not be held.
+struct Closing<'a>(&'a Lanes);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.lock().clear();
+    }
+}
+
 fn serve(lanes: &Lanes, mut woken: PipeReader) {
+    let _closing = Closing(lanes);
     loop {
         let (fds, next) = lanes.turn();
         // SAFETY: only this thread removes lanes while it runs, and not before its next turn.
