@@ -51,7 +51,7 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
         (Pause, _) => Ok("SIGSTOP and SIGCONT to the process group"),
         (Clock, Bundled) => Ok("the node's own clock source, wall and timers both"),
         (Clock, _) => Err("the clock of a program of your own cannot be set wrong by this version"),
-        (Packets, _) => Err("packets cannot be disturbed by this version"),
+        (Packets, _) => Ok("user-space packet queue in each node's network namespace"),
         (Power | Disk, _) => Err("disks cannot be made to fail by this version"),
         (Damage, _) => Err("files cannot be harmed by this version"),
         (Resources, LocalUnprivileged) => Err("control groups are root's"),
@@ -61,9 +61,18 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
     }
 }
 
+/// Whether a proxy on each link, where nodes have no networks of their own, can bring this fault about.
+pub fn by_proxy(fault: FaultName) -> Result<(), &'static str> {
+    match fault {
+        FaultName::Packets => Err("a proxy carries streams of bytes, not packets; it takes namespaces"),
+        _ => Ok(()),
+    }
+}
+
 /// Whether this machine has what the fault needs on this ground; an error says what it lacks.
 pub fn probe(fault: FaultName, ground: Ground) -> Result<(), String> {
     match fault {
+        FaultName::Packets if ground != Ground::Hosts => crate::host::packets::probe().map(drop),
         FaultName::Resources if ground != Ground::Hosts => crate::host::resources::probe().map(drop),
         // Signals and packet filters are tried when the ground is set up, which names what is refused.
         _ => Ok(()),

@@ -337,11 +337,15 @@ fn nemesis_of(
             _ => Ok((Vec::new(), false)),
         };
     };
+    let by_proxy = isolation(campaign) == IsolationRequest::Proxy;
     let possible = |fault: FaultName| match (fault, &campaign.cluster) {
         (FaultName::Membership, Some(Description { membership: None, .. })) => {
             Err("`cluster.membership` does not say how".to_owned())
         }
-        _ => faults::available(fault, ground).map(drop),
+        _ => faults::available(fault, ground).and_then(|_how| match by_proxy {
+            true => Ok(faults::by_proxy(fault)?),
+            false => Ok(()),
+        }),
     };
     let fits = |fault: &FaultName| fault.nodes_min() <= nodes && possible(*fault).is_ok();
     let named = match &campaign.nemesis {
@@ -499,6 +503,18 @@ mod tests {
         assert_eq!(refused(Campaign { fencing: true, ..set.clone() }), "fencing");
         assert_eq!(refused(Campaign { lease_ttl: Some(lease_ttl()), ..set.clone() }), "lease-ttl");
         assert_eq!(refused(Campaign { consistency: "sequential".parse().ok(), ..set }), "consistency");
+    }
+
+    #[test]
+    fn packets_cannot_suffer_where_a_proxy_carries_streams() {
+        let plan = |nemesis: &str| {
+            let isolation = Some(IsolationRequest::Proxy);
+            Plan::of(&Campaign { isolation, nemesis: nemesis.parse().ok(), ..Campaign::default() }, 1, None)
+        };
+        let refused = plan("kill,packets").expect_err("there are no packets");
+        assert!(refused.key == "nemesis" && refused.what.contains("streams of bytes"), "{refused}");
+        let all = plan("all").expect("the rest can be had");
+        assert!(!all.trials[0].nemesis.contains(&FaultName::Packets));
     }
 
     #[test]

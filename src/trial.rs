@@ -135,12 +135,12 @@ fn on_ground<W: Workload>(
     eprintln!("isolation: {}", ground.isolation);
     let runtime = runtime()?;
     let system = system(plan, &ground, folder).map_err(Failed::Setup)?;
-    let host::Ground { supervisor, links, token, mut interrupts, .. } = ground;
+    let host::Ground { supervisor, links, packets, token, mut interrupts, .. } = ground;
     record.assumptions = system.assumptions().lines;
     keep_record(folder, record)?;
     let machines: Rc<dyn Machines> = {
         let _inside = runtime.enter();
-        Rc::new(LocalMachines::new(supervisor, links, token).map_err(Failed::Setup)?)
+        Rc::new(LocalMachines::new(supervisor, links, packets, token).map_err(Failed::Setup)?)
     };
     let cluster = LiveCluster::new(plan.nodes.clone(), system.clone(), machines, folder);
     let cluster = Rc::new(cluster.map_err(Failed::Setup)?);
@@ -325,6 +325,7 @@ fn main_generator<W: Workload>(workload: &W, plan: &TrialPlan, shape: &Shape) ->
         seed: plan.seed.stream("nemesis"),
         until: limit,
         // Who cannot say who leads has nobody to aim at.
+        resets: true,
         primaries: plan.cluster.as_ref().is_none_or(|description| description.leader.is_some()),
     });
     generator::any(vec![schedule.nemesis().boxed(), work]).boxed()

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Store, events, expect_code, json, processes_naming, program, text};
+use common::{Store, events, expect_code, json, processes_naming, program, required, text};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -152,6 +152,27 @@ fn the_main_job_is_valid_for_whoever_has_no_rights_at_all() {
 #[test]
 fn the_main_job_is_valid_by_proxy() {
     a_good_trial(User::Nobody, &["--isolation", "proxy"]);
+}
+
+#[test]
+fn packets_suffer_where_nodes_have_networks_and_are_refused_elsewhere() {
+    let _turn = turn();
+    let store = Store::new("packets");
+    let faults = ["--nemesis", "packets,partition", "--nodes", "3", "--time-limit", "8s"];
+    let refused = run(User::Nobody, &store, &[&faults[..], &["--isolation", "proxy"]].concat());
+    expect_code(&refused, 254);
+    assert!(text(&refused.stderr).contains("streams of bytes"), "{}", text(&refused.stderr));
+    if let Err(why) = elenchus::host::packets::probe() {
+        assert!(!required("namespaces"), "{why}");
+        eprintln!("skipped: {why}");
+        return;
+    }
+    let output = run(User::Nobody, &store, &faults);
+    expect_code(&output, 0);
+    println!("{}{}", text(&output.stdout), text(&output.stderr));
+    let count = Count::of(&store.latest());
+    assert!(count.hit.iter().any(|hit| hit == "packets"), "{:?}", count.hit);
+    nothing_left(&store);
 }
 
 #[test]

@@ -15,6 +15,12 @@ pub trait Cluster {
     /// Cuts these directed links, in the name of `id`: other cuts stay as they are.
     fn cut<'a>(&'a self, id: FaultId, links: &'a [Link]) -> LocalFuture<'a, Result<(), Cause>>;
 
+    /// As [`Cluster::cut`], but who sends across these links is told so: its connections are reset. A link that is
+    /// cut already stays as it is cut.
+    fn reset<'a>(&'a self, _id: FaultId, _links: &'a [Link]) -> LocalFuture<'a, Result<(), Cause>> {
+        cannot("reset connections")
+    }
+
     /// Mends what `id` cut, unless another cut still holds it. Returns what was held back while it lasted.
     fn mend<'a>(&'a self, id: FaultId) -> LocalFuture<'a, Result<HeldBack, Cause>>;
 

@@ -19,6 +19,9 @@ pub enum Fault {
         shape: Shape,
         /// Which links are cut.
         cut: Cut,
+        /// What becomes of what is sent across them.
+        #[serde(default, skip_serializing_if = "Manner::is_drop")]
+        manner: Manner,
     },
     /// The processes of these nodes die at once (SIGKILL); healing starts them again.
     Kill {
@@ -111,6 +114,23 @@ pub enum Cut {
         /// Who goes with the leaders.
         companions: Vec<NodeId>,
     },
+}
+
+/// What becomes of what is sent across a link that is cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Manner {
+    /// It vanishes: the sender waits.
+    #[default]
+    Drop,
+    /// It is refused: connections that are used end at once, and new ones are not made.
+    Reset,
+}
+
+impl Manner {
+    fn is_drop(&self) -> bool {
+        *self == Manner::Drop
+    }
 }
 
 /// A directed link: what `from` sends to `to`.

@@ -307,7 +307,7 @@ fn text_of(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::{Ailment, Cut, Harm, Limit, Link, Loss, Shape, Skew, Target, Trouble};
+    use crate::fault::{Ailment, Cut, Harm, Limit, Link, Loss, Manner, Shape, Skew, Target, Trouble};
     use crate::process::NodeId;
 
     fn node(name: &str) -> NodeId {
@@ -321,7 +321,7 @@ mod tests {
 
     fn cut() -> Fault {
         let links = vec![Link { from: node("n1"), to: node("n2") }];
-        Fault::Partition { shape: Shape::OneWay, cut: Cut::Links(links) }
+        Fault::Partition { shape: Shape::OneWay, cut: Cut::Links(links), manner: Manner::Drop }
     }
 
     /// Events at 1 ms, 2 ms…
@@ -376,6 +376,7 @@ mod tests {
             Fault::Partition {
                 shape: Shape::Primaries,
                 cut: Cut::Primaries { companions: vec![node("n4")] },
+                manner: Manner::Reset,
             },
             Fault::Kill { nodes: Target::Primaries },
             Fault::Pause { nodes: Target::Nodes(vec![node("n1"), node("n5")]) },

@@ -157,7 +157,9 @@ impl Nemesis {
 
 async fn resolve(cluster: &dyn Cluster, fault: &Fault) -> Result<Struck, Cause> {
     let (nodes, hold) = match fault {
-        Fault::Partition { cut, .. } => return Ok(Struck::Links(partition::resolve(cluster, cut).await?)),
+        Fault::Partition { cut, manner, .. } => {
+            return Ok(Struck::Links(partition::resolve(cluster, cut, *manner).await?));
+        }
         Fault::Kill { nodes } => (nodes, Hold::Kill),
         Fault::Pause { nodes } => (nodes, Hold::Pause),
         Fault::Clock { nodes, skew } => (nodes, Hold::Skew(*skew)),
@@ -223,7 +225,7 @@ fn proof(effects: &[(NodeId, Effect)], text: String) -> Proof {
 mod tests {
     use super::*;
     use crate::testing::{Fake, Truth, block_on};
-    use elenchus_core::fault::{Ailment, Cut, Harm, Limit, Link, Loss, Shape, Skew, Target, Trouble};
+    use elenchus_core::fault::{Ailment, Cut, Harm, Limit, Link, Loss, Manner, Shape, Skew, Target, Trouble};
     use std::task::{Context, Waker};
 
     fn nodes(names: &[&str]) -> Target {
@@ -244,7 +246,7 @@ mod tests {
 
     fn cut(pairs: &[(&str, &str)]) -> Fault {
         let links = pairs.iter().map(|(a, b)| Link { from: NodeId::new(a), to: NodeId::new(b) }).collect();
-        Fault::Partition { shape: Shape::OneWay, cut: Cut::Links(links) }
+        Fault::Partition { shape: Shape::OneWay, cut: Cut::Links(links), manner: Manner::Drop }
     }
 
     struct Trial {
@@ -291,6 +293,18 @@ mod tests {
     const UP: Truth = Truth { running: true, paused: false, offset_ns: 0 };
     const DOWN: Truth = Truth { running: false, ..UP };
     const STILL: Truth = Truth { paused: true, ..UP };
+
+    #[test]
+    fn a_partition_by_resets_says_so_or_is_refused() {
+        let trial = Trial::new();
+        let reset = partition::by_reset(cut(&[("n1", "n2")]));
+        assert_eq!(
+            trial.inject(0, &reset).text,
+            "1 links cut by resets at n1, n2; what it holds back is known when it heals"
+        );
+        assert!(trial.fake.calls.borrow().iter().any(|call| call.starts_with("reset")));
+        assert!(trial.heal(0).hit);
+    }
 
     #[test]
     fn a_partition_is_proven_when_it_heals() {

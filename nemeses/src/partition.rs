@@ -6,7 +6,7 @@
 use crate::Shade;
 use crate::target::{minority, names, primaries};
 use elenchus_core::cluster::Cluster;
-use elenchus_core::fault::{Cut, Fault, FaultId, Link, Proof, Shape};
+use elenchus_core::fault::{Cut, Fault, FaultId, Link, Manner, Proof, Shape};
 use elenchus_core::outcome::Cause;
 use elenchus_core::process::NodeId;
 use elenchus_core::random::Rng;
@@ -52,7 +52,15 @@ pub fn draw(rng: &mut Rng, nodes: &[NodeId], shape: Shape) -> Fault {
         }
         Shape::OneWay => Cut::Links(one_way(rng, &order)),
     };
-    Fault::Partition { shape, cut }
+    Fault::Partition { shape, cut, manner: Manner::Drop }
+}
+
+/// The same partition, by resetting connections.
+pub fn by_reset(fault: Fault) -> Fault {
+    match fault {
+        Fault::Partition { shape, cut, .. } => Fault::Partition { shape, cut, manner: Manner::Reset },
+        other => other,
+    }
 }
 
 /// Two halves, the smaller of which is a minority also when the number of nodes is even: else no side could
@@ -102,10 +110,12 @@ pub struct Severed {
     pub nodes: Vec<NodeId>,
     /// The links cut.
     pub links: Vec<Link>,
+    /// How.
+    pub manner: Manner,
 }
 
 /// The links meant, now.
-pub async fn resolve(cluster: &dyn Cluster, cut: &Cut) -> Result<Severed, Cause> {
+pub async fn resolve(cluster: &dyn Cluster, cut: &Cut, manner: Manner) -> Result<Severed, Cause> {
     match cut {
         Cut::Links(links) => {
             let ends: BTreeSet<&NodeId> = links.iter().flat_map(|link| [&link.from, &link.to]).collect();
@@ -113,7 +123,7 @@ pub async fn resolve(cluster: &dyn Cluster, cut: &Cut) -> Result<Severed, Cause>
                 return Err(format!("{stranger} is no node of this cluster").into());
             }
             let nodes = cluster.nodes().iter().filter(|node| ends.contains(node)).cloned().collect();
-            Ok(Severed { nodes, links: links.clone() })
+            Ok(Severed { nodes, links: links.clone(), manner })
         }
         Cut::Primaries { companions } => {
             let size = smaller_half(cluster.nodes().len());
@@ -123,14 +133,17 @@ pub async fn resolve(cluster: &dyn Cluster, cut: &Cut) -> Result<Severed, Cause>
             side.extend(more);
             side.truncate(size);
             let rest: Vec<_> = cluster.nodes().iter().filter(|node| !side.contains(node)).cloned().collect();
-            Ok(Severed { links: between((&side, &rest)), nodes: side })
+            Ok(Severed { links: between((&side, &rest)), nodes: side, manner })
         }
     }
 }
 
 /// Cuts.
 pub async fn inject(cluster: &dyn Cluster, id: FaultId, severed: &Severed) -> Result<Proof, Cause> {
-    cluster.cut(id, &severed.links).await?;
+    match severed.manner {
+        Manner::Drop => cluster.cut(id, &severed.links).await?,
+        Manner::Reset => cluster.reset(id, &severed.links).await?,
+    }
     Ok(proof(severed, false, format!("{}; what it holds back is known when it heals", extent(severed))))
 }
 
@@ -150,7 +163,11 @@ fn proof(severed: &Severed, hit: bool, text: String) -> Proof {
 }
 
 fn extent(severed: &Severed) -> String {
-    format!("{} links cut at {}", severed.links.len(), names(&severed.nodes))
+    let how = match severed.manner {
+        Manner::Drop => "cut",
+        Manner::Reset => "cut by resets",
+    };
+    format!("{} links {how} at {}", severed.links.len(), names(&severed.nodes))
 }
 
 /// `1204` as `1,204`.
@@ -275,14 +292,17 @@ mod tests {
         let cluster = Fake::new(5);
         let companions = NodeId::numbered(5);
         cluster.lead(&["n4"]);
-        let severed = block_on(resolve(&cluster, &Cut::Primaries { companions })).expect("a leader");
+        let severed =
+            block_on(resolve(&cluster, &Cut::Primaries { companions }, Manner::Drop)).expect("a leader");
         assert_eq!(names(&severed.nodes), "n4, n1");
         assert_eq!(severed.links.len(), 12);
         cluster.lead(&["n2", "n3", "n5"]);
-        let severed = block_on(resolve(&cluster, &Cut::Primaries { companions: vec![] })).expect("leaders");
+        let severed = block_on(resolve(&cluster, &Cut::Primaries { companions: vec![] }, Manner::Drop))
+            .expect("leaders");
         assert_eq!(names(&severed.nodes), "n2, n3");
         cluster.lead(&[]);
-        let nobody = block_on(resolve(&cluster, &Cut::Primaries { companions: NodeId::numbered(1) }));
+        let nobody =
+            block_on(resolve(&cluster, &Cut::Primaries { companions: NodeId::numbered(1) }, Manner::Drop));
         assert_eq!(nobody, Err("no node says that it leads".into()));
     }
 

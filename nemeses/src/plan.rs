@@ -36,6 +36,8 @@ pub struct ScheduleOptions {
     pub nodes: Vec<NodeId>,
     /// Whether the system can tell who leads.
     pub primaries: bool,
+    /// Whether links can be cut by resetting the connections on them.
+    pub resets: bool,
     /// The seed of all choices.
     pub seed: Seed,
 }
@@ -205,6 +207,9 @@ impl<'o> Planner<'o> {
                     pick_shape(rng, nodes.len(), room, primaries, sure)
                 };
                 let (fault, load) = fitted(partition::draw(rng, nodes, shape), nodes.len(), room);
+                let manner = self.options.seed.stream("manner").nth(now);
+                let resets = self.options.resets && manner.rng().chance(1, 4);
+                let fault = if resets { partition::by_reset(fault) } else { fault };
                 Drawn { fault, load, ms_min: PARTITION_MS_MIN }
             }
             // One is enough to be missed, or to have lost what it had promised.
@@ -330,7 +335,7 @@ fn weighted<T: Copy>(rng: &mut Rng, choices: &[(u64, T)]) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use elenchus_core::fault::Target;
+    use elenchus_core::fault::{Manner, Target};
 
     fn options(seed: u64) -> ScheduleOptions {
         ScheduleOptions {
@@ -339,6 +344,7 @@ mod tests {
             until: Duration::from_secs(20),
             nodes: NodeId::numbered(5),
             primaries: true,
+            resets: true,
             seed: Seed(seed),
         }
     }
@@ -459,6 +465,25 @@ mod tests {
             strikes += count;
         }
         assert!(strikes >= 1500, "{strikes} in 500 trials");
+    }
+
+    #[test]
+    fn some_partitions_reset_connections_where_that_can_be_done() {
+        let manners = |resets: bool| -> Vec<bool> {
+            let plans = (0..100).map(|seed| draw(&ScheduleOptions { resets, ..options(seed) }));
+            let faults = plans.flatten().map(|strike| strike.fault);
+            faults
+                .filter_map(|fault| match fault {
+                    Fault::Partition { manner, .. } => Some(manner == Manner::Reset),
+                    _ => None,
+                })
+                .collect()
+        };
+        let share = |manners: &[bool]| manners.iter().filter(|reset| **reset).count() * 100 / manners.len();
+        assert!((15..35).contains(&share(&manners(true))), "{}", share(&manners(true)));
+        assert_eq!(share(&manners(false)), 0);
+        // All else is as it was.
+        assert_eq!(manners(true).len(), manners(false).len());
     }
 
     #[test]

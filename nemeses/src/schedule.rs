@@ -73,7 +73,15 @@ impl Schedule {
     pub fn none() -> Schedule {
         let (until, seed) = (Duration::ZERO, Seed(0));
         let (faults, nodes) = (Vec::new(), Vec::new());
-        Schedule::new(&ScheduleOptions { faults, interval: until, until, nodes, primaries: false, seed })
+        Schedule::new(&ScheduleOptions {
+            faults,
+            interval: until,
+            until,
+            nodes,
+            primaries: false,
+            resets: false,
+            seed,
+        })
     }
 
     /// What is planned, for `plan.json`.
@@ -207,6 +215,7 @@ mod tests {
             until: Duration::from_secs(20),
             nodes: NodeId::numbered(5),
             primaries: true,
+            resets: true,
             seed: Seed(seed),
         }
     }

@@ -162,6 +162,13 @@ impl Cluster for Fake {
         })
     }
 
+    fn reset<'a>(&'a self, id: FaultId, links: &'a [Link]) -> LocalFuture<'a, Result<(), Cause>> {
+        self.call(format!("reset {}", id.0), move |fake| {
+            fake.cuts.borrow_mut().insert(id, links.to_vec());
+            Ok(())
+        })
+    }
+
     fn mend<'a>(&'a self, id: FaultId) -> LocalFuture<'a, Result<HeldBack, Cause>> {
         self.call(format!("mend {}", id.0), move |fake| {
             let cut = fake.cuts.borrow_mut().remove(&id);

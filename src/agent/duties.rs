@@ -13,10 +13,10 @@ use super::wall::{self, FilterRequest, Wall};
 use crate::host::handle::SupervisorLine;
 use crate::host::journal::{Journal, VARIABLE};
 use crate::host::links::{Links, Medium, Road};
-use crate::host::{Exits, Spawn};
+use crate::host::{Exits, Packets, Spawn};
 use crate::live::{LocalMachines, Machines};
 use elenchus_core::cluster::HeldBack;
-use elenchus_core::fault::{FaultId, Link};
+use elenchus_core::fault::{FaultId, Link, Manner};
 use elenchus_core::outcome::Cause;
 use elenchus_core::process::NodeId;
 use std::cell::RefCell;
@@ -123,10 +123,26 @@ impl Duties {
             };
         let names: Vec<NodeId> = peers.iter().map(|peer| peer.node.clone()).collect();
         let line = self.line.borrow_mut().take().ok_or("the supervisor could not be reached before")?;
-        let machines = LocalMachines::new(line, Links::new(&names, medium), self.journal.token().into())?;
+        let packets = self.packets(&name, peers)?;
+        let token = self.journal.token().into();
+        let machines = LocalMachines::new(line, Links::new(&names, medium), packets, token)?;
         let exits = machines.exits();
         *self.trial.borrow_mut() = Some(Rc::new(Trial { peers: peers.to_vec(), machines }));
         Ok(exits)
+    }
+
+    /// The packets to our nodes; only IPv4 can be disturbed. They lie in tables of the same name as the cuts.
+    fn packets(&self, name: &str, peers: &[Peer]) -> Result<Packets, String> {
+        let tables = Undo::Tables { name: name.into() };
+        self.faults.borrow_mut().begin(tables).map_err(|error| format!("the list of faults: {error}"))?;
+        let v4 = |address: &IpAddr| match address {
+            IpAddr::V4(address) => Some(*address),
+            IpAddr::V6(_) => None,
+        };
+        let places = peers.iter().flat_map(|peer| {
+            peer.addresses.iter().filter_map(v4).map(|address| (peer.node.clone(), address))
+        });
+        Packets::here(name, queue(self.journal.token()), places).map_err(|error| format!("packets: {error}"))
     }
 
     /// Does what is asked.
@@ -171,10 +187,14 @@ impl Duties {
                 self.ended(&InForce::Pause(node));
                 Ok(Answer::Done {})
             }
-            Request::Cut { id, links } => {
-                self.may_cut(&trial.peers, &links)?;
+            Request::Cut { id, links, manner } => {
+                self.may_touch(&trial.peers, &links)?;
                 self.begun(InForce::Cut(id));
-                machines.cut(id, &links).await.map_err(text).map(done)
+                let cut = match manner {
+                    Manner::Drop => machines.cut(id, &links),
+                    Manner::Reset => machines.reset(id, &links),
+                };
+                cut.await.map_err(text).map(done)
             }
             Request::Mend { id } => {
                 let held_back = machines.mend(id).await.map_err(text)?;
@@ -198,6 +218,9 @@ impl Duties {
             },
             Request::Disturb { node, trouble } => {
                 let what = InForce::Trouble(self.own(&node)?.clone());
+                if trouble.is_some() {
+                    self.may_touch(&trial.peers, &links_to(&node, &trial.peers))?;
+                }
                 let act = async { machines.disturb(&node, trouble).await.map_err(text) };
                 self.changing(what, trouble.is_some(), act).await.map(count)
             }
@@ -233,8 +256,8 @@ impl Duties {
         Spawn { stdout: log.clone(), stderr: log, ..spawn }
     }
 
-    /// Whether these links may be cut at all.
-    fn may_cut(&self, peers: &[Peer], links: &[Link]) -> Result<(), String> {
+    /// Whether what comes by these links may be touched at all.
+    fn may_touch(&self, peers: &[Peer], links: &[Link]) -> Result<(), String> {
         let addresses: BTreeMap<&NodeId, &[IpAddr]> =
             peers.iter().map(|peer| (&peer.node, &peer.addresses[..])).collect();
         for Link { from, to } in links {
@@ -249,7 +272,7 @@ impl Duties {
                 } else {
                     continue;
                 };
-                return Err(format!("{to} cannot be cut off from {from} at {source}: {why}"));
+                return Err(format!("what {from} sends to {to} from {source} cannot be touched: {why}"));
             }
             if sources.is_empty() {
                 return Err(format!("nothing is known of where {from}'s packets come from"));
@@ -340,6 +363,17 @@ impl Duties {
     }
 }
 
+/// The number of our packet queue: others on the host are likely to use small ones.
+fn queue(token: &str) -> u16 {
+    u16::from_str_radix(&token[..4], 16).unwrap_or_default() | 0x8000
+}
+
+/// All links that end at this node.
+fn links_to(node: &NodeId, peers: &[Peer]) -> Vec<Link> {
+    let others = peers.iter().map(|peer| &peer.node).filter(|other| *other != node);
+    others.map(|other| Link { from: other.clone(), to: node.clone() }).collect()
+}
+
 fn text(cause: Cause) -> String {
     cause.0.into_owned()
 }
@@ -394,6 +428,10 @@ struct NoWall(String);
 impl Medium for NoWall {
     fn cut(&mut self, roads: &[Road]) -> io::Result<()> {
         if roads.is_empty() { Ok(()) } else { Err(io::Error::other(self.0.clone())) }
+    }
+
+    fn reset(&mut self, roads: &[Road]) -> io::Result<()> {
+        self.cut(roads)
     }
 
     fn mend(&mut self, _roads: &[Road]) -> io::Result<()> {

@@ -10,7 +10,7 @@ use crate::host::{Exits, Spawn};
 use crate::live::Machines;
 use elenchus_core::LocalFuture;
 use elenchus_core::cluster::{HeldBack, Lost};
-use elenchus_core::fault::{Ailment, FAULT_TIMEOUT, FaultId, Harm, Limit, Link, Loss, Skew, Trouble};
+use elenchus_core::fault::{Ailment, FAULT_TIMEOUT, FaultId, Harm, Limit, Link, Loss, Manner, Skew, Trouble};
 use elenchus_core::outcome::Cause;
 use elenchus_core::process::NodeId;
 use std::cell::RefCell;
@@ -211,7 +211,7 @@ impl AgentMachines {
     }
 
     /// Cuts each receiver's links at its own host, all at once. On an error nothing stays cut.
-    async fn cut_all(&self, id: FaultId, links: &[Link]) -> Result<(), AgentError> {
+    async fn cut_all(&self, id: FaultId, links: &[Link], manner: Manner) -> Result<(), AgentError> {
         let mut at: BTreeMap<&NodeId, Vec<Link>> = BTreeMap::new();
         for link in links {
             self.host(&link.from)?;
@@ -224,7 +224,7 @@ impl AgentMachines {
         let mut asked = JoinSet::new();
         for (node, links) in at {
             let post = self.host(node)?.post.clone();
-            let request = Request::Cut { id, links };
+            let request = Request::Cut { id, links, manner };
             asked.spawn_local(async move { ask(&post, request, Purpose::Work, LIMIT).await });
         }
         let mut failed = None;
@@ -361,7 +361,11 @@ impl Machines for AgentMachines {
     }
 
     fn cut<'a>(&'a self, id: FaultId, links: &'a [Link]) -> LocalFuture<'a, Result<(), Cause>> {
-        Box::pin(async move { Ok(self.cut_all(id, links).await?) })
+        Box::pin(async move { Ok(self.cut_all(id, links, Manner::Drop).await?) })
+    }
+
+    fn reset<'a>(&'a self, id: FaultId, links: &'a [Link]) -> LocalFuture<'a, Result<(), Cause>> {
+        Box::pin(async move { Ok(self.cut_all(id, links, Manner::Reset).await?) })
     }
 
     fn mend<'a>(&'a self, id: FaultId) -> LocalFuture<'a, Result<HeldBack, Cause>> {

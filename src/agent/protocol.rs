@@ -5,7 +5,7 @@
 //! sent once more, and what it did is still counted once.
 
 use crate::host::{Exit, Spawn};
-use elenchus_core::fault::{Ailment, FaultId, Harm, Limit, Link, Loss, Skew, Trouble};
+use elenchus_core::fault::{Ailment, FaultId, Harm, Limit, Link, Loss, Manner, Skew, Trouble};
 use elenchus_core::process::NodeId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -78,6 +78,9 @@ pub enum Request {
         id: FaultId,
         /// Which.
         links: Vec<Link>,
+        /// What becomes of what is sent across them.
+        #[serde(default)]
+        manner: Manner,
     },
     /// Mend what this fault cut.
     Mend {

@@ -23,6 +23,7 @@ pub(super) fn all(options: &Options) -> BTreeMap<String, Right> {
         ("pause", Ok("signals to the process group".to_owned())),
         ("partition", wall::probe(options.filter)),
         ("resources", crate::host::resources::probe()),
+        ("packets", crate::host::packets::probe()),
         ("clock", clock::probe(options.host_clock)),
         ("user", root),
     ];

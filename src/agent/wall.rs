@@ -16,6 +16,8 @@ use std::net::IpAddr;
 /// Holds back what comes from some addresses, all of one version of IP.
 trait Barrier: Send {
     fn hold_back(&mut self, sources: &[IpAddr]) -> io::Result<()>;
+    /// The same, but connections that are used are reset.
+    fn reset(&mut self, sources: &[IpAddr]) -> io::Result<()>;
     fn let_pass(&mut self, sources: &[IpAddr]) -> io::Result<()>;
     /// How many packets from this address were held back since it was; 0 if it is not.
     fn count(&mut self, source: IpAddr) -> io::Result<u64>;
@@ -88,14 +90,29 @@ impl Wall {
     }
 }
 
-impl Medium for Wall {
-    fn cut(&mut self, roads: &[Road]) -> io::Result<()> {
-        let cut = self.each(roads, |barrier, sources| barrier.hold_back(sources));
-        if cut.is_err() {
+impl Wall {
+    /// Adds rules for all these roads, or none.
+    fn add(
+        &mut self,
+        roads: &[Road],
+        act: impl FnMut(&mut dyn Barrier, &[IpAddr]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let added = self.each(roads, act);
+        if added.is_err() {
             // Each version's change is atomic, both together are not.
             let _ = self.mend(roads);
         }
-        cut
+        added
+    }
+}
+
+impl Medium for Wall {
+    fn cut(&mut self, roads: &[Road]) -> io::Result<()> {
+        self.add(roads, |barrier, sources| barrier.hold_back(sources))
+    }
+
+    fn reset(&mut self, roads: &[Road]) -> io::Result<()> {
+        self.add(roads, |barrier, sources| barrier.reset(sources))
     }
 
     fn mend(&mut self, roads: &[Road]) -> io::Result<()> {
@@ -184,12 +201,16 @@ impl Barrier for Filter {
         Filter::hold_back(self, sources)
     }
 
+    fn reset(&mut self, sources: &[IpAddr]) -> io::Result<()> {
+        Filter::reset(self, sources)
+    }
+
     fn let_pass(&mut self, sources: &[IpAddr]) -> io::Result<()> {
         Filter::let_pass(self, sources)
     }
 
     fn count(&mut self, source: IpAddr) -> io::Result<u64> {
-        Ok(self.rules()?.get(&source).map_or(0, |rule| rule.packets))
+        self.dropped(source)
     }
 }
 
@@ -241,6 +262,10 @@ impl Barrier for Chain {
             }
         }
         Ok(())
+    }
+
+    fn reset(&mut self, _sources: &[IpAddr]) -> io::Result<()> {
+        Err(io::Error::other("connections are reset by nftables only; `iptables` cuts by dropping"))
     }
 
     fn let_pass(&mut self, sources: &[IpAddr]) -> io::Result<()> {

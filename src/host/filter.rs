@@ -3,7 +3,6 @@
 
 use super::kernel::Socket;
 use super::netlink::{self, Rule, Table};
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -45,7 +44,8 @@ impl Filter {
     fn try_out(&mut self, nobody: IpAddr) -> io::Result<()> {
         self.hold_back(&[nobody])?;
         let rules = self.rules()?;
-        let rule = rules.get(&nobody).ok_or_else(|| io::Error::from_raw_os_error(libc::EPROTO))?;
+        let rule = rules.iter().find(|rule| rule.source == nobody);
+        let rule = rule.ok_or_else(|| io::Error::from_raw_os_error(libc::EPROTO))?;
         self.change(vec![self.table.delete_rule(rule.handle)])
     }
 
@@ -54,17 +54,27 @@ impl Filter {
         self.change(sources.iter().map(|source| self.table.drop_rule(*source)).collect())
     }
 
+    /// Refuses what comes from these addresses: connections that are used are reset.
+    pub fn reset(&mut self, sources: &[IpAddr]) -> io::Result<()> {
+        self.change(sources.iter().flat_map(|source| self.table.reset_rules(*source)).collect())
+    }
+
     /// Lets pass again what comes from these addresses.
     pub fn let_pass(&mut self, sources: &[IpAddr]) -> io::Result<()> {
         let rules = self.rules()?;
-        let gone = sources.iter().filter_map(|source| rules.get(source));
+        let gone = rules.iter().filter(|rule| sources.contains(&rule.source));
         self.change(gone.map(|rule| self.table.delete_rule(rule.handle)).collect())
     }
 
-    /// The rules in force, by the address that they hold back.
-    pub fn rules(&mut self) -> io::Result<BTreeMap<IpAddr, Rule>> {
+    /// How many packets from this address the rules in force have dropped.
+    pub fn dropped(&mut self, source: IpAddr) -> io::Result<u64> {
+        let rules = self.rules()?;
+        Ok(rules.iter().filter(|rule| rule.source == source).map(|rule| rule.packets).sum())
+    }
+
+    fn rules(&mut self) -> io::Result<Vec<Rule>> {
         let entries = self.socket.transact(vec![self.table.list_rules()])?;
-        Ok(entries.iter().filter_map(|e| Rule::parse(e)).map(|rule| (rule.source, rule)).collect())
+        Ok(entries.iter().filter_map(|entry| Rule::parse(entry)).collect())
     }
 
     /// Removes the table; that it is not there, or cannot be there, is as good.

@@ -5,13 +5,12 @@
 
 use super::filter::Filter;
 use super::links::{Medium, Road};
-use super::netlink::Rule;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The table's name: each node has a network namespace of its own, so one name does for all.
-const TABLE: &str = "elenchus";
+pub(super) const TABLE: &str = "elenchus";
 
 /// The packet filters of all nodes, in their order.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ pub struct Firewall {
 /// The packet filter of one node.
 #[derive(Debug)]
 pub struct Wall {
-    address: IpAddr,
+    address: Ipv4Addr,
     filter: Filter,
 }
 
@@ -30,7 +29,12 @@ impl Wall {
     /// The filter of the current network namespace, whose node has this address. Tries all that a cut will
     /// need, so that a kernel without it says so now.
     pub fn build(address: Ipv4Addr) -> io::Result<Wall> {
-        Ok(Wall { address: address.into(), filter: Filter::v4(TABLE)? })
+        Ok(Wall { address, filter: Filter::v4(TABLE)? })
+    }
+
+    /// The address of its node.
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
     }
 }
 
@@ -44,36 +48,48 @@ impl Firewall {
     fn each(
         &mut self,
         roads: &[Road],
-        mut act: impl FnMut(&mut Wall, &[IpAddr]) -> io::Result<()>,
+        mut act: impl FnMut(&mut Filter, &[IpAddr]) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut sources: BTreeMap<usize, Vec<IpAddr>> = BTreeMap::new();
         for road in roads {
-            sources.entry(road.to).or_default().push(self.nodes[road.from].address);
+            sources.entry(road.to).or_default().push(self.nodes[road.from].address.into());
         }
-        sources.into_iter().try_for_each(|(to, sources)| act(&mut self.nodes[to], &sources))
+        sources.into_iter().try_for_each(|(to, sources)| act(&mut self.nodes[to].filter, &sources))
     }
 
-    fn rule(&mut self, road: Road) -> io::Result<Option<Rule>> {
-        let source = self.nodes[road.from].address;
-        Ok(self.nodes[road.to].filter.rules()?.remove(&source))
+    /// Adds rules for all these roads, or none.
+    fn add(
+        &mut self,
+        roads: &[Road],
+        act: impl FnMut(&mut Filter, &[IpAddr]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let added = self.each(roads, act);
+        if added.is_err() {
+            // Each node's change is atomic, all of them together are not: take back those that succeeded.
+            self.mend(roads)?;
+        }
+        added
     }
 }
 
 impl Medium for Firewall {
     fn cut(&mut self, roads: &[Road]) -> io::Result<()> {
-        let cut = self.each(roads, |wall, sources| wall.filter.hold_back(sources));
-        if cut.is_err() {
-            // Each node's change is atomic, all of them together are not: take back those that succeeded.
-            self.mend(roads)?;
-        }
-        cut
+        self.add(roads, Filter::hold_back)
+    }
+
+    fn reset(&mut self, roads: &[Road]) -> io::Result<()> {
+        self.add(roads, Filter::reset)
     }
 
     fn mend(&mut self, roads: &[Road]) -> io::Result<()> {
-        self.each(roads, |wall, sources| wall.filter.let_pass(sources))
+        self.each(roads, Filter::let_pass)
     }
 
     fn held_back(&mut self, roads: &[Road]) -> io::Result<Vec<u64>> {
-        roads.iter().map(|road| Ok(self.rule(*road)?.map_or(0, |rule| rule.packets))).collect()
+        let dropped = |road: &Road| {
+            let source = self.nodes[road.from].address.into();
+            self.nodes[road.to].filter.dropped(source)
+        };
+        roads.iter().map(dropped).collect()
     }
 }

@@ -5,6 +5,7 @@ use super::handle::SupervisorLine;
 use super::interrupts::Interrupts;
 use super::isolation::Isolation;
 use super::links::Links;
+use super::packets::Packets;
 
 /// All that a controller needs to run nodes and to break what joins them.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Ground {
     pub addresses: Addresses,
     /// What joins the nodes.
     pub links: Links,
+    /// What the nodes send each other.
+    pub packets: Packets,
     /// The one who starts and ends the nodes; to be connected inside a tokio runtime.
     pub supervisor: SupervisorLine,
     /// The user's wish to stop.

@@ -4,12 +4,13 @@
 //! controller cuts links inside a node's namespace without entering it.
 
 use super::netlink::{Answer, Answers, Message};
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeVal;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// An open netlink socket.
 #[derive(Debug)]
@@ -34,6 +35,37 @@ impl Socket {
         // The kernel answers before `send` returns; the deadline only turns a surprise into an error.
         setsockopt(&fd, sockopt::ReceiveTimeout, &TimeVal::new(2, 0))?;
         Ok(Socket { fd, sequence: 0 })
+    }
+
+    /// Asks for room for so many bytes of the kernel's answers. It may grant less.
+    pub fn enlarge(&self, bytes: usize) -> io::Result<()> {
+        setsockopt(&self.fd, sockopt::RcvBufForce, &bytes)
+            .or_else(|_| setsockopt(&self.fd, sockopt::RcvBuf, &bytes))
+            .map_err(Into::into)
+    }
+
+    /// Sends these messages at once; when it returns they are carried out. What is refused among them is
+    /// answered all the same, for [`Socket::hear`].
+    pub fn tell(&self, messages: impl IntoIterator<Item = Message>) -> io::Result<()> {
+        let datagram: Vec<u8> = messages.into_iter().flat_map(|message| message.numbered(0)).collect();
+        if datagram.is_empty() {
+            return Ok(());
+        }
+        send(self.fd.as_raw_fd(), &datagram, MsgFlags::empty())?;
+        Ok(())
+    }
+
+    /// Receives the next datagram from the kernel, if there is one now, and returns its length.
+    pub fn hear(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        loop {
+            match recv(self.fd.as_raw_fd(), buffer, MsgFlags::MSG_DONTWAIT) {
+                Ok(length) => return Ok(Some(length)),
+                Err(Errno::EAGAIN) => return Ok(None),
+                // There was no room for one; those before it are here.
+                Err(Errno::ENOBUFS | Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Sends one request and waits until it is carried out.
@@ -83,5 +115,11 @@ impl Socket {
             Some(errno) => Err(io::Error::from_raw_os_error(errno)),
             None => Ok(entries),
         }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }

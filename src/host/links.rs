@@ -5,7 +5,7 @@
 //! links are no links here; clients reach every node always.
 
 use elenchus_core::cluster::HeldBack;
-use elenchus_core::fault::{FaultId, Link};
+use elenchus_core::fault::{FaultId, Link, Manner};
 use elenchus_core::process::NodeId;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,6 +23,8 @@ pub(crate) struct Road {
 pub(crate) trait Medium: Send {
     /// Lets nothing more through on these roads; when it returns, nothing passes. All or none.
     fn cut(&mut self, roads: &[Road]) -> io::Result<()>;
+    /// The same, but whoever sends on these roads is told so.
+    fn reset(&mut self, roads: &[Road]) -> io::Result<()>;
     /// Lets everything through again.
     fn mend(&mut self, roads: &[Road]) -> io::Result<()>;
     /// How much each of these roads, all of them cut, has held back since it was cut.
@@ -64,7 +66,13 @@ impl Links {
     /// Cuts these directed links in the name of `id`; other cuts stay as they are. On an error nothing is
     /// cut that was not cut before.
     pub fn cut(&self, id: FaultId, links: &[Link]) -> Result<(), LinkError> {
-        self.lock().cut(id, links)
+        self.lock().cut(id, links, Manner::Drop)
+    }
+
+    /// As [`Links::cut`], but the connections of who sends across these links are reset. A link that is cut
+    /// already stays as it is cut.
+    pub fn reset(&self, id: FaultId, links: &[Link]) -> Result<(), LinkError> {
+        self.lock().cut(id, links, Manner::Reset)
     }
 
     /// Lets go of all that `id` cut. A link that no other fault holds carries again. Returns what was held
@@ -100,14 +108,17 @@ impl Held {
         if road.from == road.to { Err(LinkError::Itself(link.from.clone())) } else { Ok(road) }
     }
 
-    fn cut(&mut self, id: FaultId, links: &[Link]) -> Result<(), LinkError> {
+    fn cut(&mut self, id: FaultId, links: &[Link], manner: Manner) -> Result<(), LinkError> {
         let mut roads = links.iter().map(|link| self.road(link)).collect::<Result<Vec<_>, _>>()?;
         roads.sort();
         roads.dedup();
         let (shared, fresh): (Vec<Road>, Vec<Road>) =
             roads.into_iter().partition(|road| self.holders.contains_key(road));
         let bases = self.medium.held_back(&shared)?;
-        self.medium.cut(&fresh)?;
+        match manner {
+            Manner::Drop => self.medium.cut(&fresh)?,
+            Manner::Reset => self.medium.reset(&fresh)?,
+        }
         let shared = shared.into_iter().zip(bases);
         for (road, base) in shared.chain(fresh.into_iter().map(|road| (road, 0))) {
             self.holders.entry(road).or_default().entry(id).or_insert(base);
@@ -158,6 +169,10 @@ mod tests {
                 self.seen.insert(*road, 0);
             }
             Ok(())
+        }
+
+        fn reset(&mut self, roads: &[Road]) -> io::Result<()> {
+            self.cut(roads)
         }
 
         fn mend(&mut self, roads: &[Road]) -> io::Result<()> {

@@ -13,6 +13,7 @@
 //! | [`ground`] | what the controller gets |
 //! | `supervisor`, `spawn`, [`protocol`], [`handle`] | starting and ending nodes: who does it, and who asks for it |
 //! | [`links`], `firewall`, `filter`, [`proxy`] | cutting links, two ways |
+//! | [`packets`] | what nodes send each other, late, lost or mangled |
 //! | `namespaces`, `kernel`, [`netlink`] | networks, in the kernel's own language |
 //! | [`addresses`], [`interrupts`] | where everybody is; the user's wish to stop |
 //! | [`resources`] | limits on what a node may use |
@@ -36,6 +37,7 @@ pub mod links;
 #[cfg(target_os = "linux")]
 mod namespaces;
 pub mod netlink;
+pub mod packets;
 #[cfg(target_os = "linux")]
 mod preparation;
 pub mod processes;
@@ -55,6 +57,7 @@ pub use interrupts::Interrupt;
 pub use isolation::{Isolation, IsolationRequest, Means};
 pub use journal::{HealError, Healed, heal, heal_store};
 pub use links::{LinkError, Links};
+pub use packets::{Packets, PacketsError};
 pub use protocol::{Exit, Spawn, Status};
 #[cfg(target_os = "linux")]
 pub use trial::run_trial;

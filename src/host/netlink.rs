@@ -1,9 +1,12 @@
 //! Netlink messages as bytes: links, addresses and packet filter rules, without a socket.
 //!
-//! A trial needs a bridge, a veth pair a node, addresses and one kind of firewall rule. Asking the kernel
+//! A trial needs a bridge, a veth pair a node, addresses and a few kinds of firewall rule. Asking the kernel
 //! in its own language spares the programs `ip` and `nft`, which a machine may lack, and a change takes a
 //! fraction of a millisecond. Layouts follow `linux/netlink.h`, `linux/rtnetlink.h`, `linux/if_link.h` and
 //! `linux/netfilter/nf_tables.h`. Deliberately absent: everything that a trial does not say.
+
+pub mod queue;
+pub mod reset;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -310,9 +313,9 @@ fn expression(message: Message, name: &str, fill: impl FnOnce(Message) -> Messag
 pub struct Rule {
     /// The kernel's name for it.
     pub handle: u64,
-    /// Whose packets it drops.
+    /// Whose packets it deals with.
     pub source: IpAddr,
-    /// How many it has dropped so far.
+    /// How many it has dropped so far; 0 for a rule that drops none.
     pub packets: u64,
 }
 
@@ -321,20 +324,21 @@ impl Rule {
     pub fn parse(message: &[u8]) -> Option<Rule> {
         let attributes = message.get(HEADER + 4..)?;
         let handle = u64::from_be_bytes(find(attributes, RULE_HANDLE)?.try_into().ok()?);
-        let (mut source, mut packets) = (None, None);
+        let (mut source, mut packets) = (None, 0);
         for (_, element) in Attributes(find(attributes, RULE_EXPRESSIONS)?) {
             let data = find(element, EXPRESSION_DATA);
             match find(element, EXPRESSION_NAME)? {
                 b"cmp\0" => {
-                    source = Some(address_of(find(find(data?, COMPARE_DATA)?, 1)?)?);
+                    // What is compared of another length names nobody.
+                    source = address_of(find(find(data?, COMPARE_DATA)?, 1)?).or(source);
                 }
                 b"counter\0" => {
-                    packets = Some(u64::from_be_bytes(find(data?, COUNTER_PACKETS)?.try_into().ok()?));
+                    packets = u64::from_be_bytes(find(data?, COUNTER_PACKETS)?.try_into().ok()?);
                 }
                 _ => {}
             }
         }
-        Some(Rule { handle, source: source?, packets: packets? })
+        Some(Rule { handle, source: source?, packets })
     }
 }
 
@@ -412,7 +416,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(message: Message, expect: &str) {
+    pub(super) fn check(message: Message, expect: &str) {
         let words: Vec<&str> = expect.split_whitespace().collect();
         assert_eq!(hex(&message.numbered(7)).trim(), words.join(" "));
     }

@@ -9,6 +9,7 @@ use super::interrupts::Interrupts;
 use super::isolation::{Isolation, Refusal, Way};
 use super::links::Links;
 use super::namespaces::{self, Identity};
+use super::packets::Packets;
 use super::proxy::Ports;
 use elenchus_core::process::NodeId;
 use std::io;
@@ -62,12 +63,18 @@ impl Prepared {
         socket: UnixStream,
         interrupts: Interrupts,
     ) -> io::Result<Ground> {
-        let (links, addresses) = match self {
-            Prepared::Namespaces { walls, addresses, .. } => {
-                (Links::new(nodes, Box::new(Firewall::new(walls))), addresses)
+        let (links, packets, addresses) = match self {
+            Prepared::Namespaces { networks, walls, addresses } => {
+                let places = nodes.iter().cloned().zip(networks).zip(&walls);
+                let packets =
+                    Packets::between(places.map(|((node, network), wall)| (node, wall.address(), network)));
+                (Links::new(nodes, Box::new(Firewall::new(walls))), packets, addresses)
             }
-            Prepared::Proxy { ports, addresses } => (Links::new(nodes, Box::new(ports.serve()?)), addresses),
+            Prepared::Proxy { ports, addresses } => {
+                (Links::new(nodes, Box::new(ports.serve()?)), Packets::none(), addresses)
+            }
         };
-        Ok(Ground { isolation, token, addresses, links, supervisor: SupervisorLine::new(socket), interrupts })
+        let supervisor = SupervisorLine::new(socket);
+        Ok(Ground { isolation, token, addresses, links, packets, supervisor, interrupts })
     }
 }

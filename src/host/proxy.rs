@@ -5,7 +5,8 @@
 //! the gate of that link, answers the gate of the other. A shut gate stalls and never refuses: connections
 //! stay open, what was sent waits with its sender (we stop reading, so nothing piles up here), ends of
 //! streams wait too; a new connection waits until both its links are open, as a handshake does. When the
-//! gate opens, all flows on. What waited is counted, as proof that the cut struck.
+//! gate opens, all flows on. A barred gate ends what comes to it: connections that are used, and new ones.
+//! What waited or ended is counted, as proof that the cut struck.
 //!
 //! Not like a real network: bytes that the kernel has already taken for the receiver arrive, and a dialler
 //! believes to be connected before the node has accepted.
@@ -14,7 +15,7 @@ use super::addresses::Addresses;
 use super::links::{Medium, Road};
 use elenchus_core::process::NodeId;
 use elenchus_core::random::Seed;
-use nix::sys::socket::{Shutdown, shutdown};
+use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
 use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
@@ -143,7 +144,12 @@ impl Proxy {
 
 impl Medium for Proxy {
     fn cut(&mut self, roads: &[Road]) -> io::Result<()> {
-        self.gates(roads).for_each(Gate::shut);
+        self.gates(roads).for_each(|gate| gate.set_anew(State::Shut));
+        Ok(())
+    }
+
+    fn reset(&mut self, roads: &[Road]) -> io::Result<()> {
+        self.gates(roads).for_each(|gate| gate.set_anew(State::Barred));
         Ok(())
     }
 
@@ -160,42 +166,56 @@ impl Medium for Proxy {
 /// What a directed link passes through.
 #[derive(Debug)]
 struct Gate {
-    is_open: watch::Sender<bool>,
-    /// Reads, ends of streams and connections that found the gate shut since it was shut last.
+    state: watch::Sender<State>,
+    /// Reads, ends of streams and connections that did not find the gate open since it was so last.
     held_back: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Whoever comes waits.
+    Shut,
+    /// Whoever comes is turned away.
+    Barred,
 }
 
 impl Default for Gate {
     fn default() -> Gate {
-        Gate { is_open: watch::Sender::new(true), held_back: AtomicU64::new(0) }
+        Gate { state: watch::Sender::new(State::Open), held_back: AtomicU64::new(0) }
     }
 }
 
 impl Gate {
-    fn shut(&self) {
+    /// Counts from nothing, and lets nothing more through.
+    fn set_anew(&self, state: State) {
         self.held_back.store(0, Relaxed);
-        self.is_open.send_replace(false);
+        self.state.send_replace(state);
     }
 
     fn open(&self) {
-        self.is_open.send_replace(true);
+        self.state.send_replace(State::Open);
     }
 
-    /// Waits until the gate is open, which may be at once. It may be shut again by the time of return.
-    async fn pass(&self) {
-        let mut state = self.is_open.subscribe();
-        if *state.borrow_and_update() {
-            return;
+    /// Waits until the gate is open, which may be at once. It may be shut again by the time of return. An
+    /// error if it is barred.
+    async fn pass(&self) -> io::Result<()> {
+        let mut state = self.state.subscribe();
+        if *state.borrow_and_update() == State::Open {
+            return Ok(());
         }
         self.held_back.fetch_add(1, Relaxed);
-        // The sender is ours, so this ends by the gate's opening only.
-        let _ = state.wait_for(|is_open| *is_open).await;
+        // The sender is ours, so this ends by the gate's change only.
+        match state.wait_for(|state| *state != State::Shut).await.map(|state| *state) {
+            Ok(State::Barred) => Err(io::ErrorKind::ConnectionReset.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Acts if the gate is open. It cannot be shut meanwhile: once `shut` has returned, nothing passes.
     fn through<T>(&self, act: impl FnOnce() -> T) -> Option<T> {
-        let is_open = self.is_open.borrow();
-        is_open.then(act)
+        let state = self.state.borrow();
+        (*state == State::Open).then(act)
     }
 }
 
@@ -215,8 +235,9 @@ async fn admit(door: TcpListener, target: SocketAddr, there: Arc<Gate>, back: Ar
         let (there, back) = (there.clone(), back.clone());
         tokio::spawn(async move {
             while there.through(|| ()).is_none() || back.through(|| ()).is_none() {
-                there.pass().await;
-                back.pass().await;
+                if there.pass().await.is_err() || back.pass().await.is_err() {
+                    return reset(&dialler);
+                }
             }
             let listener = TcpStream::connect(target).await;
             drop(place);
@@ -236,7 +257,10 @@ fn carry(dialler: TcpStream, listener: TcpStream, there: Arc<Gate>, back: Arc<Ga
         let (source, sink) = (source.clone(), sink.clone());
         tokio::spawn(async move {
             if pump(&source, &sink, &gate).await.is_err() {
-                gate.pass().await;
+                if gate.pass().await.is_err() {
+                    reset(&source);
+                    reset(&sink);
+                }
                 end(&source);
                 end(&sink);
             }
@@ -249,7 +273,7 @@ async fn pump(source: &TcpStream, sink: &TcpStream, gate: &Gate) -> io::Result<(
     let mut buffer = vec![0; 1 << 14];
     loop {
         source.readable().await?;
-        gate.pass().await;
+        gate.pass().await?;
         let length = match source.try_read(&mut buffer) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             result => result?,
@@ -261,7 +285,7 @@ async fn pump(source: &TcpStream, sink: &TcpStream, gate: &Gate) -> io::Result<(
         while !rest.is_empty() {
             sink.writable().await?;
             match gate.through(|| sink.try_write(rest)) {
-                None => gate.pass().await,
+                None => gate.pass().await?,
                 Some(Ok(sent)) => rest = &rest[sent..],
                 Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Some(Err(error)) => return Err(error),
@@ -274,10 +298,17 @@ async fn pump(source: &TcpStream, sink: &TcpStream, gate: &Gate) -> io::Result<(
 async fn finish(sink: &TcpStream, gate: &Gate) -> io::Result<()> {
     loop {
         match gate.through(|| shutdown(fd(sink), Shutdown::Write)) {
-            None => gate.pass().await,
+            None => gate.pass().await?,
             Some(_) => return Ok(()),
         }
     }
+}
+
+/// Sees to it that the connection is reset as soon as we let go of it.
+fn reset(stream: &TcpStream) {
+    let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
+    // Fails only if it has ended already.
+    let _ = setsockopt(stream, sockopt::Linger, &at_once);
 }
 
 fn end(stream: &TcpStream) {
@@ -389,6 +420,27 @@ mod tests {
             pair.listener.set_nonblocking(false).unwrap();
             assert!(pair.links.mend(FaultId(1)).unwrap().count > 0);
             hear(&mut pair.accept(), b"knock");
+        }
+    }
+
+    fn has_ended(stream: &mut Stream) -> bool {
+        stream.read(&mut [0]).map_or_else(|error| error.kind() != io::ErrorKind::WouldBlock, |got| got == 0)
+    }
+
+    #[test]
+    fn a_barred_link_ends_connections_that_are_used_and_new_ones() {
+        for (from, to) in [(0, 1), (1, 0)] {
+            let pair = Pair::new();
+            let (mut dialler, mut listener) = (pair.dial(), pair.accept());
+            pair.links.reset(FaultId(1), &[pair.link(from, to)]).unwrap();
+            let used = if from == 0 { &mut dialler } else { &mut listener };
+            used.write_all(b"lost").unwrap();
+            assert!(has_ended(&mut dialler) && has_ended(&mut listener));
+            assert!(has_ended(&mut pair.dial()));
+            assert!(pair.links.mend(FaultId(1)).unwrap().count >= 2);
+            let mut again = pair.dial();
+            again.write_all(b"again").unwrap();
+            hear(&mut pair.accept(), b"again");
         }
     }
 

@@ -141,6 +141,10 @@ impl Cluster for LiveCluster {
         self.machines.cut(id, links)
     }
 
+    fn reset<'a>(&'a self, id: FaultId, links: &'a [Link]) -> LocalFuture<'a, Result<(), Cause>> {
+        self.machines.reset(id, links)
+    }
+
     fn mend<'a>(&'a self, id: FaultId) -> LocalFuture<'a, Result<HeldBack, Cause>> {
         self.machines.mend(id)
     }

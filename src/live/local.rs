@@ -3,10 +3,10 @@
 use super::machines::Machines;
 use crate::host::handle::SupervisorLine;
 use crate::host::resources::Restriction;
-use crate::host::{Exits, Links, Spawn, Supervisor, processes};
+use crate::host::{Exits, Links, Packets, Spawn, Supervisor, processes};
 use elenchus_core::LocalFuture;
 use elenchus_core::cluster::HeldBack;
-use elenchus_core::fault::{FaultId, Limit, Link};
+use elenchus_core::fault::{FaultId, Limit, Link, Trouble};
 use elenchus_core::outcome::Cause;
 use elenchus_core::process::NodeId;
 use std::cell::RefCell;
@@ -19,6 +19,7 @@ pub struct LocalMachines {
     supervisor: Supervisor,
     exits: RefCell<Option<Exits>>,
     links: Links,
+    packets: Packets,
     token: String,
     /// The process that each node was started as, last.
     pids: RefCell<BTreeMap<NodeId, i32>>,
@@ -27,12 +28,18 @@ pub struct LocalMachines {
 
 impl LocalMachines {
     /// The nodes that this supervisor starts. Must be called inside the runtime that will drive it.
-    pub fn new(supervisor: SupervisorLine, links: Links, token: String) -> Result<LocalMachines, String> {
+    pub fn new(
+        supervisor: SupervisorLine,
+        links: Links,
+        packets: Packets,
+        token: String,
+    ) -> Result<LocalMachines, String> {
         let (supervisor, exits) = supervisor.connect().map_err(|e| format!("the supervisor: {e}"))?;
         Ok(LocalMachines {
             supervisor,
             exits: RefCell::new(Some(exits)),
             links,
+            packets,
             token,
             pids: RefCell::default(),
             restrictions: RefCell::default(),
@@ -114,6 +121,10 @@ impl Machines for LocalMachines {
         Box::pin(async move { self.links.cut(id, links).map_err(cause) })
     }
 
+    fn reset<'a>(&'a self, id: FaultId, links: &'a [Link]) -> LocalFuture<'a, Result<(), Cause>> {
+        Box::pin(async move { self.links.reset(id, links).map_err(cause) })
+    }
+
     fn mend<'a>(&'a self, id: FaultId) -> LocalFuture<'a, Result<HeldBack, Cause>> {
         Box::pin(async move { self.links.mend(id).map_err(cause) })
     }
@@ -128,6 +139,14 @@ impl Machines for LocalMachines {
         limit: Option<Limit>,
     ) -> LocalFuture<'a, Result<HeldBack, Cause>> {
         Box::pin(async move { self.limited(node, limit).map_err(cause) })
+    }
+
+    fn disturb<'a>(
+        &'a self,
+        node: &'a NodeId,
+        trouble: Option<Trouble>,
+    ) -> LocalFuture<'a, Result<HeldBack, Cause>> {
+        Box::pin(async move { self.packets.disturb(node, trouble).map_err(cause) })
     }
 
     fn exits(&self) -> Option<Exits> {

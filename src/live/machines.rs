@@ -29,6 +29,11 @@ pub trait Machines {
     /// Cuts these directed links, in the name of `id`: other cuts stay as they are.
     fn cut<'a>(&'a self, id: FaultId, links: &'a [Link]) -> LocalFuture<'a, Result<(), Cause>>;
 
+    /// As [`Cluster::reset`](elenchus_core::cluster::Cluster::reset).
+    fn reset<'a>(&'a self, _id: FaultId, _links: &'a [Link]) -> LocalFuture<'a, Result<(), Cause>> {
+        cannot("connections cannot be reset here")
+    }
+
     /// Mends what `id` cut, unless another cut still holds it. Returns what was held back while it lasted.
     fn mend<'a>(&'a self, id: FaultId) -> LocalFuture<'a, Result<HeldBack, Cause>>;
 

@@ -1,7 +1,7 @@
 //! The faults of a trial and what the cluster did, in words: rows of tables, shades of plots.
 
 use crate::report::scene::InForce;
-use elenchus_core::fault::{Cut, Fault, Link, Shape, Skew, Target};
+use elenchus_core::fault::{Cut, Fault, Link, Manner, Shape, Skew, Target};
 use elenchus_core::fault_log::{Noted, Span};
 use elenchus_core::process::NodeId;
 use elenchus_core::time::Time;
@@ -126,10 +126,16 @@ fn is_resolved_late(fault: &Fault) -> bool {
 
 fn describe(fault: &Fault) -> String {
     match fault {
-        Fault::Partition { shape, cut } => match cut {
-            Cut::Links(links) => format!("{}: {}", shape_name(*shape), describe_links(links)),
-            Cut::Primaries { .. } => "the leaders' side".to_owned(),
-        },
+        Fault::Partition { shape, cut, manner } => {
+            let how = match manner {
+                Manner::Drop => "",
+                Manner::Reset => ", by resets",
+            };
+            match cut {
+                Cut::Links(links) => format!("{}: {}{how}", shape_name(*shape), describe_links(links)),
+                Cut::Primaries { .. } => format!("the leaders' side{how}"),
+            }
+        }
         Fault::Kill { nodes } | Fault::Pause { nodes } | Fault::Membership { nodes } => {
             describe_target(nodes)
         }

@@ -16,6 +16,9 @@ mod scenarios;
 #[cfg(target_os = "linux")]
 #[path = "../host/toy.rs"]
 mod toy;
+#[cfg(target_os = "linux")]
+#[path = "../host/traffic.rs"]
+mod traffic;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

@@ -20,6 +20,7 @@ type Scenario = (&'static str, fn(Ground, &Path));
 pub const SCENARIOS: &[Scenario] = &[
     ("nodes_start_stand_go_on_and_die", |g, f| Bed::run(g, f, nodes)),
     ("a_cut_is_one_way_mends_and_counts", |g, f| Bed::run(g, f, links)),
+    ("packets_suffer_until_they_are_calmed", |g, f| Bed::run(g, f, packets)),
     ("iptables_cut_as_well", |g, f| Bed::run(g, f, iptables)),
     ("a_lapsed_lease_takes_everything_back", |g, f| Bed::run(g, f, lapse)),
     ("a_killed_agent_is_healed_by_whoever_is_left", |g, f| Bed::run(g, f, killed)),
@@ -104,7 +105,7 @@ async fn nodes(bed: &Bed) {
     assert!(why(machines.kill(&bed.nodes[2]).await).contains("n3"));
     assert!(why(machines.skew(n1, Some(Skew::Bump { delta_ms: 5 })).await).contains("n1"));
     let loss = Trouble::Loss { percent: 30 };
-    assert!(why(machines.disturb(n1, Some(loss)).await).contains("n1"));
+    assert!(why(machines.disturb(&bed.nodes[2], Some(loss)).await).contains("n3"));
 
     // The output of a node is in its host's folder, wherever the controller would have it.
     let log = bed.home(0).join("logs/n1/output.log");
@@ -174,10 +175,25 @@ async fn cuts(bed: &Bed, filter: &[&str]) {
     assert_eq!(machines.mend(FaultId(3)).await.unwrap().count, 0);
     bed.reach_each_other();
 
+    // By resets, where the filter can: whoever dials is told at once.
+    match machines.reset(FaultId(6), &both).await {
+        Ok(()) => {
+            assert!(bed.dial(0, 1).contains("refused"), "{}", bed.dial(0, 1));
+            assert!(machines.mend(FaultId(6)).await.unwrap().count > 0);
+        }
+        Err(cause) => {
+            assert!(filter.contains(&"iptables") && cause.0.contains("nftables only"), "{}", cause.0)
+        }
+    }
+    bed.reach_each_other();
+
     // What would cut the controller off is refused, and what was cut beside it is mended again.
     let refusal = why(machines.cut(FaultId(4), &[bed.link(0, 1), bed.link(0, 2)]).await);
     assert!(refusal.contains("n3") && refusal.contains("the controller's own connection"), "{refusal}");
     bed.reach_each_other();
+    let loss = Some(Trouble::Loss { percent: 100 });
+    let refusal = why(machines.disturb(&bed.nodes[2], loss).await);
+    assert!(refusal.contains("n3") && refusal.contains("the controller's own connection"), "{refusal}");
     let refusal = why(machines.cut(FaultId(4), &[bed.link(1, 1)]).await);
     assert!(refusal.contains("n2") && refusal.contains("itself"), "{refusal}");
     assert_eq!(machines.mend(FaultId(4)).await.unwrap().count, 0);
@@ -186,6 +202,33 @@ async fn cuts(bed: &Bed, filter: &[&str]) {
     no_trouble_with(machines.cut(FaultId(5), &both).await);
     end(bed, machines).await;
     bed.is_deserted(2).await;
+}
+
+async fn packets(bed: &Bed) {
+    let machines = ready(bed, "60s").await;
+    let (n1, loss) = (&bed.nodes[0], Some(Trouble::Loss { percent: 100 }));
+    if let Right::No(reason) = &machines.hello(n1).unwrap().rights["packets"] {
+        println!("not tried, for packets cannot suffer here: {reason}");
+        assert!(why(machines.disturb(n1, loss).await).contains("n1"));
+        return end(bed, machines).await;
+    }
+    bed.reach_each_other();
+    assert_eq!(machines.disturb(n1, loss).await.unwrap().count, 0);
+    assert!(bed.dial(1, 0).starts_with("cut"));
+    // The controller is not touched, and one trouble follows another.
+    assert_eq!(bed.ask(0, "ping"), "pong");
+    let late = Some(Trouble::Delay { ms: 100, jitter_ms: 0 });
+    assert!(machines.disturb(n1, late).await.unwrap().count > 0);
+    let began = Instant::now();
+    assert_eq!(bed.dial(1, 0), "reached");
+    assert!(began.elapsed() >= Duration::from_millis(100));
+    assert!(machines.disturb(n1, None).await.unwrap().count > 0);
+    assert_eq!(machines.disturb(n1, None).await.unwrap().count, 0);
+    bed.reach_each_other();
+    // A trial may end with packets in trouble.
+    machines.disturb(n1, loss).await.unwrap();
+    end(bed, machines).await;
+    assert!(bed.log(0).contains("undone: Trouble"), "{}", bed.log(0));
 }
 
 async fn lapse(bed: &Bed) {

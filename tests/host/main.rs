@@ -6,11 +6,15 @@
 //! then reported as ignored, with the reason.
 
 #[cfg(target_os = "linux")]
+mod packets;
+#[cfg(target_os = "linux")]
 mod scenarios;
 #[cfg(target_os = "linux")]
 mod tests;
 #[cfg(target_os = "linux")]
 mod toy;
+#[cfg(target_os = "linux")]
+mod traffic;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

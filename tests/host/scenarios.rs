@@ -1,8 +1,8 @@
 //! What happens inside a trial: each scenario is the body of a controller.
 
-use crate::toy;
+use crate::{packets, toy};
 use elenchus::host::addresses::Addresses;
-use elenchus::host::{Exits, Ground, Interrupt, Links, Spawn, Status, Supervisor, SupervisorError};
+use elenchus::host::{Exits, Ground, Interrupt, Links, Packets, Spawn, Status, Supervisor, SupervisorError};
 use elenchus_core::fault::{FaultId, Link};
 use elenchus_core::process::NodeId;
 use std::fs;
@@ -18,6 +18,7 @@ pub fn play(name: &str, ground: Ground, folder: &Path) -> i32 {
     runtime.block_on(async {
         match name {
             "links" => links(Stage::set(ground, folder)).await,
+            "resets" => resets(Stage::set(ground, folder)).await,
             "nodes" => nodes(Stage::set(ground, folder)).await,
             "daemon" => daemon(Stage::set(ground, folder)).await,
             "wait" => wait(Stage::set(ground, folder)).await,
@@ -31,6 +32,11 @@ pub fn play(name: &str, ground: Ground, folder: &Path) -> i32 {
                 // It hears nothing until the test kills it: this is no wait, only a bound.
                 std::thread::sleep(Duration::from_secs(600));
             }
+            "packets-refused" => packets::refused(Stage::set(ground, folder)).await,
+            "packets-late" => packets::late(Stage::set(ground, folder)).await,
+            "packets-mangled" => packets::mangled(Stage::set(ground, folder)).await,
+            "packets-streams" => packets::streams(Stage::set(ground, folder)).await,
+            "packets-cut" => packets::cut(Stage::set(ground, folder)).await,
             "let-go" => let_go(Stage::set(ground, folder)).await,
             other => panic!("no such scenario: {other}"),
         }
@@ -38,12 +44,13 @@ pub fn play(name: &str, ground: Ground, folder: &Path) -> i32 {
     })
 }
 
-struct Stage {
-    links: Links,
-    addresses: Addresses,
+pub struct Stage {
+    pub links: Links,
+    pub packets: Option<Packets>,
+    pub addresses: Addresses,
     supervisor: Supervisor,
     exits: Exits,
-    nodes: Vec<NodeId>,
+    pub nodes: Vec<NodeId>,
     folder: PathBuf,
 }
 
@@ -52,6 +59,7 @@ impl Stage {
         let (supervisor, exits) = ground.supervisor.connect().unwrap();
         Stage {
             links: ground.links,
+            packets: Some(ground.packets),
             addresses: ground.addresses,
             supervisor,
             exits,
@@ -83,13 +91,13 @@ impl Stage {
         pid
     }
 
-    async fn start_all(&self) {
+    pub async fn start_all(&self) {
         for node in &self.nodes {
             self.start(node).await;
         }
     }
 
-    fn ask(&self, node: &NodeId, line: &str) -> String {
+    pub fn ask(&self, node: &NodeId, line: &str) -> String {
         try_ask(self.addresses.client(node), line, EVER).unwrap_or_else(|| panic!("{node} answers `{line}`"))
     }
 
@@ -98,7 +106,13 @@ impl Stage {
         self.ask(&self.nodes[from], &format!("dial {peer}"))
     }
 
-    fn reach_each_other(&self) {
+    /// Whether a dialler hears that it is not wanted. A proxy lets it believe for a moment that it is.
+    fn is_refused(&self, from: usize, to: usize) -> bool {
+        let said = self.dial(from, to);
+        ["refused", "reset", "fill whole buffer", "Broken pipe"].iter().any(|end| said.contains(end))
+    }
+
+    pub fn reach_each_other(&self) {
         let reach = |from, to| self.dial(from, to) == "reached";
         eventually("the nodes reach each other", || reach(0, 1) && reach(1, 0));
     }
@@ -112,7 +126,7 @@ impl Stage {
         self.ask(&self.nodes[node], "heard").split(',').any(|heard| heard == word)
     }
 
-    fn link(&self, from: usize, to: usize) -> Link {
+    pub fn link(&self, from: usize, to: usize) -> Link {
         Link { from: self.nodes[from].clone(), to: self.nodes[to].clone() }
     }
 }
@@ -169,6 +183,38 @@ async fn links(stage: Stage) {
     assert_eq!(stage.links.mend(FaultId(3)).unwrap().count, 0);
     // A trial may end with links cut: nothing of them outlives it.
     stage.links.cut(FaultId(4), &both).unwrap();
+}
+
+/// A link that is cut by resets refuses at once, where one that is cut by silence lets wait.
+async fn resets(stage: Stage) {
+    stage.start_all().await;
+    stage.reach_each_other();
+    let both = [stage.link(0, 1), stage.link(1, 0)];
+    stage.tell(0, 1, "before");
+    eventually("words arrive", || stage.has_heard(1, "before"));
+    stage.links.reset(FaultId(1), &both).unwrap();
+    for from in [0, 1] {
+        assert!(stage.is_refused(from, 1 - from));
+    }
+    // The connection that was there ends as soon as it is used, and what was said on it is lost.
+    let peer = stage.addresses.peer(&stage.nodes[0], &stage.nodes[1]);
+    eventually("the old connection ends", || {
+        let said = stage.ask(&stage.nodes[0], &format!("tell {peer} held-back"));
+        said.contains("reset") || said.contains("Broken pipe")
+    });
+    // Cut once more, by silence, the link stays as it is cut, until the last lets go.
+    stage.links.cut(FaultId(2), &both).unwrap();
+    assert!(stage.links.mend(FaultId(1)).unwrap().count > 2);
+    assert!(stage.is_refused(0, 1));
+    assert!(stage.links.mend(FaultId(2)).unwrap().count > 0);
+    stage.reach_each_other();
+    assert!(!stage.has_heard(1, "held-back"));
+
+    // One way only: who is not heard is told so.
+    stage.links.reset(FaultId(3), &both[..1]).unwrap();
+    assert!(stage.is_refused(0, 1));
+    stage.links.mend(FaultId(3)).unwrap();
+    stage.reach_each_other();
 }
 
 async fn nodes(mut stage: Stage) {

@@ -78,7 +78,12 @@ struct Setting {
 type Test = (&'static str, fn(&Setting));
 
 const TESTS: &[Test] = &[
+    ("packets_are_late_in_order_and_only_those_of_peers", packets_are_late_in_order_and_only_those_of_peers),
+    ("packets_are_lost_doubled_overtaken_and_corrupted", packets_are_lost_doubled_overtaken_and_corrupted),
+    ("streams_stay_whole_in_any_trouble", streams_stay_whole_in_any_trouble),
+    ("a_cut_link_carries_no_late_packets_and_no_copies", a_cut_link_carries_no_late_packets_and_no_copies),
     ("a_cut_is_one_way_mends_and_counts", a_cut_is_one_way_mends_and_counts),
+    ("a_cut_by_resets_refuses_at_once", a_cut_by_resets_refuses_at_once),
     ("nodes_start_stand_go_on_and_die", nodes_start_stand_go_on_and_die),
     ("a_daemon_dies_with_its_trial", a_daemon_dies_with_its_trial),
     ("nodes_die_when_nobody_commands_them", nodes_die_when_nobody_commands_them),
@@ -311,6 +316,35 @@ impl Drop for Started {
 fn a_cut_is_one_way_mends_and_counts(setting: &Setting) {
     let stdout = setting.succeed("links");
     assert!(stdout.contains(&format!("isolation: {}", setting.isolation)), "{stdout}");
+}
+
+fn a_cut_by_resets_refuses_at_once(setting: &Setting) {
+    setting.succeed("resets");
+}
+
+/// Runs a scenario of packets, where there are packets; elsewhere they are refused.
+fn packets(setting: &Setting, scenario: &str) {
+    if setting.isolation == IsolationRequest::Proxy {
+        setting.succeed("packets-refused");
+    } else {
+        setting.succeed(scenario);
+    }
+}
+
+fn packets_are_late_in_order_and_only_those_of_peers(setting: &Setting) {
+    packets(setting, "packets-late");
+}
+
+fn packets_are_lost_doubled_overtaken_and_corrupted(setting: &Setting) {
+    packets(setting, "packets-mangled");
+}
+
+fn streams_stay_whole_in_any_trouble(setting: &Setting) {
+    packets(setting, "packets-streams");
+}
+
+fn a_cut_link_carries_no_late_packets_and_no_copies(setting: &Setting) {
+    packets(setting, "packets-cut");
 }
 
 fn nodes_start_stand_go_on_and_die(setting: &Setting) {

@@ -2,8 +2,9 @@
 //!
 //! Lines it understands: `ping`, `dial ADDRESS` (a new connection there and back), `tell ADDRESS WORD` (over
 //! a connection that it keeps), `note WORD`, `heard`, `daemon` (leaves a detached grandchild behind),
-//! `getenv NAME`, `exit CODE`.
+//! `getenv NAME`, `exit CODE`; and those of [`traffic`].
 
+use crate::traffic;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -40,25 +41,38 @@ pub fn play(role: &str) -> ! {
 }
 
 fn serve() -> ! {
-    let listener = TcpListener::bind(std::env::var(LISTEN).expect("an address")).expect("a free address");
+    let address = std::env::var(LISTEN).expect("somewhere to listen").parse().expect("an address");
+    traffic::gather(address);
+    let listener = TcpListener::bind(address).expect("a free address");
     loop {
         let (stream, _) = listener.accept().expect("a connection");
-        std::thread::spawn(move || {
-            let mut answers = stream.try_clone().expect("a second descriptor");
-            for line in BufReader::new(stream).lines() {
-                let Ok(line) = line else { return };
-                if let Some(answer) = obey(&line)
-                    && writeln!(answers, "{answer}").is_err()
-                {
-                    return;
-                }
-            }
-        });
+        std::thread::spawn(move || converse(stream));
+    }
+}
+
+fn converse(stream: TcpStream) {
+    let mut answers = stream.try_clone().expect("a second descriptor");
+    let mut lines = BufReader::new(stream);
+    let mut line = String::new();
+    while lines.read_line(&mut line).is_ok_and(|length| length > 0) {
+        let said = line.trim_end();
+        if let Some(kib) = said.strip_prefix("stream ") {
+            return traffic::receive(lines, kib.parse().expect("a number"), answers);
+        }
+        if let Some(answer) = obey(said)
+            && writeln!(answers, "{answer}").is_err()
+        {
+            return;
+        }
+        line.clear();
     }
 }
 
 fn obey(line: &str) -> Option<String> {
     let words: Vec<&str> = line.split(' ').collect();
+    if let Some(answer) = traffic::obey(&words) {
+        return Some(answer);
+    }
     let said = match words[..] {
         ["ping"] => "pong".into(),
         ["dial", address] => dial(address).unwrap_or_else(|error| format!("cut: {error}")),

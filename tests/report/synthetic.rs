@@ -1,7 +1,7 @@
 //! Trials that never took place: folders as a runner would leave them, made of one seed.
 
 use elenchus_core::event::{Event, Index, Kind};
-use elenchus_core::fault::{Cut, Fault, FaultId, Link, Proof, Shape, Skew, Target};
+use elenchus_core::fault::{Cut, Fault, FaultId, Link, Manner, Proof, Shape, Skew, Target};
 use elenchus_core::fault_log::{encode_heal, encode_healed, encode_inject, encode_injected, encode_note};
 use elenchus_core::format::jsonl::{self, Header};
 use elenchus_core::process::{NodeId, Process};
@@ -361,7 +361,8 @@ fn faults() -> Vec<Event> {
             .collect::<Vec<_>>()
     };
     let cut = links(&[1, 2], &[3, 4, 5]);
-    let partition = Fault::Partition { shape: Shape::Halves, cut: Cut::Links(cut.clone()) };
+    let partition =
+        Fault::Partition { shape: Shape::Halves, cut: Cut::Links(cut.clone()), manner: Manner::Drop };
     let kill = Fault::Kill { nodes: Target::Nodes(vec![node(5)]) };
     let pause = Fault::Pause { nodes: Target::Primaries };
     let clock =

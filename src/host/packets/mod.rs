@@ -1,0 +1,124 @@
+//! Packets that suffer: late, lost, doubled, overtaken, corrupted or slow, on their way from node to node.
+//!
+//! One mechanism does it all, in user space: the packet filter of the node that receives hands us what its
+//! peers send (a queue), and we say when and how each packet goes on. The kernel's own `netem` would do,
+//! but many kernels are built without it. A controller's packets are never touched: clients speak to each
+//! node as if nothing were.
+//!
+//! Nothing is opened before the first trouble; then a thread serves the queues of all nodes in trouble. Who
+//! kills us lets everything pass: the kernel lets through what nobody serves.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `fate` | what becomes of a packet: trouble, time and chance |
+//! | `wire` | a packet as bytes |
+//! | `lane`, `roads` | the way into one node, into all nodes |
+//! | `server` | the thread that serves the lanes |
+//! | `probe` | whether this machine can |
+
+#[cfg(target_os = "linux")]
+mod fate;
+#[cfg(target_os = "linux")]
+mod lane;
+#[cfg(target_os = "linux")]
+mod probe;
+#[cfg(target_os = "linux")]
+mod roads;
+#[cfg(target_os = "linux")]
+mod server;
+#[cfg(target_os = "linux")]
+mod wire;
+
+#[cfg(target_os = "linux")]
+pub use probe::probe;
+
+use super::isolation::Refusal;
+#[cfg(target_os = "linux")]
+use super::netlink::queue::Queue;
+use elenchus_core::cluster::HeldBack;
+use elenchus_core::fault::Trouble;
+use elenchus_core::process::NodeId;
+#[cfg(target_os = "linux")]
+use roads::Roads;
+use std::sync::{Mutex, PoisonError};
+
+/// Why packets are as they were.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PacketsError {
+    /// The trial has no such node.
+    #[error("the trial has no node {0}")]
+    NoSuchNode(NodeId),
+    /// There are no packets of single nodes on this ground.
+    #[error(
+        "nodes that are kept apart by a proxy exchange streams of bytes, not packets; it takes namespaces"
+    )]
+    Streams,
+    /// The kernel refused.
+    #[error("packets stay as they are: {0}")]
+    Refused(#[from] Refusal),
+}
+
+/// The packets between the nodes of a trial.
+#[derive(Debug)]
+pub struct Packets {
+    /// `None` where nodes have no networks of their own.
+    roads: Option<Mutex<Roads>>,
+}
+
+impl Packets {
+    /// Packets between nodes that have these addresses, each in its own network namespace.
+    #[cfg(target_os = "linux")]
+    pub(super) fn between(
+        nodes: impl IntoIterator<Item = (NodeId, std::net::Ipv4Addr, std::os::fd::OwnedFd)>,
+    ) -> Packets {
+        let roads = Roads::new(super::firewall::TABLE, Queue(0), nodes);
+        Packets { roads: Some(Mutex::new(roads)) }
+    }
+
+    /// Packets to the nodes on this host, in the present network namespace; `nodes` are all of the trial with
+    /// the addresses they have there. The host has other users: table and queue must be nobody else's.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn here(
+        table: &str,
+        queue: u16,
+        nodes: impl IntoIterator<Item = (NodeId, std::net::Ipv4Addr)>,
+    ) -> std::io::Result<Packets> {
+        let network = std::fs::File::open("/proc/self/ns/net")?;
+        let place = |(node, address)| Ok((node, address, network.try_clone()?.into()));
+        let nodes: Vec<_> = nodes.into_iter().map(place).collect::<std::io::Result<_>>()?;
+        Ok(Packets { roads: Some(Mutex::new(Roads::new(table, Queue(queue), nodes))) })
+    }
+
+    /// Nodes without networks of their own.
+    pub(crate) fn none() -> Packets {
+        Packets { roads: None }
+    }
+
+    /// Makes what other nodes send to `node` suffer from now on, or (with `None`) lets it pass as it is.
+    /// Answers how many packets the trouble that ends with this call has touched. Takes a moment: it blocks.
+    pub fn disturb(&self, node: &NodeId, trouble: Option<Trouble>) -> Result<HeldBack, PacketsError> {
+        let Some(roads) = &self.roads else {
+            return trouble.map_or(Ok(HeldBack::default()), |_| Err(PacketsError::Streams));
+        };
+        let mut roads = roads.lock().unwrap_or_else(PoisonError::into_inner);
+        roads.disturb(node, trouble).map(|count| HeldBack { count })
+    }
+}
+
+/// Elsewhere no node has a network of its own.
+#[cfg(not(target_os = "linux"))]
+#[derive(Debug)]
+enum Roads {}
+
+#[cfg(not(target_os = "linux"))]
+impl Roads {
+    fn disturb(&mut self, _node: &NodeId, _trouble: Option<Trouble>) -> Result<u64, PacketsError> {
+        match *self {}
+    }
+}
+
+/// Would find out by which means packets can be made to suffer, on Linux.
+#[cfg(not(target_os = "linux"))]
+pub fn probe() -> Result<String, String> {
+    Err("packets suffer on Linux only".into())
+}
