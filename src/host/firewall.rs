@@ -3,12 +3,14 @@
 //! A link is cut at its receiver, on the way in, by the sender's address: so a cut has a direction, and the
 //! rule's own counter proves that it struck. The rules live in a table of our own.
 
-use super::kernel::Socket;
+use super::filter::Filter;
 use super::links::{Medium, Road};
-use super::netlink::{self, Rule};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The table's name: each node has a network namespace of its own, so one name does for all.
+pub(super) const TABLE: &str = "elenchus";
 
 /// The packet filters of all nodes, in their order.
 #[derive(Debug)]
@@ -20,40 +22,19 @@ pub struct Firewall {
 #[derive(Debug)]
 pub struct Wall {
     address: Ipv4Addr,
-    socket: Socket,
+    filter: Filter,
 }
 
 impl Wall {
     /// The filter of the current network namespace, whose node has this address. Tries all that a cut will
     /// need, so that a kernel without it says so now.
     pub fn build(address: Ipv4Addr) -> io::Result<Wall> {
-        let mut wall = Wall { address, socket: Socket::filter()? };
-        wall.change(vec![netlink::new_table(), netlink::new_chain()])?;
-        wall.change(vec![netlink::drop_rule(address)])?;
-        let trial = wall.rules()?;
-        let rule = trial
-            .iter()
-            .find(|rule| rule.source == address)
-            .ok_or_else(|| io::Error::from_raw_os_error(libc::EPROTO))?;
-        wall.change(vec![netlink::delete_rule(rule.handle)])?;
-        Ok(wall)
+        Ok(Wall { address, filter: Filter::v4(TABLE)? })
     }
 
     /// The address of its node.
     pub fn address(&self) -> Ipv4Addr {
         self.address
-    }
-
-    fn change(&mut self, changes: Vec<netlink::Message>) -> io::Result<()> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        self.socket.transact(netlink::transaction(changes)).map(|_| ())
-    }
-
-    fn rules(&mut self) -> io::Result<Vec<Rule>> {
-        let entries = self.socket.transact(vec![netlink::list_rules()])?;
-        Ok(entries.iter().filter_map(|entry| Rule::parse(entry)).collect())
     }
 }
 
@@ -67,52 +48,48 @@ impl Firewall {
     fn each(
         &mut self,
         roads: &[Road],
-        mut act: impl FnMut(&mut Wall, &[Ipv4Addr]) -> io::Result<()>,
+        mut act: impl FnMut(&mut Filter, &[IpAddr]) -> io::Result<()>,
     ) -> io::Result<()> {
-        let mut sources: BTreeMap<usize, Vec<Ipv4Addr>> = BTreeMap::new();
+        let mut sources: BTreeMap<usize, Vec<IpAddr>> = BTreeMap::new();
         for road in roads {
-            sources.entry(road.to).or_default().push(self.nodes[road.from].address);
+            sources.entry(road.to).or_default().push(self.nodes[road.from].address.into());
         }
-        sources.into_iter().try_for_each(|(to, sources)| act(&mut self.nodes[to], &sources))
+        sources.into_iter().try_for_each(|(to, sources)| act(&mut self.nodes[to].filter, &sources))
     }
 
-    /// Adds the rules of all these roads, or none.
-    fn add(&mut self, roads: &[Road], rules: impl Fn(Ipv4Addr) -> Vec<netlink::Message>) -> io::Result<()> {
-        let added = self.each(roads, |wall, sources| {
-            wall.change(sources.iter().flat_map(|source| rules(*source)).collect())
-        });
+    /// Adds rules for all these roads, or none.
+    fn add(
+        &mut self,
+        roads: &[Road],
+        act: impl FnMut(&mut Filter, &[IpAddr]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let added = self.each(roads, act);
         if added.is_err() {
             // Each node's change is atomic, all of them together are not: take back those that succeeded.
             self.mend(roads)?;
         }
         added
     }
-
-    fn dropped(&mut self, road: Road) -> io::Result<u64> {
-        let source = self.nodes[road.from].address;
-        let rules = self.nodes[road.to].rules()?;
-        Ok(rules.iter().filter(|rule| rule.source == source).map(|rule| rule.packets).sum())
-    }
 }
 
 impl Medium for Firewall {
     fn cut(&mut self, roads: &[Road]) -> io::Result<()> {
-        self.add(roads, |source| vec![netlink::drop_rule(source)])
+        self.add(roads, Filter::hold_back)
     }
 
     fn reset(&mut self, roads: &[Road]) -> io::Result<()> {
-        self.add(roads, |source| netlink::reset::reset_rules(source).into())
+        self.add(roads, Filter::reset)
     }
 
     fn mend(&mut self, roads: &[Road]) -> io::Result<()> {
-        self.each(roads, |wall, sources| {
-            let rules = wall.rules()?;
-            let gone = rules.iter().filter(|rule| sources.contains(&rule.source));
-            wall.change(gone.map(|rule| netlink::delete_rule(rule.handle)).collect())
-        })
+        self.each(roads, Filter::let_pass)
     }
 
     fn held_back(&mut self, roads: &[Road]) -> io::Result<Vec<u64>> {
-        roads.iter().map(|road| self.dropped(*road)).collect()
+        let dropped = |road: &Road| {
+            let source = self.nodes[road.from].address.into();
+            self.nodes[road.to].filter.dropped(source)
+        };
+        roads.iter().map(dropped).collect()
     }
 }

@@ -10,9 +10,10 @@
 //! | [`isolation`] | what was asked for, chosen, refused |
 //! | [`probe`] | what the kernel grants of that, tried |
 //! | `trial`, `preparation` | the process tree, from the first fork to the end |
+//! | `daemon` | the process tree of an agent, which outlives whoever started it |
 //! | [`ground`] | what the controller gets |
 //! | `supervisor`, `spawn`, [`protocol`], [`handle`] | starting and ending nodes: who does it, and who asks for it |
-//! | [`links`], `firewall`, [`proxy`] | cutting links, two ways |
+//! | [`links`], `firewall`, `filter`, [`proxy`] | cutting links, two ways |
 //! | [`packets`] | what nodes send each other, late, lost or mangled |
 //! | `namespaces`, `kernel`, [`netlink`] | networks, in the kernel's own language |
 //! | [`addresses`], [`interrupts`] | where everybody is; the user's wish to stop |
@@ -22,7 +23,11 @@
 //! | [`journal`], [`processes`] | what is left after a `kill -9`, and its end |
 
 pub mod addresses;
+#[cfg(target_os = "linux")]
+pub(crate) mod daemon;
 pub mod disk;
+#[cfg(target_os = "linux")]
+pub(crate) mod filter;
 #[cfg(target_os = "linux")]
 mod firewall;
 pub mod ground;

@@ -7,7 +7,7 @@
 use super::{
     ACK, APPEND, Attributes, CHAIN_HOOK, CHAIN_NAME, CHAIN_POLICY, CHAIN_TABLE, CHAIN_TYPE, CREATE,
     DELETE_RULE, HEADER, HOOK_NUMBER, HOOK_PRIORITY, Message, NEW_CHAIN, NEW_RULE, REGISTER_1, RULE_CHAIN,
-    RULE_EXPRESSIONS, RULE_TABLE, TABLE, TABLE_NAME, comes_from, expression, family, filter,
+    RULE_EXPRESSIONS, RULE_TABLE, TABLE_NAME, Table, comes_from, expression, family,
 };
 use std::net::Ipv4Addr;
 
@@ -16,8 +16,6 @@ const PACKET: u16 = 0;
 const VERDICT: u16 = 1;
 const CONFIG: u16 = 2;
 const PAYLOAD: u16 = 10;
-/// The only queue that we use in a network namespace.
-const QUEUE: u16 = 0;
 const CHAIN: &str = "packets";
 
 /// The kind of rule that hands packets to the queue.
@@ -44,50 +42,56 @@ impl Means {
 
 // ---- rules --------------------------------------------------------------------------------------------
 
-/// The table of our rules, whether it is there already or not.
-pub fn some_table() -> Message {
-    filter(super::NEW_TABLE, ACK | CREATE).text(TABLE_NAME, TABLE)
-}
+impl Table {
+    /// Makes it, unless it is there already.
+    pub fn create_unless_there(&self) -> Message {
+        self.filter(super::NEW_TABLE, ACK | CREATE).text(TABLE_NAME, &self.name)
+    }
 
-/// The chain of our queue's rules. It sees what comes in before the chain of cuts does, so that a packet
-/// that has waited here while its link was cut is dropped there.
-pub fn queue_chain() -> Message {
-    const LOCAL_IN: u32 = 1;
-    const BEFORE_CUTS: i32 = -1;
-    const ACCEPT: u32 = 1;
-    filter(NEW_CHAIN, ACK | CREATE)
-        .text(CHAIN_TABLE, TABLE)
-        .text(CHAIN_NAME, CHAIN)
-        .nested(CHAIN_HOOK, |m| {
-            m.network(HOOK_NUMBER, LOCAL_IN).attribute(HOOK_PRIORITY, &BEFORE_CUTS.to_be_bytes())
-        })
-        .network(CHAIN_POLICY, ACCEPT)
-        .text(CHAIN_TYPE, "filter")
-}
+    /// The chain of our queue's rules. It sees what comes in before the chain of cuts does, so that a packet
+    /// that has waited here while its link was cut is dropped there.
+    pub fn queue_chain(&self) -> Message {
+        const LOCAL_IN: u32 = 1;
+        const BEFORE_CUTS: i32 = -1;
+        const ACCEPT: u32 = 1;
+        self.filter(NEW_CHAIN, ACK | CREATE)
+            .text(CHAIN_TABLE, &self.name)
+            .text(CHAIN_NAME, CHAIN)
+            .nested(CHAIN_HOOK, |m| {
+                m.network(HOOK_NUMBER, LOCAL_IN).attribute(HOOK_PRIORITY, &BEFORE_CUTS.to_be_bytes())
+            })
+            .network(CHAIN_POLICY, ACCEPT)
+            .text(CHAIN_TYPE, "filter")
+    }
 
-/// A rule that hands to the queue what comes from `source` by any way but the loopback. While nobody
-/// serves the queue, all passes.
-pub fn queue_rule(source: Ipv4Addr, means: Means) -> Message {
-    const BYPASS: u16 = 1;
-    filter(NEW_RULE, ACK | CREATE | APPEND).text(RULE_TABLE, TABLE).text(RULE_CHAIN, CHAIN).nested(
-        RULE_EXPRESSIONS,
-        |m| {
-            let m = comes_from(not_by_loopback(m), source);
+    /// A rule that hands to the queue what comes from `source` by any way but the loopback. While nobody
+    /// serves the queue, all passes.
+    pub fn queue_rule(&self, source: Ipv4Addr, means: Means, queue: Queue) -> Message {
+        const BYPASS: u16 = 1;
+        let rule = self.filter(NEW_RULE, ACK | CREATE | APPEND);
+        rule.text(RULE_TABLE, &self.name).text(RULE_CHAIN, CHAIN).nested(RULE_EXPRESSIONS, |m| {
+            let m = comes_from(not_by_loopback(m), source.into());
             match means {
                 Means::Statement => expression(m, "queue", |m| {
-                    m.attribute(1, &QUEUE.to_be_bytes())
+                    m.attribute(1, &queue.0.to_be_bytes())
                         .attribute(2, &1u16.to_be_bytes())
                         .attribute(3, &BYPASS.to_be_bytes())
                 }),
                 Means::Target => expression(m, "target", |m| {
                     // `xt_NFQ_info_v3`: the first queue, how many, flags; filled up to 8 bytes.
                     let info: Vec<u8> =
-                        [QUEUE, 1, BYPASS, 0].iter().flat_map(|word| word.to_ne_bytes()).collect();
+                        [queue.0, 1, BYPASS, 0].iter().flat_map(|word| word.to_ne_bytes()).collect();
                     m.text(1, "NFQUEUE").network(2, 3).attribute(3, &info)
                 }),
             }
-        },
-    )
+        })
+    }
+
+    /// Removes all rules that hand packets to the queue. The chain stays: when the kernel unhooks one, it
+    /// drops whatever waits in the queues of its namespace.
+    pub fn clear_queue_rules(&self) -> Message {
+        self.filter(DELETE_RULE, ACK).text(RULE_TABLE, &self.name).text(RULE_CHAIN, CHAIN)
+    }
 }
 
 fn not_by_loopback(message: Message) -> Message {
@@ -104,42 +108,57 @@ fn not_by_loopback(message: Message) -> Message {
     })
 }
 
-/// Removes all rules that hand packets to the queue. The chain stays: when the kernel unhooks one, it
-/// drops whatever waits in the queues of its namespace.
-pub fn clear_queue_rules() -> Message {
-    filter(DELETE_RULE, ACK).text(RULE_TABLE, TABLE).text(RULE_CHAIN, CHAIN)
-}
-
 // ---- the queue ----------------------------------------------------------------------------------------
 
-fn queue(kind: u16, flags: u16) -> Message {
-    Message::new(QUEUE_SUBSYSTEM << 8 | kind, flags).body(&family(0, QUEUE))
-}
+/// A queue, by its number: one of its own for whoever takes packets in a network namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue(pub u16);
 
-/// Makes the queue, served by the socket that says so. It holds up to `packets`; what comes when it is
-/// full passes.
-pub fn bind_queue(packets: u32) -> Message {
-    const COMMAND: u16 = 1;
-    const BIND: u8 = 1;
-    const LENGTH_MAX: u16 = 3;
-    const MASK: u16 = 4;
-    const FLAGS: u16 = 5;
-    const FAIL_OPEN: u32 = 1;
-    queue(CONFIG, ACK)
-        .attribute(COMMAND, &[BIND, 0, 0, 0])
-        .network(LENGTH_MAX, packets)
-        .network(MASK, FAIL_OPEN)
-        .network(FLAGS, FAIL_OPEN)
-}
+impl Queue {
+    fn message(self, kind: u16, flags: u16) -> Message {
+        Message::new(QUEUE_SUBSYSTEM << 8 | kind, flags).body(&family(0, self.0))
+    }
 
-/// How much of each packet is copied to whoever serves the queue, at most; answered only if refused. The
-/// kernel fills in checksums that it had left to the hardware before it copies anything, and splits what it
-/// had put together.
-pub fn copy_to_queue(bytes: u16) -> Message {
-    const PARAMETERS: u16 = 2;
-    const COPY_PACKET: u8 = 2;
-    let [a, b, c, d] = u32::from(bytes).to_be_bytes();
-    queue(CONFIG, 0).attribute(PARAMETERS, &[a, b, c, d, COPY_PACKET])
+    /// Makes the queue, served by the socket that says so. It holds up to `packets`; what comes when it is
+    /// full passes.
+    pub fn bind(self, packets: u32) -> Message {
+        const COMMAND: u16 = 1;
+        const BIND: u8 = 1;
+        const LENGTH_MAX: u16 = 3;
+        const MASK: u16 = 4;
+        const FLAGS: u16 = 5;
+        const FAIL_OPEN: u32 = 1;
+        self.message(CONFIG, ACK)
+            .attribute(COMMAND, &[BIND, 0, 0, 0])
+            .network(LENGTH_MAX, packets)
+            .network(MASK, FAIL_OPEN)
+            .network(FLAGS, FAIL_OPEN)
+    }
+
+    /// How much of each packet is copied to whoever serves the queue, at most; answered only if refused. The
+    /// kernel fills in checksums that it had left to the hardware before it copies anything, and splits what
+    /// it had put together.
+    pub fn copy(self, bytes: u16) -> Message {
+        const PARAMETERS: u16 = 2;
+        const COPY_PACKET: u8 = 2;
+        let [a, b, c, d] = u32::from(bytes).to_be_bytes();
+        self.message(CONFIG, 0).attribute(PARAMETERS, &[a, b, c, d, COPY_PACKET])
+    }
+
+    /// Says what becomes of the packet `id`; answered only if there is no such packet.
+    pub fn verdict(self, id: u32, verdict: &Verdict) -> Message {
+        const HEAD: u16 = 2;
+        const DROP: u32 = 0;
+        const ACCEPT: u32 = 1;
+        let code = if *verdict == Verdict::Drop { DROP } else { ACCEPT };
+        let mut head = code.to_be_bytes().to_vec();
+        head.extend(id.to_be_bytes());
+        let message = self.message(VERDICT, 0).attribute(HEAD, &head);
+        match verdict {
+            Verdict::Replace(bytes) => message.attribute(PAYLOAD, bytes),
+            Verdict::Accept | Verdict::Drop => message,
+        }
+    }
 }
 
 /// What becomes of a packet in the queue.
@@ -151,21 +170,6 @@ pub enum Verdict {
     Drop,
     /// It goes on with these bytes instead; its checksum is looked at as if it came off a wire.
     Replace(Vec<u8>),
-}
-
-/// Says what becomes of the packet `id`; answered only if there is no such packet.
-pub fn verdict(id: u32, verdict: &Verdict) -> Message {
-    const HEAD: u16 = 2;
-    const DROP: u32 = 0;
-    const ACCEPT: u32 = 1;
-    let code = if *verdict == Verdict::Drop { DROP } else { ACCEPT };
-    let mut head = code.to_be_bytes().to_vec();
-    head.extend(id.to_be_bytes());
-    let message = queue(VERDICT, 0).attribute(HEAD, &head);
-    match verdict {
-        Verdict::Replace(bytes) => message.attribute(PAYLOAD, bytes),
-        Verdict::Accept | Verdict::Drop => message,
-    }
 }
 
 /// A packet that waits in the queue for its verdict.
@@ -203,10 +207,14 @@ mod tests {
     use super::super::{Answer, Answers};
     use super::*;
 
+    fn table() -> Table {
+        Table::v4("elenchus")
+    }
+
     #[test]
     fn the_chain_comes_before_the_cuts() {
         check(
-            queue_chain(),
+            table().queue_chain(),
             "58000000 030a0504 07000000 00000000 02000000
              0d000100 656c656e 63687573 00000000  0c000300 7061636b 65747300
              14000480 08000100 00000001 08000200 ffffffff
@@ -230,23 +238,26 @@ mod tests {
         let statement = "2c000180 0a000100 71756575 65000000
                  1c000280 06000100 00000000 06000200 00010000 06000300 00010000";
         check(
-            queue_rule(source, Means::Statement),
+            table().queue_rule(source, Means::Statement, Queue(0)),
             &format!("10010000 {before} e0000480 {compares} {statement}"),
         );
         let target = "34000180 0b000100 74617267 65740000
                  24000280 0c000100 4e465155 45554500 08000200 00000003 0c000300 00000100 01000000";
-        check(queue_rule(source, Means::Target), &format!("18010000 {before} e8000480 {compares} {target}"));
+        check(
+            table().queue_rule(source, Means::Target, Queue(0)),
+            &format!("18010000 {before} e8000480 {compares} {target}"),
+        );
     }
 
     #[test]
     fn a_queue_is_bound_open_and_told_how_much_to_copy() {
         check(
-            bind_queue(1024),
+            Queue(0).bind(1024),
             "34000000 02030500 07000000 00000000 00000000
              08000100 01000000  08000300 00000400  08000400 00000001  08000500 00000001",
         );
         check(
-            copy_to_queue(0xffff),
+            Queue(0).copy(0xffff),
             "20000000 02030100 07000000 00000000 00000000  09000200 0000ffff 02000000",
         );
     }
@@ -254,17 +265,17 @@ mod tests {
     #[test]
     fn verdicts_name_their_packet_and_may_carry_another() {
         let head = "01030100 07000000 00000000 00000000";
-        check(verdict(5, &Verdict::Accept), &format!("20000000 {head} 0c000200 00000001 00000005"));
-        check(verdict(5, &Verdict::Drop), &format!("20000000 {head} 0c000200 00000000 00000005"));
+        check(Queue(0).verdict(5, &Verdict::Accept), &format!("20000000 {head} 0c000200 00000001 00000005"));
+        check(Queue(0).verdict(5, &Verdict::Drop), &format!("20000000 {head} 0c000200 00000000 00000005"));
         check(
-            verdict(5, &Verdict::Replace(vec![1, 2, 3])),
+            Queue(0).verdict(5, &Verdict::Replace(vec![1, 2, 3])),
             &format!("28000000 {head} 0c000200 00000001 00000005 07000a00 01020300"),
         );
     }
 
     fn packet() -> Vec<u8> {
         Message::new(QUEUE_SUBSYSTEM << 8 | PACKET, 0)
-            .body(&family(2, QUEUE))
+            .body(&family(2, 0))
             .attribute(1, &[0, 0, 0, 9, 8, 0, 1, 0])
             .attribute(PAYLOAD, &[0x45, 1, 2, 3, 4])
             .numbered(0)

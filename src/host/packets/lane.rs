@@ -12,8 +12,8 @@ use super::fate::{Fate, Fates};
 use super::wire;
 use crate::host::isolation::Refusal;
 use crate::host::kernel::Socket;
-use crate::host::netlink::queue::{self, Means, Verdict};
-use crate::host::netlink::{self, Answer, Answers, Message};
+use crate::host::netlink::queue::{self, Means, Queue, Verdict};
+use crate::host::netlink::{self, Answer, Answers, Message, Table};
 use elenchus_core::fault::Trouble;
 use elenchus_core::random::Rng;
 use nix::sys::socket::{
@@ -37,6 +37,8 @@ const READS_MAX: usize = 32;
 /// The way into one node.
 #[derive(Debug)]
 pub(super) struct Lane {
+    table: Table,
+    number: Queue,
     rules: Socket,
     queue: Socket,
     /// Where second copies are sent.
@@ -61,18 +63,22 @@ struct Held {
 
 impl Lane {
     /// Opens all that is needed, in the current network namespace, and finds out by which means packets are
-    /// handed to us. Nothing is in trouble yet.
-    pub fn open() -> Result<Lane, Refusal> {
+    /// handed to us. Nothing is in trouble yet. `name` is the table's, `number` the queue's: nobody else in
+    /// the namespace uses them.
+    pub fn open(name: &str, number: Queue) -> Result<Lane, Refusal> {
+        let table = Table::v4(name);
         let mut rules = step("netlink socket", Socket::filter())?;
-        let table = netlink::transaction([queue::some_table(), queue::queue_chain()]);
-        step("packet filter (nftables)", rules.transact(table).map(|_| ()))?;
-        let means = find_means(&mut rules)?;
+        let chain = netlink::transaction([table.create_unless_there(), table.queue_chain()]);
+        step("packet filter (nftables)", rules.transact(chain).map(|_| ()))?;
+        let means = find_means(&mut rules, &table, number)?;
         let mut queue = step("netlink socket", Socket::filter())?;
-        step("packet queue (nfnetlink_queue)", queue.request(queue::bind_queue(PACKETS_MAX)))?;
+        step("packet queue (nfnetlink_queue)", queue.request(number.bind(PACKETS_MAX)))?;
         // The larger, the fewer packets pass by us in a burst; any size will do.
         let _ = queue.enlarge(4 << 20);
         let copies = socket(AddressFamily::Inet, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::Raw);
         Ok(Lane {
+            table,
+            number,
             rules,
             queue,
             copies: step("raw socket", copies)?,
@@ -96,8 +102,9 @@ impl Lane {
         self.fates = Some(Fates::new(trouble, rng));
         self.touched = 0;
         let copied = if Fates::needs_all(trouble) { ALL } else { HEADER };
-        let begun = step("packet queue", self.queue.tell([queue::copy_to_queue(copied)])).and_then(|()| {
-            let rules = sources.iter().map(|source| queue::queue_rule(*source, self.means));
+        let begun = step("packet queue", self.queue.tell([self.number.copy(copied)])).and_then(|()| {
+            let rule = |source: &Ipv4Addr| self.table.queue_rule(*source, self.means, self.number);
+            let rules = sources.iter().map(rule);
             step("rules of the packet queue", self.rules.transact(netlink::transaction(rules)).map(|_| ()))
         });
         if begun.is_err() {
@@ -112,7 +119,7 @@ impl Lane {
         if self.fates.is_none() {
             return Ok(0);
         }
-        let clear = netlink::transaction([queue::clear_queue_rules()]);
+        let clear = netlink::transaction([self.table.clear_queue_rules()]);
         step("rules of the packet queue", self.rules.transact(clear).map(|_| ()))?;
         // What is in the queue came while there was trouble; then all go on in the order of their times.
         step("packet queue", self.take_in(self.began.elapsed(), usize::MAX).map(|_| ()))?;
@@ -161,7 +168,7 @@ impl Lane {
     /// What is to be said of this packet now. `None`: it is held.
     fn judge(&mut self, now: Duration, packet: queue::Packet<'_>) -> Option<Message> {
         let (Some(fates), Some(seen)) = (&mut self.fates, wire::Packet::new(packet.bytes)) else {
-            return Some(queue::verdict(packet.id, &Verdict::Accept));
+            return Some(self.number.verdict(packet.id, &Verdict::Accept));
         };
         let (verdict, is_touched) = match fates.of(now, seen.source(), seen.length()) {
             Fate::Pass => (Verdict::Accept, false),
@@ -179,7 +186,7 @@ impl Lane {
             },
         };
         self.touched += u64::from(is_touched);
-        Some(queue::verdict(packet.id, &verdict))
+        Some(self.number.verdict(packet.id, &verdict))
     }
 
     /// Lets go on what is due.
@@ -188,7 +195,7 @@ impl Lane {
         while let Some(Reverse(held)) = self.held.peek()
             && held.until <= now
         {
-            verdicts.push(queue::verdict(held.id, &Verdict::Accept));
+            verdicts.push(self.number.verdict(held.id, &Verdict::Accept));
             self.held.pop();
         }
         // A datagram has its limits.
@@ -212,11 +219,11 @@ fn send_copy(copies: &OwnedFd, packet: wire::Packet<'_>) -> bool {
 }
 
 /// The first kind of rule that the kernel takes. None is left behind.
-fn find_means(rules: &mut Socket) -> Result<Means, Refusal> {
+fn find_means(rules: &mut Socket, table: &Table, number: Queue) -> Result<Means, Refusal> {
     let mut refused = None;
     for means in Means::ALL {
-        let trial =
-            netlink::transaction([queue::queue_rule(Ipv4Addr::LOCALHOST, means), queue::clear_queue_rules()]);
+        let rule = table.queue_rule(Ipv4Addr::LOCALHOST, means, number);
+        let trial = netlink::transaction([rule, table.clear_queue_rules()]);
         match rules.transact(trial) {
             Ok(_) => return Ok(means),
             Err(error) => {

@@ -33,6 +33,8 @@ mod wire;
 pub use probe::probe;
 
 use super::isolation::Refusal;
+#[cfg(target_os = "linux")]
+use super::netlink::queue::Queue;
 use elenchus_core::cluster::HeldBack;
 use elenchus_core::fault::Trouble;
 use elenchus_core::process::NodeId;
@@ -69,11 +71,26 @@ impl Packets {
     pub(super) fn between(
         nodes: impl IntoIterator<Item = (NodeId, std::net::Ipv4Addr, std::os::fd::OwnedFd)>,
     ) -> Packets {
-        Packets { roads: Some(Mutex::new(Roads::new(nodes))) }
+        let roads = Roads::new(super::firewall::TABLE, Queue(0), nodes);
+        Packets { roads: Some(Mutex::new(roads)) }
+    }
+
+    /// Packets to the nodes on this host, in the present network namespace; `nodes` are all of the trial with
+    /// the addresses they have there. The host has other users: table and queue must be nobody else's.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn here(
+        table: &str,
+        queue: u16,
+        nodes: impl IntoIterator<Item = (NodeId, std::net::Ipv4Addr)>,
+    ) -> std::io::Result<Packets> {
+        let network = std::fs::File::open("/proc/self/ns/net")?;
+        let place = |(node, address)| Ok((node, address, network.try_clone()?.into()));
+        let nodes: Vec<_> = nodes.into_iter().map(place).collect::<std::io::Result<_>>()?;
+        Ok(Packets { roads: Some(Mutex::new(Roads::new(table, Queue(queue), nodes))) })
     }
 
     /// Nodes without networks of their own.
-    pub(super) fn none() -> Packets {
+    pub(crate) fn none() -> Packets {
         Packets { roads: None }
     }
 

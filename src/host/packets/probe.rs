@@ -5,6 +5,7 @@
 
 use super::lane::Lane;
 use crate::host::isolation::Refusal;
+use crate::host::netlink::queue::Queue;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::waitpid;
@@ -50,7 +51,7 @@ fn attempt() -> Result<&'static str, Refusal> {
         other => other,
     };
     entered.map_err(|error| Refusal::new("network namespace", &error.into()))?;
-    Ok(Lane::open()?.means().as_str())
+    Ok(Lane::open("elenchus", Queue(0))?.means().as_str())
 }
 
 #[cfg(test)]

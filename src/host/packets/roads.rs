@@ -4,6 +4,7 @@ use super::PacketsError;
 use super::lane::Lane;
 use super::server::Server;
 use crate::host::isolation::Refusal;
+use crate::host::netlink::queue::Queue;
 use elenchus_core::fault::Trouble;
 use elenchus_core::process::NodeId;
 use elenchus_core::random::{Rng, Seed};
@@ -17,6 +18,9 @@ use std::thread;
 /// All ways.
 #[derive(Debug)]
 pub(super) struct Roads {
+    /// The name of our tables, and the number of our queues.
+    table: String,
+    queue: Queue,
     nodes: Vec<Place>,
     chance: Rng,
     /// `None` until the first trouble.
@@ -32,10 +36,15 @@ struct Place {
 }
 
 impl Roads {
-    /// The ways into nodes that have these addresses, each in its own network namespace.
-    pub fn new(nodes: impl IntoIterator<Item = (NodeId, Ipv4Addr, OwnedFd)>) -> Roads {
+    /// The ways into nodes that have these addresses, each in its own network namespace; nobody else there
+    /// uses a table of this name, or this queue.
+    pub fn new(
+        table: &str,
+        queue: Queue,
+        nodes: impl IntoIterator<Item = (NodeId, Ipv4Addr, OwnedFd)>,
+    ) -> Roads {
         let nodes = nodes.into_iter().map(|(node, address, network)| Place { node, address, network });
-        Roads { nodes: nodes.collect(), chance: chance(), server: None }
+        Roads { table: table.into(), queue, nodes: nodes.collect(), chance: chance(), server: None }
     }
 
     /// Answers how many packets the trouble that ends with this call has touched.
@@ -53,7 +62,8 @@ impl Roads {
         let touched = match server.with(place, Lane::calm) {
             Some(touched) => touched?,
             None => {
-                server.add(place, open_in(&self.nodes[place].network)?);
+                let lane = open_in(&self.nodes[place].network, &self.table, self.queue)?;
+                server.add(place, lane);
                 0
             }
         };
@@ -74,11 +84,11 @@ fn chance() -> Rng {
 }
 
 /// Opens a lane in this network namespace. Only a thread of its own enters, so that we stay where we are.
-fn open_in(network: &OwnedFd) -> Result<Lane, Refusal> {
+fn open_in(network: &OwnedFd, table: &str, queue: Queue) -> Result<Lane, Refusal> {
     thread::scope(|scope| {
         let opening = thread::Builder::new().name("packets".into()).spawn_scoped(scope, || {
             setns(network, CloneFlags::CLONE_NEWNET).map_err(|error| Refusal::new("setns", &error.into()))?;
-            Lane::open()
+            Lane::open(table, queue)
         });
         let opening = opening.map_err(|error| Refusal::new("thread", &error))?;
         opening.join().unwrap_or_else(|_| Err(Refusal::new("thread", &io::Error::other("panicked"))))
