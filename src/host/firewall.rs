@@ -3,12 +3,15 @@
 //! A link is cut at its receiver, on the way in, by the sender's address: so a cut has a direction, and the
 //! rule's own counter proves that it struck. The rules live in a table of our own.
 
-use super::kernel::Socket;
+use super::filter::Filter;
 use super::links::{Medium, Road};
-use super::netlink::{self, Rule};
+use super::netlink::Rule;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The table's name: each node has a network namespace of its own, so one name does for all.
+const TABLE: &str = "elenchus";
 
 /// The packet filters of all nodes, in their order.
 #[derive(Debug)]
@@ -19,33 +22,15 @@ pub struct Firewall {
 /// The packet filter of one node.
 #[derive(Debug)]
 pub struct Wall {
-    address: Ipv4Addr,
-    socket: Socket,
+    address: IpAddr,
+    filter: Filter,
 }
 
 impl Wall {
     /// The filter of the current network namespace, whose node has this address. Tries all that a cut will
     /// need, so that a kernel without it says so now.
     pub fn build(address: Ipv4Addr) -> io::Result<Wall> {
-        let mut wall = Wall { address, socket: Socket::filter()? };
-        wall.change(vec![netlink::new_table(), netlink::new_chain()])?;
-        wall.change(vec![netlink::drop_rule(address)])?;
-        let trial = wall.rules()?;
-        let rule = trial.get(&address).ok_or_else(|| io::Error::from_raw_os_error(libc::EPROTO))?;
-        wall.change(vec![netlink::delete_rule(rule.handle)])?;
-        Ok(wall)
-    }
-
-    fn change(&mut self, changes: Vec<netlink::Message>) -> io::Result<()> {
-        if changes.is_empty() {
-            return Ok(());
-        }
-        self.socket.transact(netlink::transaction(changes)).map(|_| ())
-    }
-
-    fn rules(&mut self) -> io::Result<BTreeMap<Ipv4Addr, Rule>> {
-        let entries = self.socket.transact(vec![netlink::list_rules()])?;
-        Ok(entries.iter().filter_map(|e| Rule::parse(e)).map(|rule| (rule.source, rule)).collect())
+        Ok(Wall { address: address.into(), filter: Filter::v4(TABLE)? })
     }
 }
 
@@ -59,9 +44,9 @@ impl Firewall {
     fn each(
         &mut self,
         roads: &[Road],
-        mut act: impl FnMut(&mut Wall, &[Ipv4Addr]) -> io::Result<()>,
+        mut act: impl FnMut(&mut Wall, &[IpAddr]) -> io::Result<()>,
     ) -> io::Result<()> {
-        let mut sources: BTreeMap<usize, Vec<Ipv4Addr>> = BTreeMap::new();
+        let mut sources: BTreeMap<usize, Vec<IpAddr>> = BTreeMap::new();
         for road in roads {
             sources.entry(road.to).or_default().push(self.nodes[road.from].address);
         }
@@ -70,15 +55,13 @@ impl Firewall {
 
     fn rule(&mut self, road: Road) -> io::Result<Option<Rule>> {
         let source = self.nodes[road.from].address;
-        Ok(self.nodes[road.to].rules()?.remove(&source))
+        Ok(self.nodes[road.to].filter.rules()?.remove(&source))
     }
 }
 
 impl Medium for Firewall {
     fn cut(&mut self, roads: &[Road]) -> io::Result<()> {
-        let cut = self.each(roads, |wall, sources| {
-            wall.change(sources.iter().map(|source| netlink::drop_rule(*source)).collect())
-        });
+        let cut = self.each(roads, |wall, sources| wall.filter.hold_back(sources));
         if cut.is_err() {
             // Each node's change is atomic, all of them together are not: take back those that succeeded.
             self.mend(roads)?;
@@ -87,11 +70,7 @@ impl Medium for Firewall {
     }
 
     fn mend(&mut self, roads: &[Road]) -> io::Result<()> {
-        self.each(roads, |wall, sources| {
-            let rules = wall.rules()?;
-            let gone = sources.iter().filter_map(|source| rules.get(source));
-            wall.change(gone.map(|rule| netlink::delete_rule(rule.handle)).collect())
-        })
+        self.each(roads, |wall, sources| wall.filter.let_pass(sources))
     }
 
     fn held_back(&mut self, roads: &[Road]) -> io::Result<Vec<u64>> {

@@ -11,7 +11,7 @@
 //! | `trial`, `preparation` | the process tree, from the first fork to the end |
 //! | [`ground`] | what the controller gets |
 //! | `supervisor`, `spawn`, [`protocol`], [`handle`] | starting and ending nodes: who does it, and who asks for it |
-//! | [`links`], `firewall`, [`proxy`] | cutting links, two ways |
+//! | [`links`], `firewall`, `filter`, [`proxy`] | cutting links, two ways |
 //! | `namespaces`, `kernel`, [`netlink`] | networks, in the kernel's own language |
 //! | [`addresses`], [`interrupts`] | where everybody is; the user's wish to stop |
 //! | [`disk`] | data folders that lose, fail and fill up |
@@ -21,6 +21,8 @@
 
 pub mod addresses;
 pub mod disk;
+#[cfg(target_os = "linux")]
+pub(crate) mod filter;
 #[cfg(target_os = "linux")]
 mod firewall;
 pub mod ground;

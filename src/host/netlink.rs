@@ -5,7 +5,7 @@
 //! fraction of a millisecond. Layouts follow `linux/netlink.h`, `linux/rtnetlink.h`, `linux/if_link.h` and
 //! `linux/netfilter/nf_tables.h`. Deliberately absent: everything that a trial does not say.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A netlink message under construction: a header, then a fixed body, then attributes.
 #[derive(Clone, Debug)]
@@ -168,10 +168,11 @@ const NEW_TABLE: u16 = 0;
 const NEW_CHAIN: u16 = 3;
 const NEW_RULE: u16 = 6;
 const GET_RULE: u16 = 7;
+const DELETE_TABLE: u16 = 2;
 const DELETE_RULE: u16 = 8;
 const IPV4: u8 = 2;
+const IPV6: u8 = 10;
 
-const TABLE: &str = "elenchus";
 const CHAIN: &str = "cut";
 
 const TABLE_NAME: u16 = 1;
@@ -197,10 +198,6 @@ fn family(family: u8, resource: u16) -> [u8; 4] {
     [family, 0, resource[0], resource[1]]
 }
 
-fn filter(kind: u16, flags: u16) -> Message {
-    Message::new(SUBSYSTEM << 8 | kind, flags).body(&family(IPV4, 0))
-}
-
 /// These changes as one transaction: all of them take effect at one instant, or none.
 pub fn transaction(changes: impl IntoIterator<Item = Message>) -> Vec<Message> {
     let end = |kind| Message::new(kind, 0).body(&family(0, SUBSYSTEM));
@@ -210,69 +207,102 @@ pub fn transaction(changes: impl IntoIterator<Item = Message>) -> Vec<Message> {
     messages
 }
 
-/// Our own table. Nobody else's is ever touched.
-pub fn new_table() -> Message {
-    filter(NEW_TABLE, ACK | CREATE | EXCLUSIVE).text(TABLE_NAME, TABLE)
+/// A table of our own, for one version of IP. Nobody else's is ever touched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    family: u8,
+    name: String,
 }
 
-/// The chain in our table that sees every packet addressed to this host; what no rule drops is accepted.
-pub fn new_chain() -> Message {
-    const LOCAL_IN: u32 = 1;
-    const ACCEPT: u32 = 1;
-    filter(NEW_CHAIN, ACK | CREATE | EXCLUSIVE)
-        .text(CHAIN_TABLE, TABLE)
-        .text(CHAIN_NAME, CHAIN)
-        .nested(CHAIN_HOOK, |m| m.network(HOOK_NUMBER, LOCAL_IN).network(HOOK_PRIORITY, 0))
-        .network(CHAIN_POLICY, ACCEPT)
-        .text(CHAIN_TYPE, "filter")
-}
+impl Table {
+    /// The table of this name for IPv4.
+    pub fn v4(name: &str) -> Table {
+        Table { family: IPV4, name: name.into() }
+    }
 
-/// A rule that drops, and counts, what comes from `source`.
-pub fn drop_rule(source: Ipv4Addr) -> Message {
-    const NETWORK_HEADER: u32 = 1;
-    const SOURCE_OFFSET: u32 = 12;
-    const EQUAL: u32 = 0;
-    const VERDICT_REGISTER: u32 = 0;
-    const DROP: u32 = 0;
-    const DATA_VALUE: u16 = 1;
-    const DATA_VERDICT: u16 = 2;
-    filter(NEW_RULE, ACK | CREATE | APPEND).text(RULE_TABLE, TABLE).text(RULE_CHAIN, CHAIN).nested(
-        RULE_EXPRESSIONS,
-        |m| {
-            let m = expression(m, "payload", |m| {
-                m.network(1, REGISTER_1).network(2, NETWORK_HEADER).network(3, SOURCE_OFFSET).network(4, 4)
-            });
-            let m = expression(m, "cmp", |m| {
-                m.network(1, REGISTER_1)
-                    .network(2, EQUAL)
-                    .nested(COMPARE_DATA, |m| m.attribute(DATA_VALUE, &source.octets()))
-            });
+    /// The table of this name for IPv6.
+    pub fn v6(name: &str) -> Table {
+        Table { family: IPV6, name: name.into() }
+    }
+
+    fn filter(&self, kind: u16, flags: u16) -> Message {
+        Message::new(SUBSYSTEM << 8 | kind, flags).body(&family(self.family, 0))
+    }
+
+    /// Makes it.
+    pub fn create(&self) -> Message {
+        self.filter(NEW_TABLE, ACK | CREATE | EXCLUSIVE).text(TABLE_NAME, &self.name)
+    }
+
+    /// Removes it with all that is in it.
+    pub fn delete(&self) -> Message {
+        self.filter(DELETE_TABLE, ACK).text(TABLE_NAME, &self.name)
+    }
+
+    /// The chain in it that sees every packet addressed to this host; what no rule drops is accepted.
+    pub fn chain(&self) -> Message {
+        const LOCAL_IN: u32 = 1;
+        const ACCEPT: u32 = 1;
+        self.filter(NEW_CHAIN, ACK | CREATE | EXCLUSIVE)
+            .text(CHAIN_TABLE, &self.name)
+            .text(CHAIN_NAME, CHAIN)
+            .nested(CHAIN_HOOK, |m| m.network(HOOK_NUMBER, LOCAL_IN).network(HOOK_PRIORITY, 0))
+            .network(CHAIN_POLICY, ACCEPT)
+            .text(CHAIN_TYPE, "filter")
+    }
+
+    /// A rule that drops, and counts, what comes from `source`, an address of the table's version of IP.
+    pub fn drop_rule(&self, source: IpAddr) -> Message {
+        const VERDICT_REGISTER: u32 = 0;
+        const DROP: u32 = 0;
+        const DATA_VERDICT: u16 = 2;
+        let rule = self.filter(NEW_RULE, ACK | CREATE | APPEND);
+        rule.text(RULE_TABLE, &self.name).text(RULE_CHAIN, CHAIN).nested(RULE_EXPRESSIONS, |m| {
+            let m = comes_from(m, source);
             let m = expression(m, "counter", |m| m.attribute(1, &[0; 8]).attribute(COUNTER_PACKETS, &[0; 8]));
             expression(m, "immediate", |m| {
                 m.network(1, VERDICT_REGISTER).nested(2, |m| m.nested(DATA_VERDICT, |m| m.network(1, DROP)))
             })
-        },
-    )
+        })
+    }
+
+    /// Removes the rule that the kernel calls `handle`.
+    pub fn delete_rule(&self, handle: u64) -> Message {
+        self.filter(DELETE_RULE, ACK)
+            .text(RULE_TABLE, &self.name)
+            .text(RULE_CHAIN, CHAIN)
+            .attribute(RULE_HANDLE, &handle.to_be_bytes())
+    }
+
+    /// Asks for all rules of the chain; [`Rule::parse`] reads each answer.
+    pub fn list_rules(&self) -> Message {
+        self.filter(GET_RULE, DUMP).text(RULE_TABLE, &self.name).text(RULE_CHAIN, CHAIN)
+    }
 }
 
 const COMPARE_DATA: u16 = 3;
 const COUNTER_PACKETS: u16 = 2;
 
+/// Only what comes from `source` meets the expressions that follow.
+fn comes_from(message: Message, source: IpAddr) -> Message {
+    const NETWORK_HEADER: u32 = 1;
+    const EQUAL: u32 = 0;
+    const DATA_VALUE: u16 = 1;
+    let (offset, octets) = match source {
+        IpAddr::V4(address) => (12, address.octets().to_vec()),
+        IpAddr::V6(address) => (8, address.octets().to_vec()),
+    };
+    let length = octets.len() as u32;
+    let message = expression(message, "payload", |m| {
+        m.network(1, REGISTER_1).network(2, NETWORK_HEADER).network(3, offset).network(4, length)
+    });
+    expression(message, "cmp", |m| {
+        m.network(1, REGISTER_1).network(2, EQUAL).nested(COMPARE_DATA, |m| m.attribute(DATA_VALUE, &octets))
+    })
+}
+
 fn expression(message: Message, name: &str, fill: impl FnOnce(Message) -> Message) -> Message {
     message.nested(LIST_ELEMENT, |m| m.text(EXPRESSION_NAME, name).nested(EXPRESSION_DATA, fill))
-}
-
-/// Removes the rule that the kernel calls `handle`.
-pub fn delete_rule(handle: u64) -> Message {
-    filter(DELETE_RULE, ACK)
-        .text(RULE_TABLE, TABLE)
-        .text(RULE_CHAIN, CHAIN)
-        .attribute(RULE_HANDLE, &handle.to_be_bytes())
-}
-
-/// Asks for all rules of our chain; [`Rule::parse`] reads each answer.
-pub fn list_rules() -> Message {
-    filter(GET_RULE, DUMP).text(RULE_TABLE, TABLE).text(RULE_CHAIN, CHAIN)
 }
 
 /// One of our rules as the kernel has it.
@@ -281,13 +311,13 @@ pub struct Rule {
     /// The kernel's name for it.
     pub handle: u64,
     /// Whose packets it drops.
-    pub source: Ipv4Addr,
+    pub source: IpAddr,
     /// How many it has dropped so far.
     pub packets: u64,
 }
 
 impl Rule {
-    /// Reads one message of the answer to [`list_rules`], header included. `None` if it is not one of ours.
+    /// Reads one message of the answer to [`Table::list_rules`], header included. `None` if it is not one of ours.
     pub fn parse(message: &[u8]) -> Option<Rule> {
         let attributes = message.get(HEADER + 4..)?;
         let handle = u64::from_be_bytes(find(attributes, RULE_HANDLE)?.try_into().ok()?);
@@ -296,8 +326,7 @@ impl Rule {
             let data = find(element, EXPRESSION_DATA);
             match find(element, EXPRESSION_NAME)? {
                 b"cmp\0" => {
-                    let octets: [u8; 4] = find(find(data?, COMPARE_DATA)?, 1)?.try_into().ok()?;
-                    source = Some(Ipv4Addr::from(octets));
+                    source = Some(address_of(find(find(data?, COMPARE_DATA)?, 1)?)?);
                 }
                 b"counter\0" => {
                     packets = Some(u64::from_be_bytes(find(data?, COUNTER_PACKETS)?.try_into().ok()?));
@@ -307,6 +336,11 @@ impl Rule {
         }
         Some(Rule { handle, source: source?, packets: packets? })
     }
+}
+
+fn address_of(octets: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(octets).map(|octets| Ipv4Addr::from(octets).into());
+    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(|octets| Ipv6Addr::from(octets).into())).ok()
 }
 
 /// The attributes in a stretch of bytes: kind (without its flag bits) and payload. Ends at the first that
@@ -373,6 +407,10 @@ mod tests {
         bytes.chunks(4).map(|c| c.iter().map(|b| format!("{b:02x}")).collect::<String>() + " ").collect()
     }
 
+    fn table() -> Table {
+        Table::v4("elenchus")
+    }
+
     #[track_caller]
     fn check(message: Message, expect: &str) {
         let words: Vec<&str> = expect.split_whitespace().collect();
@@ -416,7 +454,7 @@ mod tests {
 
     #[test]
     fn a_transaction_has_two_ends_that_are_not_answered() {
-        let messages = transaction([new_table()]);
+        let messages = transaction([table().create()]);
         assert_eq!(messages.iter().map(Message::is_answered).collect::<Vec<_>>(), [false, true, false]);
         check(messages[0].clone(), "14000000 10000100 07000000 00000000 0000000a");
         check(
@@ -429,7 +467,7 @@ mod tests {
     #[test]
     fn the_chain_hooks_what_comes_in() {
         check(
-            new_chain(),
+            table().chain(),
             "54000000 030a0506 07000000 00000000 02000000
              0d000100 656c656e 63687573 00000000  08000300 63757400
              14000480 08000100 00000001 08000200 00000000
@@ -440,7 +478,7 @@ mod tests {
     #[test]
     fn a_drop_rule_compares_the_source_counts_and_drops() {
         check(
-            drop_rule(Ipv4Addr::new(10, 77, 0, 3)),
+            table().drop_rule(Ipv4Addr::new(10, 77, 0, 3).into()),
             "ec000000 060a050c 07000000 00000000 02000000
              0d000100 656c656e 63687573 00000000  08000200 63757400
              c0000480
@@ -458,7 +496,7 @@ mod tests {
     #[test]
     fn a_rule_is_removed_by_its_handle() {
         check(
-            delete_rule(5),
+            table().delete_rule(5),
             "38000000 080a0500 07000000 00000000 02000000
              0d000100 656c656e 63687573 00000000  08000200 63757400  0c000300 00000000 00000005",
         );
@@ -466,14 +504,18 @@ mod tests {
 
     #[test]
     fn a_rule_that_was_written_is_read_back() {
-        let source = Ipv4Addr::new(10, 77, 0, 3);
-        let sent = drop_rule(source).attribute(RULE_HANDLE, &17u64.to_be_bytes()).numbered(1);
-        assert_eq!(Rule::parse(&sent), Some(Rule { handle: 17, source, packets: 0 }));
+        let v4: IpAddr = Ipv4Addr::new(10, 77, 0, 3).into();
+        let v6: IpAddr = "fd00::3".parse().unwrap();
+        for (table, source) in [(table(), v4), (Table::v6("elenchus"), v6)] {
+            let sent = table.drop_rule(source).attribute(RULE_HANDLE, &17u64.to_be_bytes()).numbered(1);
+            assert_eq!(Rule::parse(&sent), Some(Rule { handle: 17, source, packets: 0 }));
+        }
     }
 
     #[test]
     fn a_torn_rule_is_no_rule_and_no_panic() {
-        let sent = drop_rule(Ipv4Addr::LOCALHOST).attribute(RULE_HANDLE, &17u64.to_be_bytes()).numbered(1);
+        let rule = table().drop_rule(Ipv4Addr::LOCALHOST.into());
+        let sent = rule.attribute(RULE_HANDLE, &17u64.to_be_bytes()).numbered(1);
         for end in 0..sent.len() {
             assert_eq!(Rule::parse(&sent[..end]), None, "cut at {end}");
         }
