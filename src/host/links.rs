@@ -14,13 +14,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A directed link, by the nodes' positions in the trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Road {
+pub(crate) struct Road {
     pub from: usize,
     pub to: usize,
 }
 
 /// What truly carries the links.
-pub(super) trait Medium: Send {
+pub(crate) trait Medium: Send {
     /// Lets nothing more through on these roads; when it returns, nothing passes. All or none.
     fn cut(&mut self, roads: &[Road]) -> io::Result<()>;
     /// Lets everything through again.
@@ -57,7 +57,7 @@ struct Held {
 }
 
 impl Links {
-    pub(super) fn new(nodes: &[NodeId], medium: Box<dyn Medium>) -> Links {
+    pub(crate) fn new(nodes: &[NodeId], medium: Box<dyn Medium>) -> Links {
         Links { held: Mutex::new(Held { nodes: nodes.to_vec(), medium, holders: BTreeMap::new() }) }
     }
 

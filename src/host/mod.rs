@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`isolation`] | what was asked for, chosen, refused |
 //! | `trial`, `preparation` | the process tree, from the first fork to the end |
+//! | `daemon` | the process tree of an agent, which outlives whoever started it |
 //! | [`ground`] | what the controller gets |
 //! | `supervisor`, `spawn`, [`protocol`], [`handle`] | starting and ending nodes: who does it, and who asks for it |
 //! | [`links`], `firewall`, `filter`, [`proxy`] | cutting links, two ways |
@@ -21,6 +22,8 @@
 
 pub mod addresses;
 pub mod disk;
+#[cfg(target_os = "linux")]
+pub(crate) mod daemon;
 #[cfg(target_os = "linux")]
 pub(crate) mod filter;
 #[cfg(target_os = "linux")]

@@ -20,6 +20,9 @@ pub struct Spawn {
     pub env: Vec<(String, String)>,
     /// Its working folder; `None`: that of the controller.
     pub cwd: Option<PathBuf>,
+    /// The user whose rights it has, by name; `None`: those of the supervisor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// The file to which its standard output is appended.
     pub stdout: PathBuf,
     /// The file to which its standard error is appended; may be the same.

@@ -6,7 +6,8 @@ use super::protocol::Spawn;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-use nix::unistd::{Pid, getppid, setsid};
+use nix::unistd::{Gid, Pid, Uid, User, getgrouplist, getppid, setgid, setgroups, setsid, setuid};
+use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -38,6 +39,12 @@ pub(super) fn spawn(spawn: &Spawn, home: Home<'_>) -> io::Result<i32> {
     if let Some(folder) = &spawn.cwd {
         command.current_dir(folder);
     }
+    let account = spawn.user.as_deref().map(Account::find).transpose()?;
+    if let Some(account) = &account {
+        let home = [("HOME", &account.home), ("USER", &account.name), ("LOGNAME", &account.name)];
+        let is_given = |name: &str| spawn.env.iter().any(|(given, _)| given == name);
+        command.envs(home.into_iter().filter(|(name, _)| !is_given(name)));
+    }
     let network = home.network.map(|fd| fd.as_raw_fd());
     let journal = home.is_seen_outside.then(|| home.journal.clone());
     let supervisor = Pid::this();
@@ -46,12 +53,42 @@ pub(super) fn spawn(spawn: &Spawn, home: Home<'_>) -> io::Result<i32> {
     unsafe {
         command.pre_exec(move || {
             let network = network.map(|fd| BorrowedFd::borrow_raw(fd));
-            settle(network, journal.as_deref(), supervisor)
+            settle(network, journal.as_deref(), account.as_ref(), supervisor)
         });
     }
     let child =
         command.spawn().map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;
     Ok(child.id() as i32)
+}
+
+/// A user of this machine.
+struct Account {
+    name: String,
+    user: Uid,
+    group: Gid,
+    groups: Vec<Gid>,
+    home: String,
+}
+
+impl Account {
+    fn find(name: &str) -> io::Result<Account> {
+        let user = User::from_name(name)?;
+        let user = user.ok_or_else(|| io::Error::other(format!("this machine has no user {name}")))?;
+        let groups = getgrouplist(&CString::new(name)?, user.gid)?;
+        let home = user.dir.to_string_lossy().into_owned();
+        Ok(Account { name: name.into(), user: user.uid, group: user.gid, groups, home })
+    }
+
+    /// Gives up our rights for its own, for good.
+    fn become_it(&self) -> io::Result<()> {
+        if Uid::effective() == self.user {
+            return Ok(());
+        }
+        setgroups(&self.groups)?;
+        setgid(self.group)?;
+        setuid(self.user)?;
+        Ok(())
+    }
 }
 
 fn append(path: &Path) -> io::Result<File> {
@@ -66,11 +103,20 @@ fn append(path: &Path) -> io::Result<File> {
 }
 
 /// What the child does between its birth and its new program.
-fn settle(network: Option<BorrowedFd<'_>>, journal: Option<&Journal>, supervisor: Pid) -> io::Result<()> {
+fn settle(
+    network: Option<BorrowedFd<'_>>,
+    journal: Option<&Journal>,
+    account: Option<&Account>,
+    supervisor: Pid,
+) -> io::Result<()> {
     setsid()?;
     if let Some(network) = network {
         setns(network, CloneFlags::CLONE_NEWNET)?;
     }
+    if let Some(account) = account {
+        account.become_it()?;
+    }
+    // After the change of user, which makes the kernel forget it.
     set_pdeathsig(Signal::SIGKILL)?;
     if getppid() != supervisor {
         // The supervisor died before the kernel was asked to tell us.

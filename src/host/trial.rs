@@ -42,9 +42,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long processes are given to die that were killed.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// The exit code of a controller whose trial broke before its body could say anything.
-const BROKEN: i32 = 255;
+pub(super) const BROKEN: i32 = 255;
 
 /// Runs `body` in the controller of a new trial, on ground where the nodes can be started and cut off from
 /// each other. Returns when the controller has ended and nothing of the trial is left.
@@ -321,7 +321,7 @@ fn fork_into(way: Way) -> nix::Result<ForkResult> {
 
 /// Ends the process with the code that `act` returns, whatever happens in there: the frames below belong
 /// to another process.
-fn leave(act: impl FnOnce() -> i32) -> ! {
+pub(super) fn leave(act: impl FnOnce() -> i32) -> ! {
     let code = catch_unwind(AssertUnwindSafe(act)).unwrap_or(BROKEN);
     let _ = (io::stdout().flush(), io::stderr().flush());
     // SAFETY: it does not return. What the parent registered to run at its own exit must not run here.
@@ -399,7 +399,7 @@ fn begin(setting: &Setting<'_>, lifeline: &mut PipeReader) -> Result<Option<Begu
 
 /// Marks every descriptor that we inherited from whoever started the outer process: a node must not hold
 /// its terminal's or its pipe's other end.
-fn keep_from_programs() {
+pub(super) fn keep_from_programs() {
     let first = 3;
     // SAFETY: it touches descriptors' flags only, and none that a program of ours should inherit.
     let marked = unsafe {

@@ -157,6 +157,7 @@ impl Cluster for LiveCluster {
                 argv: spawn.argv,
                 env: spawn.env,
                 cwd: spawn.cwd,
+                user: None,
                 stdout: log.clone(),
                 stderr: log,
             };

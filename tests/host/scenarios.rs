@@ -74,6 +74,7 @@ impl Stage {
                 ("MARK".into(), self.folder.display().to_string()),
             ],
             cwd: Some(self.folder.clone()),
+            user: None,
             stdout: log.clone(),
             stderr: log,
         }
