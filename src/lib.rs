@@ -6,11 +6,13 @@
 //! | [`campaign`], [`quantity`] | text to campaign |
 //! | [`plan`], [`registry`], [`faults`] | campaign to plan |
 //! | [`host`] | plan to a provisioned ground: processes apart from each other |
+//! | [`agent`] | the same on other hosts: who runs, breaks and heals their nodes |
 //! | [`trial`], [`live`], [`runner`] | ground to history |
 //! | [`judge`] | history to verdicts |
 //! | [`report`] | verdicts to pages and pictures |
 //! | [`store`] | what each stage leaves for the next |
 
+pub mod agent;
 pub mod bundled;
 pub mod campaign;
 pub mod cli;

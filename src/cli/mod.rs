@@ -1,5 +1,7 @@
 //! The command line: what can be asked, and which stage answers.
 
+#[cfg(target_os = "linux")]
+mod agent;
 mod check;
 mod heal;
 mod junit;
@@ -50,6 +52,10 @@ enum Command {
     /// Be the process that judges for `check`
     #[command(hide = true)]
     Judge(check::JudgeArgs),
+    /// Run, break and heal the nodes of this host
+    #[cfg(target_os = "linux")]
+    #[command(hide = true, subcommand)]
+    Agent(agent::AgentCommand),
     /// Be one node of the bundled cluster
     #[command(hide = true)]
     Node {
@@ -105,6 +111,8 @@ pub fn main(arguments: Vec<std::ffi::OsString>) -> Exit {
             Exit::Valid
         }
         Command::Judge(args) => check::judge(&args),
+        #[cfg(target_os = "linux")]
+        Command::Agent(command) => agent::run(command),
         Command::Node { options } => node(&options),
     }
 }

@@ -1,0 +1,473 @@
+//! What an agent does on its host when it is asked, and how it takes all of it back.
+//!
+//! The nodes are run and broken by the very code that does so for local trials ([`LocalMachines`]); what is
+//! different on a host is the packet filter, which is not ours alone, and the clock, which may be the host's.
+
+use super::clock::{self, HostClock};
+use super::folder::Folder;
+use super::programs;
+use super::protocol::{Answer, Peer, Request};
+use super::serve::Options;
+use super::undo::{Faults, Hands, Undo, UndoError, Undone, undo_all};
+use super::wall::{self, FilterRequest, Wall};
+use crate::host::handle::SupervisorLine;
+use crate::host::journal::{Journal, VARIABLE};
+use crate::host::links::{Links, Medium, Road};
+use crate::host::{Exits, Spawn};
+use crate::live::{LocalMachines, Machines};
+use elenchus_core::cluster::HeldBack;
+use elenchus_core::fault::{FaultId, Link};
+use elenchus_core::outcome::Cause;
+use elenchus_core::process::NodeId;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long each step of taking everything back may last.
+const UNDO_LIMIT: Duration = Duration::from_secs(8);
+
+/// An agent's hands.
+pub(super) struct Duties {
+    folder: Folder,
+    nodes: Vec<NodeId>,
+    filter: FilterRequest,
+    journal: Arc<Journal>,
+    faults: RefCell<Faults>,
+    clock: Option<HostClock>,
+    /// Until the peers are known.
+    line: RefCell<Option<SupervisorLine>>,
+    trial: RefCell<Option<Rc<Trial>>>,
+    /// Where controllers come from: never cut off.
+    controllers: RefCell<BTreeSet<IpAddr>>,
+    in_force: RefCell<BTreeSet<InForce>>,
+}
+
+/// The nodes here, once all are known.
+struct Trial {
+    peers: Vec<Peer>,
+    machines: LocalMachines,
+}
+
+/// A fault that lasts until it is taken back.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum InForce {
+    Cut(FaultId),
+    Pause(NodeId),
+    Skew(NodeId),
+    Trouble(NodeId),
+    Ailment(NodeId),
+    Limit(NodeId),
+}
+
+impl Duties {
+    /// An agent that has done nothing yet.
+    pub fn new(
+        folder: Folder,
+        options: &Options,
+        journal: Arc<Journal>,
+        faults: Faults,
+        clock: Option<HostClock>,
+        line: SupervisorLine,
+    ) -> Duties {
+        Duties {
+            folder,
+            nodes: options.nodes.clone(),
+            filter: options.filter,
+            journal,
+            faults: RefCell::new(faults),
+            clock,
+            line: RefCell::new(Some(line)),
+            trial: RefCell::default(),
+            controllers: RefCell::default(),
+            in_force: RefCell::default(),
+        }
+    }
+
+    /// Whose connection must never be cut.
+    pub fn spare(&self, controller: IpAddr) {
+        self.controllers.borrow_mut().insert(controller);
+    }
+
+    /// The host's clock, if it is ours to set.
+    pub fn clock(&self) -> Option<&HostClock> {
+        self.clock.as_ref()
+    }
+
+    fn trial(&self) -> Result<Rc<Trial>, String> {
+        self.trial.borrow().clone().ok_or_else(|| "the agent does not know the trial's nodes yet".into())
+    }
+
+    /// Learns of all nodes. Returns the exits of those here, the first time.
+    pub fn meet(&self, peers: &[Peer]) -> Result<Option<Exits>, String> {
+        if let Some(trial) = &*self.trial.borrow() {
+            let is_same = trial.peers == peers;
+            return if is_same { Ok(None) } else { Err("the trial has other nodes than before".into()) };
+        }
+        if let Some(stranger) = self.nodes.iter().find(|node| peers.iter().all(|p| p.node != **node)) {
+            return Err(format!("this agent runs {stranger}, which is no node of the trial"));
+        }
+        let name = format!("elenchus-{}", &self.journal.token()[..8]);
+        let here = |peer: &Peer| self.nodes.contains(&peer.node);
+        let medium: Box<dyn Medium> =
+            match Wall::build(&name, self.filter, peers, here, &mut self.faults.borrow_mut()) {
+                Ok(wall) => Box::new(wall),
+                // Whoever never cuts needs no right to.
+                Err(why) => Box::new(NoWall(why)),
+            };
+        let names: Vec<NodeId> = peers.iter().map(|peer| peer.node.clone()).collect();
+        let line = self.line.borrow_mut().take().ok_or("the supervisor could not be reached before")?;
+        let machines = LocalMachines::new(line, Links::new(&names, medium), self.journal.token().into())?;
+        let exits = machines.exits();
+        *self.trial.borrow_mut() = Some(Rc::new(Trial { peers: peers.to_vec(), machines }));
+        Ok(exits)
+    }
+
+    /// Does what is asked.
+    pub async fn carry_out(&self, request: Request) -> Result<Answer, String> {
+        match request {
+            Request::Run(step) => {
+                let token = (VARIABLE, self.journal.token());
+                return programs::run_step(&step, token).await.map(Answer::Ran);
+            }
+            Request::Write { path, text, mode, owner } => {
+                return write(&path, &text, mode, owner.as_deref()).map(|()| Answer::Done {});
+            }
+            Request::Folder { path, owner } => {
+                return folder(&path, owner.as_deref()).map(|()| Answer::Done {});
+            }
+            Request::Space { path } => return space(&path).map(Answer::Space),
+            _ => {}
+        }
+        let trial = self.trial()?;
+        self.rule(&trial, request).await
+    }
+
+    /// Does what concerns nodes.
+    async fn rule(&self, trial: &Trial, request: Request) -> Result<Answer, String> {
+        let machines = &trial.machines;
+        match request {
+            Request::Start { node, spawn } => {
+                let spawn = self.housed(self.own(&node)?, spawn);
+                machines.start(&node, &spawn).await.map_err(text).map(done)
+            }
+            Request::Kill { node } => {
+                machines.kill(self.own(&node)?).await.map_err(text)?;
+                self.ended(&InForce::Pause(node));
+                Ok(Answer::Done {})
+            }
+            Request::Pause { node } => {
+                self.begun(InForce::Pause(self.own(&node)?.clone()));
+                machines.pause(&node).await.map_err(text).map(done)
+            }
+            Request::Resume { node } => {
+                machines.resume(self.own(&node)?).await.map_err(text)?;
+                self.ended(&InForce::Pause(node));
+                Ok(Answer::Done {})
+            }
+            Request::Cut { id, links } => {
+                self.may_cut(&trial.peers, &links)?;
+                self.begun(InForce::Cut(id));
+                machines.cut(id, &links).await.map_err(text).map(done)
+            }
+            Request::Mend { id } => {
+                let held_back = machines.mend(id).await.map_err(text)?;
+                self.ended(&InForce::Cut(id));
+                Ok(count(held_back))
+            }
+            Request::Skew { node, skew, now_ns } => {
+                let what = InForce::Skew(self.own(&node)?.clone());
+                self.changing(what, skew.is_some(), async {
+                    match &self.clock {
+                        Some(clock) => clock.skew(skew, now_ns, &mut self.faults.borrow_mut()),
+                        None => machines.skew(&node, skew).await.map_err(text),
+                    }
+                })
+                .await
+                .map(Answer::Ahead)
+            }
+            Request::Clock { node } => match &self.clock {
+                Some(clock) => clock.ahead().map(Answer::Ahead),
+                None => machines.clock(self.own(&node)?).await.map_err(text).map(Answer::Ahead),
+            },
+            Request::Disturb { node, trouble } => {
+                let what = InForce::Trouble(self.own(&node)?.clone());
+                let act = async { machines.disturb(&node, trouble).await.map_err(text) };
+                self.changing(what, trouble.is_some(), act).await.map(count)
+            }
+            Request::PowerOff { node, loss } => {
+                let lost = machines.power_off(self.own(&node)?, loss).await.map_err(text)?;
+                self.ended(&InForce::Pause(node));
+                Ok(Answer::Lost(lost.bytes))
+            }
+            Request::Ail { node, ailment } => {
+                let what = InForce::Ailment(self.own(&node)?.clone());
+                let act = async { machines.ail(&node, ailment).await.map_err(text) };
+                self.changing(what, ailment.is_some(), act).await.map(count)
+            }
+            Request::Damage { node, harm } => {
+                machines.damage(self.own(&node)?, harm).await.map_err(text).map(Answer::Harmed)
+            }
+            Request::Restrict { node, limit } => {
+                let what = InForce::Limit(self.own(&node)?.clone());
+                let act = async { machines.restrict(&node, limit).await.map_err(text) };
+                self.changing(what, limit.is_some(), act).await.map(count)
+            }
+            other => Err(format!("{other:?} is nothing to be done to nodes")),
+        }
+    }
+
+    fn own<'a>(&self, node: &'a NodeId) -> Result<&'a NodeId, String> {
+        if self.nodes.contains(node) { Ok(node) } else { Err(format!("{node} does not run on this host")) }
+    }
+
+    /// The same process, with its output in our folder: paths of the controller mean nothing here.
+    fn housed(&self, node: &NodeId, spawn: Spawn) -> Spawn {
+        let log = self.folder.path().join("logs").join(node.as_str()).join("output.log");
+        Spawn { stdout: log.clone(), stderr: log, ..spawn }
+    }
+
+    /// Whether these links may be cut at all.
+    fn may_cut(&self, peers: &[Peer], links: &[Link]) -> Result<(), String> {
+        let addresses: BTreeMap<&NodeId, &[IpAddr]> =
+            peers.iter().map(|peer| (&peer.node, &peer.addresses[..])).collect();
+        for Link { from, to } in links {
+            self.own(to)?;
+            let sources = *addresses.get(from).ok_or_else(|| format!("the trial has no node {from}"))?;
+            let own = addresses.get(to).copied().unwrap_or_default();
+            for source in sources {
+                let why = if self.controllers.borrow().contains(source) {
+                    "the controller's own connection comes from there"
+                } else if source.is_loopback() || own.contains(source) {
+                    "that is this host itself"
+                } else {
+                    continue;
+                };
+                return Err(format!("{to} cannot be cut off from {from} at {source}: {why}"));
+            }
+            if sources.is_empty() {
+                return Err(format!("nothing is known of where {from}'s packets come from"));
+            }
+        }
+        Ok(())
+    }
+
+    // ---- what is in force -----------------------------------------------------------------------------
+
+    fn begun(&self, what: InForce) {
+        self.in_force.borrow_mut().insert(what);
+    }
+
+    fn ended(&self, what: &InForce) {
+        self.in_force.borrow_mut().remove(what);
+    }
+
+    /// Notes what comes into force before it does, and what has gone after it went.
+    async fn changing<T>(
+        &self,
+        what: InForce,
+        comes: bool,
+        act: impl Future<Output = Result<T, String>>,
+    ) -> Result<T, String> {
+        let is_new = comes && self.in_force.borrow_mut().insert(what.clone());
+        let result = act.await;
+        match &result {
+            Ok(_) if !comes => self.ended(&what),
+            // What this host cannot do at all was not half done either.
+            Err(why) if is_new && self.cannot(&what, why).await => self.ended(&what),
+            _ => {}
+        }
+        result
+    }
+
+    /// Takes back what began badly. Whether nothing of it can be left: it is undone, or was refused and cannot
+    /// be undone for the very same reason.
+    async fn cannot(&self, what: &InForce, why: &str) -> bool {
+        match self.trial() {
+            Ok(trial) => self.take_back(&trial.machines, what).await.map_or_else(|e| e == why, |()| true),
+            Err(_) => true,
+        }
+    }
+
+    /// Takes everything back and kills the nodes. Returns what was done, in words.
+    pub async fn end(&self) -> Vec<String> {
+        let mut said = vec![];
+        let trial = self.trial.borrow().clone();
+        if let Some(trial) = trial {
+            let in_force: Vec<InForce> = self.in_force.borrow().iter().cloned().collect();
+            for what in in_force {
+                let undone = tokio::time::timeout(UNDO_LIMIT, self.take_back(&trial.machines, &what)).await;
+                said.push(match undone {
+                    Ok(Ok(())) => format!("undone: {what:?}"),
+                    Ok(Err(why)) => format!("not undone: {what:?}: {why}"),
+                    Err(_) => format!("not undone within {UNDO_LIMIT:?}: {what:?}"),
+                });
+            }
+            for node in &self.nodes {
+                let killed = tokio::time::timeout(UNDO_LIMIT, trial.machines.kill(node)).await;
+                said.push(match killed {
+                    Ok(Ok(())) => format!("ended: {node}"),
+                    Ok(Err(why)) => format!("{node}: {}", why.0),
+                    Err(_) => format!("{node} was not gone within {UNDO_LIMIT:?}"),
+                });
+            }
+        }
+        said.extend(heal(&self.folder));
+        said
+    }
+
+    async fn take_back(&self, machines: &LocalMachines, what: &InForce) -> Result<(), String> {
+        match what {
+            InForce::Cut(id) => machines.mend(*id).await.map(drop),
+            InForce::Pause(node) => machines.resume(node).await,
+            InForce::Skew(node) => match &self.clock {
+                Some(clock) => {
+                    return clock.skew(None, 0, &mut self.faults.borrow_mut()).map(drop);
+                }
+                None => machines.skew(node, None).await.map(drop),
+            },
+            InForce::Trouble(node) => machines.disturb(node, None).await.map(drop),
+            InForce::Ailment(node) => machines.ail(node, None).await.map(drop),
+            InForce::Limit(node) => machines.restrict(node, None).await.map(drop),
+        }
+        .map_err(text)
+    }
+}
+
+fn text(cause: Cause) -> String {
+    cause.0.into_owned()
+}
+
+fn done((): ()) -> Answer {
+    Answer::Done {}
+}
+
+fn count(held_back: HeldBack) -> Answer {
+    Answer::HeldBack(held_back.count)
+}
+
+// ---- healing ------------------------------------------------------------------------------------------
+
+/// This machine's hands.
+struct OurHands;
+
+impl Hands for OurHands {
+    fn undo(&mut self, undo: &Undo) -> Result<(), String> {
+        match undo {
+            Undo::Tables { name } => wall::remove_tables(name),
+            Undo::Chains { name } => wall::remove_chains(name),
+            Undo::Clock { epoch_ns, services } => {
+                clock::undo(&clock::ThisMachine, &clock::Systemd, *epoch_ns, services)
+            }
+        }
+    }
+}
+
+/// Undoes what the folder's list of faults still holds. Returns what was done, in words.
+pub(super) fn heal(folder: &Folder) -> Vec<String> {
+    match try_heal(folder) {
+        Ok(undone) => undone
+            .into_iter()
+            .map(|(undo, result)| match result {
+                Ok(()) => format!("undone: {undo:?}"),
+                Err(why) => format!("not undone: {undo:?}: {why}"),
+            })
+            .collect(),
+        Err(error) => vec![format!("not undone: {error}")],
+    }
+}
+
+/// The same, for whoever wants to know what failed.
+pub(super) fn try_heal(folder: &Folder) -> Result<Undone, UndoError> {
+    undo_all(&folder.faults(), &mut OurHands)
+}
+
+/// No links can be cut here, for this reason.
+struct NoWall(String);
+
+impl Medium for NoWall {
+    fn cut(&mut self, roads: &[Road]) -> io::Result<()> {
+        if roads.is_empty() { Ok(()) } else { Err(io::Error::other(self.0.clone())) }
+    }
+
+    fn mend(&mut self, _roads: &[Road]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn held_back(&mut self, roads: &[Road]) -> io::Result<Vec<u64>> {
+        Ok(vec![0; roads.len()])
+    }
+}
+
+// ---- files --------------------------------------------------------------------------------------------
+
+fn at(path: &Path) -> impl Fn(io::Error) -> String {
+    move |error| format!("{}: {error}", path.display())
+}
+
+fn write(path: &Path, text: &str, mode: u32, owner: Option<&str>) -> Result<(), String> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = PathBuf::from(name);
+    let written = fill(&new, text, mode, owner).and_then(|()| fs::rename(&new, path).map_err(at(path)));
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    written
+}
+
+fn fill(path: &Path, text: &str, mode: u32, owner: Option<&str>) -> Result<(), String> {
+    let mut options = fs::OpenOptions::new();
+    // Nobody else reads it before it is whose it shall be.
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(path).map_err(at(path))?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(at(path))?;
+    give(path, owner)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(at(path))
+}
+
+fn folder(path: &Path, owner: Option<&str>) -> Result<(), String> {
+    fs::create_dir_all(path).map_err(at(path))?;
+    give(path, owner)
+}
+
+fn give(path: &Path, owner: Option<&str>) -> Result<(), String> {
+    let Some(owner) = owner else { return Ok(()) };
+    let user = nix::unistd::User::from_name(owner).map_err(|errno| format!("user {owner}: {errno}"))?;
+    let user = user.ok_or_else(|| format!("this host has no user {owner}"))?;
+    chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).map_err(at(path))
+}
+
+fn space(path: &Path) -> Result<u64, String> {
+    let of = nix::sys::statvfs::statvfs(path).map_err(|errno| at(path)(errno.into()))?;
+    Ok(of.blocks_available().saturating_mul(of.fragment_size()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_whole_or_its_path_is_told() {
+        let folder = std::env::temp_dir().join(format!("elenchus-duties-{}", std::process::id()));
+        super::folder(&folder.join("a/b"), None).unwrap();
+        let path = folder.join("a/b/conf");
+        write(&path, "x = 1", 0o640, None).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "x = 1");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        let why = write(&folder.join("none/conf"), "", 0o600, None).unwrap_err();
+        assert!(why.contains("none/conf"), "{why}");
+        let why = write(&path, "x = 2", 0o600, Some("no-such-user-here")).unwrap_err();
+        assert!(why.contains("no-such-user-here"), "{why}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "x = 1", "the old file stays");
+        assert!(space(&folder).unwrap() > 0);
+        assert!(space(&folder.join("none")).unwrap_err().contains("none"));
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
