@@ -1,5 +1,5 @@
-//! The requests that an agent has seen, so that each is carried out once and answered on every line on which
-//! it was asked.
+//! The requests that an agent has seen, so that each is carried out once, in no order but the one that was
+//! meant, and answered on every line on which it was asked.
 
 use super::protocol::Notice;
 use std::collections::{BTreeMap, VecDeque};
@@ -15,6 +15,8 @@ pub(super) type Key = (String, u64);
 pub(super) struct Answers<L> {
     seen: BTreeMap<Key, Seen<L>>,
     answered: VecDeque<Key>,
+    /// The highest number that each controller has used on each subject.
+    highest: BTreeMap<(String, String), u64>,
 }
 
 #[derive(Debug)]
@@ -36,7 +38,7 @@ pub(super) enum Asked<L> {
 
 impl<L> Default for Answers<L> {
     fn default() -> Answers<L> {
-        Answers { seen: BTreeMap::new(), answered: VecDeque::new() }
+        Answers { seen: BTreeMap::new(), answered: VecDeque::new(), highest: BTreeMap::new() }
     }
 }
 
@@ -54,6 +56,15 @@ impl<L> Answers<L> {
             }
             Some(Seen::Answered(notice)) => Asked::Answered(notice.clone(), line),
         }
+    }
+
+    /// Whether a new request may still be carried out: a cut that arrives after its mending, on a line that
+    /// was slower, would stay for ever.
+    pub fn is_timely(&mut self, (session, id): &Key, subject: String) -> bool {
+        let highest = self.highest.entry((session.clone(), subject)).or_default();
+        let is_timely = id > highest;
+        *highest = (*highest).max(*id);
+        is_timely
     }
 
     /// Notes the answer. Returns the lines that wait for it.
@@ -90,6 +101,18 @@ mod tests {
         assert_eq!(answers.ask(&("t".to_owned(), 1), "c"), Asked::New, "another controller's number");
         assert_eq!(answers.answer(&key, done(1)), ["a", "b"]);
         assert_eq!(answers.ask(&key, "d"), Asked::Answered(done(1), "d"));
+    }
+
+    #[test]
+    fn what_a_later_request_has_overtaken_is_not_timely() {
+        let mut answers = Answers::<()>::default();
+        let mut is_timely =
+            |session: &str, id, subject: &str| answers.is_timely(&(session.into(), id), subject.into());
+        assert!(is_timely("s", 5, "cut 1"));
+        assert!(!is_timely("s", 4, "cut 1"));
+        assert!(is_timely("s", 4, "cut 2"), "another subject");
+        assert!(is_timely("t", 1, "cut 1"), "another controller");
+        assert!(is_timely("s", 6, "cut 1"));
     }
 
     #[test]

@@ -135,10 +135,14 @@ impl Post {
         match proved.await {
             Ok(answer) => answer.map(|_| ()),
             Err(_) => {
-                if let Ok(mut line) = self.lines[purpose as usize].line.try_lock() {
-                    *line = None;
+                let why = format!("no answer within {limit:?}");
+                // Whoever waits on it tries a new one.
+                if let Ok(mut place) = self.lines[purpose as usize].line.try_lock()
+                    && let Some(line) = place.take()
+                {
+                    line.waiting.close(why.clone());
                 }
-                Err(format!("no answer within {limit:?}"))
+                Err(why)
             }
         }
     }

@@ -162,6 +162,26 @@ pub enum Request {
     End {},
 }
 
+impl Request {
+    /// What it changes, if it changes what an earlier or later request changes too. A controller numbers its
+    /// requests in the order in which it means them; on several lines they may arrive in another.
+    pub(super) fn subject(&self) -> Option<String> {
+        let (what, whose) = match self {
+            Request::Cut { id, .. } | Request::Mend { id } => return Some(format!("cut {}", id.0)),
+            Request::Start { node, .. } | Request::Kill { node } | Request::PowerOff { node, .. } => {
+                ("process", node)
+            }
+            Request::Pause { node } | Request::Resume { node } => ("pause", node),
+            Request::Skew { node, .. } => ("clock", node),
+            Request::Disturb { node, .. } => ("packets", node),
+            Request::Ail { node, .. } => ("disk", node),
+            Request::Restrict { node, .. } => ("resources", node),
+            _ => return None,
+        };
+        Some(format!("{what} {whose}"))
+    }
+}
+
 /// A node as packets know it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -211,11 +211,18 @@ impl Server {
             Asked::Waiting => return,
             Asked::Answered(notice, outgoing) => return drop(outgoing.send(line(&notice))),
         }
+        let subject = request.subject();
+        let is_timely = subject.is_none_or(|s| self.answers.borrow_mut().is_timely(&key, s));
         let server = self.clone();
         tokio::task::spawn_local(async move {
             server.busy.set(server.busy.get() + 1);
             let id = key.1;
-            let notice = match server.obey(request).await {
+            let result = if is_timely {
+                server.obey(request).await
+            } else {
+                Err("a later request has overtaken this one".into())
+            };
+            let notice = match result {
                 Ok(answer) => Notice::Done { id, answer },
                 Err(why) => Notice::Failed { id, why },
             };

@@ -25,7 +25,7 @@ pub struct Bed {
     pub nodes: Vec<NodeId>,
     addresses: Vec<SocketAddr>,
     supervisor: Supervisor,
-    exits: RefCell<Exits>,
+    exits: tokio::sync::Mutex<Exits>,
     /// The bridges that run.
     pub bridges: Rc<RefCell<Vec<Child>>>,
 }
@@ -39,7 +39,7 @@ impl Bed {
             let (supervisor, exits) = ground.supervisor.connect().unwrap();
             let nodes = NodeId::numbered(3);
             let addresses = nodes.iter().map(|node| ground.addresses.listen(node)).collect();
-            let (folder, exits) = (folder.to_owned(), RefCell::new(exits));
+            let (folder, exits) = (folder.to_owned(), exits.into());
             let bed = Bed { folder, nodes, addresses, supervisor, exits, bridges: Rc::default() };
             scenario(&bed).await;
         });
@@ -71,7 +71,7 @@ impl Bed {
             stderr: output.clone(),
         };
         self.supervisor.start(&self.nodes[node], &spawn).await.unwrap();
-        self.exits.borrow_mut().recv().await.unwrap();
+        self.exits.lock().await.recv().await.unwrap();
         fs::read_to_string(output).unwrap()
     }
 
