@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Says that the machine cannot run scenarios.
 const REFUSED: u8 = 77;
@@ -61,49 +62,72 @@ pub fn run_all(arguments: &[String]) -> ExitCode {
     let program = base.join("program");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     let users: &[bool] = if Uid::effective().is_root() { &[false, true] } else { &[false] };
-    let (mut passed, mut failed, mut ignored) = (0, vec![], 0);
-    for (is_nobody, (name, _)) in users.iter().flat_map(|user| SCENARIOS.iter().map(move |s| (*user, s))) {
-        let full = format!("{name}{}", if is_nobody { " as nobody" } else { "" });
-        if !filters.iter().all(|filter| full.contains(*filter)) {
-            continue;
-        }
-        let folder = base.join(full.replace(' ', "-"));
-        make_open(&folder);
-        let mut command = Command::new(&program);
-        command.args(["scenario", name]).arg(&folder).stdin(Stdio::null());
-        if is_nobody {
-            command.uid(65534).gid(65534);
-        }
-        let output = command.output().unwrap();
-        let stdout = String::from_utf8_lossy(&output.stdout);
-        let left = left(&folder);
-        match output.status.code() {
-            Some(0) if left.is_empty() => {
-                println!(
-                    "test {full} ... ok{}",
-                    stdout.lines().map(|line| format!(", {line}")).collect::<String>()
-                );
-                passed += 1;
+    let all = users.iter().flat_map(|user| SCENARIOS.iter().map(move |(name, _)| (*user, *name)));
+    let full = |is_nobody: bool, name: &str| format!("{name}{}", if is_nobody { " as nobody" } else { "" });
+    let wanted: Vec<(bool, &str)> =
+        all.filter(|(user, name)| filters.iter().all(|f| full(*user, name).contains(*f))).collect();
+    // They mostly wait, each in a network of its own: several run beside each other.
+    let next = AtomicUsize::new(0);
+    let results: Vec<Ended> = std::thread::scope(|scope| {
+        let work = || {
+            let mut ended = vec![];
+            while let Some((is_nobody, name)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let result = run(&program, &base, name, *is_nobody);
+                let full = full(*is_nobody, name);
+                match &result {
+                    Ended::Passed(said) => println!("test {full} ... ok{said}"),
+                    Ended::Ignored(why) => println!("test {full} ... ignored, {why}"),
+                    Ended::Failed(said) => println!("test {full} ... FAILED\n{said}"),
+                }
+                ended.push(result);
             }
-            Some(code) if code == i32::from(REFUSED) => {
-                println!("test {full} ... ignored, {}", stdout.trim());
-                ignored += 1;
-            }
-            _ => {
-                let stderr = String::from_utf8_lossy(&output.stderr);
-                println!("test {full} ... FAILED\n{stdout}{stderr}{left:?}");
-                failed.push(full);
-            }
-        }
-    }
-    let verdict = if failed.is_empty() { "ok" } else { "FAILED" };
-    println!("\ntest result: {verdict}. {passed} passed; {} failed; {ignored} ignored", failed.len());
-    if failed.is_empty() {
+            ended
+        };
+        let workers: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("a worker panics nowhere")).collect()
+    });
+    let count = |wanted: fn(&Ended) -> bool| results.iter().filter(|ended| wanted(ended)).count();
+    let passed = count(|ended| matches!(ended, Ended::Passed(_)));
+    let failed = count(|ended| matches!(ended, Ended::Failed(_)));
+    let ignored = count(|ended| matches!(ended, Ended::Ignored(_)));
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    println!("\ntest result: {verdict}. {passed} passed; {failed} failed; {ignored} ignored");
+    if failed == 0 {
         let _ = fs::remove_dir_all(&base);
         ExitCode::SUCCESS
     } else {
         println!("the folders are kept: {}", base.display());
         ExitCode::FAILURE
+    }
+}
+
+/// How a scenario ended, and what it had to say.
+enum Ended {
+    Passed(String),
+    Ignored(String),
+    Failed(String),
+}
+
+/// Runs one scenario in a process of its own, and makes sure that nothing of it is left.
+fn run(program: &Path, base: &Path, name: &str, is_nobody: bool) -> Ended {
+    // No folder's name may begin with another's: by it is found what is left.
+    let folder = base.join(if is_nobody { "nobody" } else { "root" }).join(name);
+    make_open(&folder);
+    let mut command = Command::new(program);
+    command.args(["scenario", name]).arg(&folder).stdin(Stdio::null());
+    if is_nobody {
+        command.uid(65534).gid(65534);
+    }
+    let output = command.output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let left = left(&folder);
+    match output.status.code() {
+        Some(0) if left.is_empty() => Ended::Passed(stdout.lines().map(|line| format!(", {line}")).collect()),
+        Some(code) if code == i32::from(REFUSED) => Ended::Ignored(stdout.trim().to_owned()),
+        _ => {
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            Ended::Failed(format!("{stdout}{stderr}left: {left:?}"))
+        }
     }
 }
 
