@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
@@ -32,6 +32,8 @@ pub type Connect = Rc<dyn Fn() -> LocalFuture<'static, io::Result<Stream>>>;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long an agent may take to say who it is, on a stream that is open.
 const HELLO_LIMIT: Duration = Duration::from_secs(5);
+/// The longest line that is read, in bytes: what a program printed fits many times.
+const ANSWER_MAX: u64 = 8 << 20;
 /// How long to wait before a stream is opened again.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -263,7 +265,8 @@ async fn listen(reader: Box<dyn AsyncRead + Unpin>, waiting: Rc<Waiting>, heard:
     let mut text = vec![];
     let why = loop {
         text.clear();
-        match reader.read_until(b'\n', &mut text).await {
+        match (&mut reader).take(ANSWER_MAX).read_until(b'\n', &mut text).await {
+            Ok(length) if length as u64 == ANSWER_MAX => break "a line that does not end".into(),
             Ok(0) => break "the agent, or what leads to it, closed the line".into(),
             Err(error) => break error.to_string(),
             Ok(_) => {}
@@ -319,7 +322,7 @@ async fn speak(
 mod tests {
     use super::*;
     use std::time::Instant;
-    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use tokio::io::{DuplexStream, duplex};
 
     /// What stands at the far end of each new stream, by the count of streams opened before.
     type Far = Rc<dyn Fn(usize, DuplexStream) -> LocalFuture<'static, ()>>;
@@ -436,6 +439,14 @@ mod tests {
             let mad = post(mad, silent());
             let why = mad.ask(Request::Ping {}, Purpose::Work, SHORT).await.unwrap_err();
             assert!(why.contains("command not found"), "{why}");
+
+            let endless: Far = Rc::new(|_, mut end| {
+                Box::pin(async move { while end.write_all(&[b'x'; 1 << 12]).await.is_ok() {} })
+            });
+            let endless = post(endless, silent());
+            let long = Duration::from_secs(30);
+            let why = endless.prove(Purpose::Work, long).await.unwrap_err();
+            assert!(why.contains("does not end"), "{why}");
 
             let refused: Connect = Rc::new(|| Box::pin(async { Err(io::Error::other("h: no route")) }));
             let (exits, _) = mpsc::unbounded_channel();
