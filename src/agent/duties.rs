@@ -204,7 +204,7 @@ impl Duties {
             Request::PowerOff { node, loss } => {
                 let lost = machines.power_off(self.own(&node)?, loss).await.map_err(text)?;
                 self.ended(&InForce::Pause(node));
-                Ok(Answer::Lost(lost.bytes))
+                Ok(Answer::Lost { bytes: lost.bytes, files: lost.files })
             }
             Request::Ail { node, ailment } => {
                 let what = InForce::Ailment(self.own(&node)?.clone());

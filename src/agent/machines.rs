@@ -405,7 +405,7 @@ impl Machines for AgentMachines {
         Box::pin(async move {
             let request = Request::PowerOff { node: node.clone(), loss };
             match self.ask(node, request, Purpose::Work).await? {
-                Answer::Lost(bytes) => Ok(Lost { bytes }),
+                Answer::Lost { bytes, files } => Ok(Lost { bytes, files }),
                 other => Err(strange(node, &other).into()),
             }
         })

@@ -228,8 +228,13 @@ pub enum Answer {
     HeldBack(u64),
     /// How far ahead of the truth a clock is, in nanoseconds.
     Ahead(i64),
-    /// How many bytes a disk forgot.
-    Lost(u64),
+    /// What a disk forgot.
+    Lost {
+        /// How many bytes.
+        bytes: u64,
+        /// Of how many files.
+        files: u64,
+    },
     /// What was done to files.
     Harmed(String),
     /// Who the agent is.

@@ -21,9 +21,9 @@
 //! | [`journal`], [`processes`] | what is left after a `kill -9`, and its end |
 
 pub mod addresses;
-pub mod disk;
 #[cfg(target_os = "linux")]
 pub(crate) mod daemon;
+pub mod disk;
 #[cfg(target_os = "linux")]
 pub(crate) mod filter;
 #[cfg(target_os = "linux")]

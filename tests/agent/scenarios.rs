@@ -73,7 +73,7 @@ async fn nodes(bed: &Bed) {
     let hello = machines.hello(n1).unwrap();
     assert_eq!(hello.nodes, std::slice::from_ref(n1));
     assert!(matches!(hello.rights["partition"], Right::By(_)), "{hello:?}");
-    assert!(matches!(&hello.rights["clock"], Right::No(why) if why.contains("campaign")), "{hello:?}");
+    assert!(hello.rights.contains_key("clock"), "{hello:?}");
 
     no_trouble_with(machines.start(n1, &bed.toy(0)).await);
     no_trouble_with(machines.pause(n1).await);
@@ -102,7 +102,11 @@ async fn nodes(bed: &Bed) {
     let spawn = Spawn { user: Some("no-such-user-here".into()), ..bed.toy(1) };
     assert!(why(machines.start(n2, &spawn).await).contains("no-such-user-here"));
     assert!(why(machines.kill(&bed.nodes[2]).await).contains("n3"));
-    assert!(why(machines.skew(n1, Some(Skew::Bump { delta_ms: 5 })).await).contains("n1"));
+    // The clock of its processes only, where that is possible at all; the host's was not asked for.
+    match machines.skew(n1, Some(Skew::Bump { delta_ms: 5 })).await {
+        Ok(_) => drop(machines.skew(n1, None).await.expect("it tells the truth again")),
+        Err(cause) => assert!(cause.0.contains("n1"), "{}", cause.0),
+    }
     let loss = Trouble::Loss { percent: 30 };
     assert!(why(machines.disturb(n1, Some(loss)).await).contains("n1"));
 
