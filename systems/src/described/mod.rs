@@ -3,12 +3,14 @@
 //! | module | its part |
 //! |---|---|
 //! | [`description`] | what the file may say |
+//! | [`hosts`] | where its hosts are, if they are reached over SSH |
 //! | [`template`] | texts that each node fills with its own |
 //! | `membership` | removing and adding members |
 //! | [`question`] | asking a node whether it answers, and whether it leads |
 
 pub mod description;
 mod membership;
+pub mod hosts;
 pub mod question;
 pub mod template;
 
