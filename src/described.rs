@@ -3,21 +3,29 @@
 use crate::host::Ground;
 use crate::plan::TrialPlan;
 use crate::store::file;
-use elenchus_systems::described::DescribedSystem;
 use elenchus_systems::described::description::Description;
+use elenchus_systems::described::{DescribedSystem, Here, Seat};
 use std::path::Path;
+use std::rc::Rc;
 
-/// The system of a planned trial.
+/// The system of a planned trial on this machine.
 pub fn system(
     description: &Description,
     plan: &TrialPlan,
     ground: &Ground,
     folder: &Path,
 ) -> Result<DescribedSystem, String> {
-    let nodes = plan.nodes.iter().map(|node| (node.clone(), ground.addresses.listen(node).ip()));
     let absolute = std::path::absolute(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let logs = absolute.join(file::LOGS);
-    DescribedSystem::new(description.clone(), nodes.collect(), &absolute.join(file::DATA), |node| {
-        logs.join(node.as_str()).join("output.log")
-    })
+    let seats = plan.nodes.iter().map(|node| {
+        let logs = absolute.join(file::LOGS).join(node.as_str());
+        Seat {
+            node: node.clone(),
+            address: ground.addresses.listen(node).ip().to_string(),
+            host: Rc::new(Here),
+            folder: absolute.join(file::DATA).join(node.as_str()),
+            output: logs.join("output.log"),
+            client_log: logs.join("client.log"),
+        }
+    });
+    DescribedSystem::new(description.clone(), seats.collect())
 }

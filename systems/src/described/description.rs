@@ -1,5 +1,6 @@
 //! A system as its user describes it: `[cluster]` of a campaign file.
 
+use super::hosts::{Hosts, Ssh};
 use super::template::{Facts, Template, TemplateError};
 use crate::etcd;
 use elenchus_core::client::Capability;
@@ -39,6 +40,12 @@ pub struct Description {
     pub assumptions: Vec<String>,
     /// Who speaks to it.
     pub client: Client,
+    /// The hosts that bear the nodes, reached over SSH; without them this machine bears all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Hosts>,
+    /// How they are reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<Ssh>,
     /// Where the campaign's file lies; found out, not said.
     #[serde(default)]
     pub campaign: String,

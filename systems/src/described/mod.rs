@@ -1,4 +1,4 @@
-//! A system of the user's own, as `[cluster]` of a campaign file describes it: programs on this machine.
+//! A system of the user's own, as `[cluster]` of a campaign file describes it: programs on this machine or on others.
 //!
 //! | module | its part |
 //! |---|---|
@@ -6,11 +6,13 @@
 //! | [`hosts`] | where its hosts are, if they are reached over SSH |
 //! | [`template`] | texts that each node fills with its own |
 //! | `membership` | removing and adding members |
+//! | `here` | this machine as a host |
 //! | [`question`] | asking a node whether it answers, and whether it leads |
 
 pub mod description;
-mod membership;
+mod here;
 pub mod hosts;
+mod membership;
 pub mod question;
 pub mod template;
 
@@ -19,12 +21,13 @@ use crate::exec::{self, ExecConnector, Program};
 use description::{Client, Content, Description, Secret};
 use elenchus_core::LocalFuture;
 use elenchus_core::client::Connector;
+use elenchus_core::host::Host;
 use elenchus_core::outcome::Cause;
 use elenchus_core::process::NodeId;
 use elenchus_core::system::{Assumptions, Leadership, Membership, Primaries, Spawn, System};
+pub use here::Here;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use template::Facts;
@@ -34,25 +37,34 @@ pub struct DescribedSystem {
     description: Description,
     nodes: Vec<NodeId>,
     facts: Vec<Facts>,
-    /// Where each node's output goes.
-    logs: Vec<PathBuf>,
+    seats: Vec<Seat>,
     connector: Rc<dyn Connector>,
     /// Who was added to a cluster that was there already.
     joined: RefCell<BTreeSet<NodeId>>,
 }
 
+/// Where one node is.
+pub struct Seat {
+    /// The node.
+    pub node: NodeId,
+    /// What its peers and clients call it: an address or a name.
+    pub address: String,
+    /// The machine that bears it.
+    pub host: Rc<dyn Host>,
+    /// Its working folder there.
+    pub folder: PathBuf,
+    /// Where its output goes there.
+    pub output: PathBuf,
+    /// Where its clients' complaints go, here.
+    pub client_log: PathBuf,
+}
+
 impl DescribedSystem {
-    /// The cluster of these nodes, each with its address. Their folders are made in `data`, their output is
-    /// found in `logs`.
-    pub fn new(
-        description: Description,
-        nodes: Vec<(NodeId, IpAddr)>,
-        data: &Path,
-        logs: impl Fn(&NodeId) -> PathBuf,
-    ) -> Result<DescribedSystem, String> {
-        let facts = (1..).zip(&nodes).map(|(index, (node, ip))| facts(&description, data, index, node, *ip));
+    /// The cluster of these nodes. Their folders are made when it is installed.
+    pub fn new(description: Description, seats: Vec<Seat>) -> Result<DescribedSystem, String> {
+        let facts = (1..).zip(&seats).map(|(index, seat)| facts(&description, index, seat));
         let facts = facts.collect::<Result<Vec<Facts>, String>>()?;
-        let names: Vec<NodeId> = nodes.into_iter().map(|(node, _)| node).collect();
+        let names: Vec<NodeId> = seats.iter().map(|seat| seat.node.clone()).collect();
         let fill = |me: usize, text: &str| description.fill(text, me, &facts);
         let connector: Rc<dyn Connector> = match &description.client {
             Client::Etcd { address, serializable } => {
@@ -60,36 +72,35 @@ impl DescribedSystem {
                 Rc::new(EtcdConnector::new(addresses.collect(), *serializable))
             }
             Client::Exec { command, .. } => {
-                let programs = names.iter().enumerate().map(|(me, node)| Program {
+                let programs = seats.iter().enumerate().map(|(me, seat)| Program {
                     command: command.iter().map(|word| fill(me, word)).collect(),
                     node: hello(&facts[me]),
-                    log: Some(logs(node).with_file_name("client.log")),
+                    log: Some(seat.client_log.clone()),
                 });
                 Rc::new(ExecConnector::new(programs.collect(), description.client.capabilities()))
             }
         };
-        let logs = names.iter().map(logs).collect();
-        Ok(DescribedSystem { description, nodes: names, facts, logs, connector, joined: RefCell::default() })
+        Ok(DescribedSystem { description, nodes: names, facts, seats, connector, joined: RefCell::default() })
     }
 
     /// Makes each node's folder, its files, and whatever its install steps make. Returns what they said.
     async fn laid(&self) -> Result<Vec<String>, String> {
         let mut said = Vec::new();
-        for (me, facts) in self.facts.iter().enumerate() {
+        for (me, (facts, seat)) in self.facts.iter().zip(&self.seats).enumerate() {
+            let (host, wrong) = (&*seat.host, |why: Cause| format!("{}: {why}", seat.node));
+            host.folder(Path::new(&facts.data)).await.map_err(wrong)?;
             for (name, content) in &self.description.files {
-                let path = Path::new(&facts.dir).join(name);
-                let folder = path.parent().expect("a file lies in a folder");
+                let path = seat.folder.join(name);
                 let text = match content {
                     Content::Text(text) => self.description.fill(text, me, &self.facts),
                     Content::Copy { copy } => copy.clone(),
                     Content::File { file } => return Err(format!("{} was not read", file.display())),
                 };
-                let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
-                written.map_err(|error| format!("{}: {error}", path.display()))?;
+                host.write(&path, &text).await.map_err(wrong)?;
             }
             for step in &self.description.install {
                 let step = self.description.fill(step, me, &self.facts);
-                let ended = question::shell(&step, &facts.dir)
+                let ended = question::shell(&step, host, &seat.folder)
                     .await
                     .map_err(|why| format!("{}: {why}", facts.node))?;
                 said.push(format!("{}: {step}: {ended}", facts.node));
@@ -103,30 +114,26 @@ impl DescribedSystem {
         place.expect("the cluster's nodes are those that it was made of")
     }
 
+    fn seat(&self, me: usize) -> question::Seat<'_> {
+        let seat = &self.seats[me];
+        question::Seat { host: &*seat.host, folder: &seat.folder, log: &seat.output }
+    }
+
     fn filled(&self, me: usize, texts: &[String]) -> Vec<String> {
         texts.iter().map(|text| self.description.fill(text, me, &self.facts)).collect()
     }
 }
 
-fn facts(
-    description: &Description,
-    data: &Path,
-    index: usize,
-    node: &NodeId,
-    ip: IpAddr,
-) -> Result<Facts, String> {
-    let folder = data.join(node.as_str());
-    let inner = folder.join("data");
-    std::fs::create_dir_all(&inner).map_err(|error| format!("{}: {error}", inner.display()))?;
+fn facts(description: &Description, index: usize, seat: &Seat) -> Result<Facts, String> {
     let text =
         |path: PathBuf| path.into_os_string().into_string().map_err(|path| format!("{path:?} is no text"));
     Ok(Facts {
-        node: node.to_string(),
+        node: seat.node.to_string(),
         index,
         campaign: description.campaign.clone(),
-        ip: ip.to_string(),
-        dir: text(folder)?,
-        data: text(inner)?,
+        ip: seat.address.clone(),
+        dir: text(seat.folder.clone())?,
+        data: text(seat.folder.join("data"))?,
         ports: description.ports.clone(),
     })
 }
@@ -180,7 +187,7 @@ impl System for DescribedSystem {
         let ready = self.description.ready.clone();
         Box::pin(async move {
             let fill = |text: &String| self.description.fill(text, me, &self.facts);
-            question::ready(&ready, fill, &self.logs[me], &self.facts[me].dir).await
+            question::ready(&ready, fill, self.seat(me)).await
         })
     }
 
@@ -203,7 +210,7 @@ impl Primaries for DescribedSystem {
         Box::pin(async move {
             let leader = self.description.leader.as_ref().ok_or("nobody said how to see who leads")?;
             let fill = |text: &String| self.description.fill(text, me, &self.facts);
-            question::leads(leader, fill, &self.facts[me].dir).await
+            question::leads(leader, fill, self.seat(me)).await
         })
     }
 }
