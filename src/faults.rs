@@ -45,7 +45,13 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
     use FaultName::{Clock, Damage, Disk, Kill, Membership, Packets, Partition, Pause, Power, Resources};
     use Ground::{Bundled, Hosts, LocalUnprivileged};
     match (fault, ground) {
-        (_, Hosts) => Err("hosts over SSH cannot be reached by this version"),
+        (Partition, Hosts) => Ok("an own packet filter table on each host, by our helper there"),
+        (Kill, Hosts) => Ok("SIGKILL to the process group, by our helper there"),
+        (Pause, Hosts) => Ok("SIGSTOP and SIGCONT to the process group, by our helper there"),
+        (Clock, Hosts) => {
+            Ok("the host's own clock, by our helper there, if `cluster.ssh.host-clock` says so")
+        }
+        (_, Hosts) => Err("our helper on SSH hosts cannot do that in this version"),
         (Partition, Bundled) => Ok("packet filter in each node's network namespace, or a proxy on each link"),
         (Partition, _) => Ok("packet filter in each node's network namespace"),
         (Kill, _) => Ok("SIGKILL to the process group"),

@@ -5,6 +5,7 @@
 //! | [`cli`] | what the user asks |
 //! | [`campaign`], [`quantity`] | text to campaign |
 //! | [`plan`], [`registry`], [`faults`] | campaign to plan |
+//! | [`hosts`] | the same, on hosts over SSH |
 //! | [`host`] | plan to a provisioned ground: processes apart from each other |
 //! | [`agent`] | the same on other hosts: who runs, breaks and heals their nodes |
 //! | [`trial`], [`live`], [`runner`] | ground to history |
@@ -20,6 +21,7 @@ pub mod described;
 pub mod exit;
 pub mod faults;
 pub mod host;
+pub mod hosts;
 pub mod judge;
 pub mod live;
 pub mod plan;

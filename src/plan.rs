@@ -3,8 +3,8 @@
 //! Pure in (campaign, seed). What the machine cannot do or the system cannot suffer is refused here, by
 //! name; only whether namespaces are allowed is found out at provisioning.
 
-use crate::campaign::{BugName, Campaign, Consistency, Faults, Values};
-use crate::faults;
+use crate::campaign::{BugName, Campaign, Consistency, Faults, Nodes, Values};
+use crate::faults::{self, Ground};
 use crate::host::IsolationRequest;
 use crate::quantity::{Bytes, Concurrency, Span};
 use crate::registry::{self, SystemEntry};
@@ -135,7 +135,7 @@ impl TrialPlan {
         }
         let nodes: Vec<NodeId> = match &campaign.nodes {
             Some(nodes) => nodes.0.iter().map(|name| NodeId::new(name)).collect(),
-            None => NodeId::numbered(5),
+            None => hosts(campaign)?.unwrap_or_else(|| NodeId::numbered(5)),
         };
         let (nemesis, nemesis_named) = nemesis_of(campaign, system, nodes.len())?;
         let time_limit = campaign.time_limit.unwrap_or(Span(Duration::from_secs(20)));
@@ -158,7 +158,7 @@ impl TrialPlan {
             isolation: isolation(campaign),
             port_base: port_base(campaign, nodes.len())?,
             bugs: bugs(campaign, system)?,
-            cluster: described(campaign)?,
+            cluster: described(campaign, &nodes)?,
             require_recovery: campaign.require_recovery,
             leave_running: campaign.leave_running,
             check_timeout: campaign.check_timeout.unwrap_or(Span(Duration::from_secs(60))),
@@ -266,9 +266,75 @@ fn isolation(campaign: &Campaign) -> IsolationRequest {
     }
 }
 
+/// The nodes that have hosts, if the cluster is on hosts.
+fn hosts(campaign: &Campaign) -> Result<Option<Vec<NodeId>>, Impossible> {
+    let Some(hosts) = campaign.cluster.as_ref().and_then(|cluster| cluster.hosts.as_ref()) else {
+        return Ok(None);
+    };
+    let names = hosts.0.iter().map(|(name, _)| name.clone()).collect();
+    let nodes = Nodes::named(names).map_err(|why| impossible("cluster", format!("hosts: {why}")))?;
+    Ok(Some(nodes.0.iter().map(|name| NodeId::new(name)).collect()))
+}
+
+/// How hosts are reached, flags included; what cannot be is refused.
+fn reached(campaign: &Campaign, description: &mut Description, nodes: &[NodeId]) -> Result<(), Impossible> {
+    let flags = [
+        ("ssh-private-key", campaign.ssh_private_key.is_some()),
+        ("username", campaign.username.is_some()),
+        ("strict-host-key-checking", campaign.strict_host_key_checking.is_some()),
+    ];
+    if description.hosts.is_none() {
+        let key = if description.ssh.is_some() { Some("cluster") } else { None };
+        let flag = flags.iter().find(|(_, is_said)| *is_said).map(|(flag, _)| *flag);
+        return match key.or(flag) {
+            None => Ok(()),
+            Some(key) => Err(impossible(key, "there are no hosts to reach: name them in `[cluster.hosts]`")),
+        };
+    }
+    if campaign.isolation.is_some() {
+        return Err(impossible("isolation", "hosts are apart from each other already"));
+    }
+    let mut ssh = description.ssh.take().unwrap_or_default();
+    if let Some(key) = &campaign.ssh_private_key {
+        let absolute = std::path::absolute(key).map_err(|e| impossible("ssh-private-key", e.to_string()))?;
+        ssh.key = Some(absolute);
+    }
+    ssh.user = campaign.username.clone().or(ssh.user);
+    ssh.known_hosts = campaign.strict_host_key_checking.map(|strict| strict.trust()).or(ssh.known_hosts);
+    if let Some(folder) = &ssh.folder
+        && (!folder.starts_with('/') || folder.trim_end_matches('/').is_empty())
+    {
+        return Err(impossible(
+            "cluster",
+            "ssh.folder: a folder's whole path, from `/` on, and not `/` itself",
+        ));
+    }
+    for (key, variable) in [("passphrase", &ssh.passphrase), ("password", &ssh.password)] {
+        if let Some(variable) = variable
+            && std::env::var(&variable.env).is_err()
+        {
+            let what = format!("ssh.{key}: the variable {} is not set, or is no text", variable.env);
+            return Err(impossible("cluster", what));
+        }
+    }
+    description.ssh = Some(ssh);
+    crate::hosts::accesses(description, nodes).map(drop).map_err(|why| impossible("cluster", why))
+}
+
 /// The description, if nothing in it is absurd on this machine.
-fn described(campaign: &Campaign) -> Result<Option<Description>, Impossible> {
-    let Some(description) = &campaign.cluster else { return Ok(None) };
+fn described(campaign: &Campaign, nodes: &[NodeId]) -> Result<Option<Description>, Impossible> {
+    let Some(description) = &campaign.cluster else {
+        let flag = campaign.ssh_private_key.as_ref().map(|_| "ssh-private-key");
+        let flag = flag.or(campaign.username.as_ref().map(|_| "username"));
+        let flag = flag.or(campaign.strict_host_key_checking.map(|_| "strict-host-key-checking"));
+        return match flag {
+            None => Ok(None),
+            Some(flag) => Err(impossible(
+                flag,
+                "there are no hosts to reach: a campaign file names them in `[cluster.hosts]`",
+            )),
+        };
+    };
     let refuse = |absurd: Absurd| impossible("cluster", format!("{}: {}", absurd.key, absurd.what));
     description.check().map_err(refuse)?;
     for (name, secret) in &description.env {
@@ -281,7 +347,9 @@ fn described(campaign: &Campaign) -> Result<Option<Description>, Impossible> {
             ));
         }
     }
-    description.clone().settled(&campaign.folder).map(Some).map_err(refuse)
+    let mut description = description.clone().settled(&campaign.folder).map_err(refuse)?;
+    reached(campaign, &mut description, nodes)?;
+    Ok(Some(description))
 }
 
 fn name(campaign: &Campaign, workload: &str) -> Result<String, Impossible> {
@@ -337,7 +405,13 @@ fn nemesis_of(
             _ => Ok((Vec::new(), false)),
         };
     };
+    let on_hosts = campaign.cluster.as_ref().is_some_and(|cluster| cluster.hosts.is_some());
+    let ground = if on_hosts { Ground::Hosts } else { ground };
+    let host_clock = |cluster: &Description| cluster.ssh.as_ref().is_some_and(|ssh| ssh.host_clock);
     let possible = |fault: FaultName| match (fault, &campaign.cluster) {
+        (FaultName::Clock, Some(cluster)) if on_hosts && !host_clock(cluster) => {
+            Err("`cluster.ssh.host-clock` does not allow to set the hosts' clocks".to_owned())
+        }
         (FaultName::Membership, Some(Description { membership: None, .. })) => {
             Err("`cluster.membership` does not say how".to_owned())
         }
@@ -420,6 +494,9 @@ fn again(campaign: &Campaign, seed: Seed, file: Option<&str>) -> String {
     for BugName(bug) in &campaign.bug {
         flag("bug", Some(bug.name().to_owned()));
     }
+    flag("ssh-private-key", campaign.ssh_private_key.as_ref().map(|key| key.display().to_string()));
+    flag("username", campaign.username.clone());
+    flag("strict-host-key-checking", campaign.strict_host_key_checking.map(|s| s.word().to_owned()));
     flag("check-timeout", campaign.check_timeout.map(|s| s.to_string()));
     flag("check-memory", campaign.check_memory.map(|b| b.to_string()));
     flag("seed", Some(seed.0.to_string()));

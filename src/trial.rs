@@ -4,6 +4,7 @@
 //! Whatever happens after the first event, the history stands and can be judged: a failure in tearing down
 //! or in collecting logs never costs a verdict.
 
+use crate::hosts::HostGround;
 use crate::live::{Disks, LiveCluster, LiveWorld, LocalMachines, Machines};
 use crate::plan::TrialPlan;
 use crate::progress::Progress;
@@ -13,11 +14,14 @@ use crate::{bundled, described, host, utc};
 use elenchus_core::client::Connector;
 use elenchus_core::format::jsonl::Header;
 use elenchus_core::generator::{self, Boxed, Compose, Context, Event, Generator, Next};
+use elenchus_core::process::NodeId;
 use elenchus_core::system::System;
 use elenchus_core::value::Value;
 use elenchus_core::workload::{Shape, Workload};
 use elenchus_core::world::{Note, Wake, World};
 use elenchus_nemeses::{Schedule, ScheduleOptions};
+use elenchus_systems::described::DescribedSystem;
+use elenchus_systems::described::description::Description;
 use elenchus_systems::memory::MemoryConnector;
 use std::cell::RefCell;
 use std::io::Write;
@@ -35,6 +39,8 @@ pub enum Stage {
     Memory,
     /// Processes kept apart on this machine.
     Ground(Box<host::Ground>),
+    /// Hosts over SSH, as the plan's cluster names them.
+    Hosts,
 }
 
 /// A trial that failed as a trial. What the history holds can still be judged.
@@ -72,6 +78,7 @@ pub fn run<W: Workload>(
     let result = match stage {
         Stage::Memory => in_memory(workload, plan, folder, &record),
         Stage::Ground(ground) => on_ground(workload, plan, *ground, folder, &mut record),
+        Stage::Hosts => on_hosts(workload, plan, folder, &mut record),
     };
     record.ended = Some(utc::extended(SystemTime::now()));
     (record.end, record.why) = match &result {
@@ -86,6 +93,7 @@ pub fn run<W: Workload>(
 fn record(stage: &Stage, prefix: &str) -> TrialRecord {
     let (isolation, isolation_why) = match stage {
         Stage::Memory => ("none".to_owned(), "the system lives in this process".to_owned()),
+        Stage::Hosts => ("hosts".to_owned(), "each node has a host of its own, reached over SSH".to_owned()),
         Stage::Ground(ground) => (ground.isolation.chosen.to_string(), ground.isolation.why.clone()),
     };
     TrialRecord {
@@ -144,44 +152,207 @@ fn on_ground<W: Workload>(
         let machines = LocalMachines::new(supervisor, links, token).map_err(Failed::Setup)?;
         Rc::new(machines.with_disks(disks))
     };
-    let cluster = LiveCluster::new(plan.nodes.clone(), system.clone(), machines.clone(), folder);
+    let logs = folder.join(file::LOGS);
+    let output = move |node: &NodeId| logs.join(node.as_str()).join("output.log");
+    let cluster = LiveCluster::new(plan.nodes.clone(), system.clone(), machines.clone(), folder, output);
     let cluster = Rc::new(cluster.map_err(Failed::Setup)?);
+    let connector: Rc<dyn Connector> = Rc::new(SystemConnector(system.clone()));
+    let world = LiveWorld::new(runtime, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
+    let mut setup = SetupLog::create(folder)?;
+    // An error means that the outer process is gone: an end as well.
+    let stop: Stop = Box::pin(async move { drop(interrupts.next().await) });
+    let cast = Cast { workload, system, connector, cluster };
+    perform(&cast, plan, folder, record, world, &mut setup, stop).0
+}
+
+/// Resolves when the user wants the trial to end.
+type Stop = std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
+/// Who takes part in a trial.
+struct Cast<W> {
+    workload: Rc<W>,
+    system: Rc<dyn System>,
+    connector: Rc<dyn Connector>,
+    cluster: Rc<LiveCluster>,
+}
+
+/// From nodes that do not run yet to the end of the history, and to nodes that do not run any more.
+fn perform<W: Workload>(
+    cast: &Cast<W>,
+    plan: &TrialPlan,
+    folder: &Path,
+    record: &TrialRecord,
+    mut world: LiveWorld<W>,
+    setup: &mut SetupLog,
+    mut stop: Stop,
+) -> (Result<End, Failed>, LiveWorld<W>) {
+    let Cast { workload, system, connector, cluster } = cast;
+    let up = world.block_on(async {
+        let up = async {
+            come_up(cluster, &**system, plan, setup).await?;
+            prepare(&**workload, &**connector, plan).await
+        };
+        tokio::select! {
+            up = tokio::time::timeout(SETUP_LIMIT, up) => match up {
+                Ok(up) => up.map(|()| true),
+                Err(_) => Err(Failed::Setup(format!("not within {SETUP_LIMIT:?}; see its logs"))),
+            },
+            () = &mut stop => Ok(false),
+        }
+    });
+    let end = match up {
+        Ok(true) => {
+            world = world.with_cluster(cluster.clone()).interrupted_by(stop);
+            let end = drive(&**workload, plan, folder, record, &mut world);
+            for trouble in world.heal_all() {
+                setup.line(&format!("healing: {trouble}"));
+            }
+            if plan.leave_running && matches!(end, Ok(End::Completed)) {
+                eprintln!(
+                    "the cluster is left running; its logs are in {}; Ctrl-C ends it",
+                    folder.display()
+                );
+                while !matches!(world.wait(None), Wake::Interrupted) {}
+            }
+            end
+        }
+        Ok(false) => Ok(End::Interrupted),
+        Err(failed) => Err(failed),
+    };
+    world.block_on(cluster.stop_all());
+    (end, world)
+}
+
+/// The same on hosts over SSH. Whatever becomes of the trial, the hosts are left as they were; those that cannot
+/// be reached any more are named.
+fn on_hosts<W: Workload>(
+    workload: Rc<W>,
+    plan: &TrialPlan,
+    folder: &Path,
+    record: &mut TrialRecord,
+) -> Result<End, Failed> {
+    let description = plan.cluster.as_ref().ok_or_else(|| Failed::Setup("no cluster is described".into()))?;
+    let journal = host::journal::Journal::create(folder);
+    let journal = journal.map_err(|error| Failed::Folder { path: folder.join(file::JOURNAL), error })?;
+    let runtime = runtime()?;
+    let mut setup = SetupLog::create(folder)?;
+    let mut stop = {
+        let _inside = runtime.enter();
+        asked_to_stop().map_err(Failed::Runtime)?
+    };
+    eprintln!("hosts: {} over SSH", plan.nodes.len());
+    let ground = runtime.block_on(async {
+        tokio::select! {
+            ground = HostGround::reach(plan, description, folder) => ground.map(Some).map_err(Failed::Setup),
+            () = &mut stop => Ok(None),
+        }
+    })?;
+    let Some(ground) = ground else { return Ok(End::Interrupted) };
+    let settled = runtime.block_on(async {
+        tokio::select! {
+            settled = ground.settle(description) => settled.map(Some).map_err(Failed::Setup),
+            () = &mut stop => Ok(None),
+        }
+    });
+    let (end, left) = match settled {
+        Ok(Some(lines)) => {
+            lines.iter().for_each(|line| setup.line(line));
+            on_settled(workload, plan, description, folder, record, runtime, &ground, &mut setup, stop)
+        }
+        Ok(None) => (Ok(End::Interrupted), runtime.block_on(ground.leave())),
+        Err(failed) => (Err(failed), runtime.block_on(ground.leave())),
+    };
+    match left {
+        Ok(()) => {
+            // A journal without its last line only makes `heal` look once more.
+            let _ = journal.done();
+        }
+        Err(why) => {
+            setup.line(&format!("leaving the hosts: {why}"));
+            eprintln!("elenchus: something may be left on hosts that cannot be reached: {why}");
+            eprintln!(
+                "elenchus: what faults did there is undone within a minute; `elenchus heal` does the rest"
+            );
+        }
+    }
+    end
+}
+
+/// The trial itself, on hosts that have our helper; then their logs, and farewell.
+#[expect(clippy::too_many_arguments, reason = "the stage is set, and all of it is needed")]
+fn on_settled<W: Workload>(
+    workload: Rc<W>,
+    plan: &TrialPlan,
+    description: &Description,
+    folder: &Path,
+    record: &mut TrialRecord,
+    runtime: Runtime,
+    ground: &HostGround,
+    setup: &mut SetupLog,
+    stop: Stop,
+) -> (Result<End, Failed>, Result<(), String>) {
+    let system = match DescribedSystem::new(description.clone(), ground.seats()) {
+        Ok(system) => Rc::new(system) as Rc<dyn System>,
+        Err(why) => return (Err(Failed::Setup(why)), runtime.block_on(ground.leave())),
+    };
+    record.assumptions = system.assumptions().lines;
     let connector: Rc<dyn Connector> = Rc::new(SystemConnector(system.clone()));
     let mut world =
         LiveWorld::new(runtime, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
-    let mut setup = SetupLog::create(folder)?;
-    let up = {
-        let (cluster, system) = (cluster.clone(), system.clone());
-        let (setup, interrupts) = (&mut setup, &mut interrupts);
-        world.block_on(async move {
-            tokio::select! {
-                up = tokio::time::timeout(SETUP_LIMIT, come_up(&cluster, &*system, plan, setup)) => match up {
-                    Ok(up) => up.map(|()| true),
-                    Err(_) => Err(Failed::Setup(format!("not within {SETUP_LIMIT:?}; see its logs"))),
-                },
-                _ = interrupts.next() => Ok(false),
-            }
-        })?
+    let machines = world.block_on(ground.machines()).map(Rc::new);
+    let output: Vec<(NodeId, PathBuf)> =
+        plan.nodes.iter().map(|node| (node.clone(), ground.output(node))).collect();
+    let output = move |node: &NodeId| {
+        let found = output.iter().find(|(name, _)| name == node);
+        found.map_or_else(PathBuf::new, |(_, path)| path.clone())
     };
-    if !up {
-        return Ok(End::Interrupted);
-    }
-    world.block_on(prepare(&*workload, &*connector, plan))?;
-    world.block_on(machines.settle()).map_err(|why| Failed::Setup(why.to_string()))?;
-    let mut world = world.with_cluster(cluster.clone()).interrupted_by(async move {
-        // An error means that the outer process is gone: an end as well.
-        let _ = interrupts.next().await;
+    let cluster = machines.clone().and_then(|machines| {
+        keep_record(folder, record).map_err(|failed| failed.to_string())?;
+        LiveCluster::new(plan.nodes.clone(), system.clone(), machines, folder, output)
     });
-    let end = drive(&*workload, plan, folder, record, &mut world);
-    for trouble in world.heal_all() {
-        setup.line(&format!("healing: {trouble}"));
-    }
-    if plan.leave_running && matches!(end, Ok(End::Completed)) {
-        eprintln!("the cluster is left running; its logs are in {}; Ctrl-C ends it", folder.display());
-        while !matches!(world.wait(None), Wake::Interrupted) {}
-    }
-    world.block_on(async { cluster.stop_all().await });
-    end
+    let end = match cluster {
+        Ok(cluster) => {
+            let cast = Cast { workload, system, connector, cluster: Rc::new(cluster) };
+            let (end, same) = perform(&cast, plan, folder, record, world, setup, stop);
+            world = same;
+            end
+        }
+        Err(why) => Err(Failed::Setup(why)),
+    };
+    let left = world.block_on(async {
+        if let Err(why) = ground.collect().await {
+            setup.line(&format!("logs: {why}"));
+        }
+        if let Ok(machines) = machines {
+            for error in machines.end().await {
+                setup.line(&format!("leaving: {error}"));
+            }
+        }
+        ground.leave().await
+    });
+    (end, left)
+}
+
+/// Resolves when the user wants the trial to end; the second time the process ends at once, and the helpers on the
+/// hosts undo everything by themselves.
+fn asked_to_stop() -> std::io::Result<Stop> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(Box::pin(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        // Only the first is a request.
+        tokio::task::spawn(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            eprintln!("\nelenchus: ended by force; `elenchus heal` undoes what is left");
+            std::process::exit(255);
+        });
+    }))
 }
 
 /// The system of a planned trial.

@@ -169,6 +169,9 @@ fn carry_out(trial: &TrialPlan, folder: &Path) -> Result<(), String> {
     if trial.system == "memory" {
         return erased.run(trial, Stage::Memory, folder).map_err(|e| e.to_string());
     }
+    if trial.cluster.as_ref().is_some_and(|cluster| cluster.hosts.is_some()) {
+        return erased.run(trial, Stage::Hosts, folder).map_err(|e| e.to_string());
+    }
     let body = |ground| match erased.run(trial, Stage::Ground(Box::new(ground)), folder) {
         Ok(()) => 0,
         Err(e) => {

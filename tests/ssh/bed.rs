@@ -7,6 +7,7 @@
 use elenchus_core::process::NodeId;
 use elenchus_systems::described::hosts::{Place, Ssh};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus};
 use nix::unistd::Pid;
 use std::cell::RefCell;
 use std::fs;
@@ -124,9 +125,12 @@ impl Bed {
             let init = init_of(&host);
             host.kill().expect("it is ours");
             host.wait().expect("it is ours");
-            eventually("the host is off", || {
-                init.is_none_or(|pid| !Path::new(&format!("/proc/{pid}")).exists())
-            });
+            // Its parent is dead, and we are the init of our own namespace: it is ours to bury.
+            let is_buried = |pid| {
+                let asked = nix::sys::wait::waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
+                !matches!(asked, Ok(WaitStatus::StillAlive))
+            };
+            eventually("the host is off", || init.is_none_or(is_buried));
         }
     }
 

@@ -11,6 +11,8 @@ mod bed;
 mod inside;
 #[cfg(target_os = "linux")]
 mod transport;
+#[cfg(target_os = "linux")]
+mod trials;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

@@ -5,13 +5,15 @@
 use super::config::{self, Config, Found};
 use elenchus_core::process::NodeId;
 use elenchus_systems::described::hosts::{Place, Ssh, Trust};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// How many hosts may stand between us and a host.
 const JUMPS_MAX: usize = 8;
 
 /// How to reach one host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Access {
     /// The node that the host bears; for a jump host the node beyond it.
     pub node: NodeId,
@@ -107,7 +109,7 @@ fn reach(
     let user = place.user.clone().or(found.user).unwrap_or_else(|| us.user.to_owned());
     let is_named = ssh.key.is_some() || !found.identity_files.is_empty();
     let keys = match &ssh.key {
-        Some(key) => vec![expanded(key, us)],
+        Some(key) => vec![us.expanded(key)],
         None if is_named => {
             let fill = |file: &String| filled(file, &host, &user, us);
             found.identity_files.iter().map(fill).collect()
@@ -115,7 +117,7 @@ fn reach(
         None => ["id_ed25519", "id_ecdsa", "id_rsa"].map(|key| us.home.join(".ssh").join(key)).to_vec(),
     };
     let known_hosts = match (&ssh.known_hosts_file, &found.known_hosts_files) {
-        (Some(file), _) => vec![expanded(file, us)],
+        (Some(file), _) => vec![us.expanded(file)],
         (None, Some(files)) => files.iter().map(|file| filled(file, &host, &user, us)).collect(),
         (None, None) => ["known_hosts", "known_hosts2"].map(|file| us.home.join(".ssh").join(file)).to_vec(),
     };
@@ -139,11 +141,13 @@ fn reach(
     }
 }
 
-/// A path of the campaign's: from our home with `~/`, otherwise from the campaign's folder.
-pub(super) fn expanded(path: &Path, us: &Us<'_>) -> PathBuf {
-    match path.strip_prefix("~") {
-        Ok(rest) => us.home.join(rest),
-        Err(_) => us.folder.join(path),
+impl Us<'_> {
+    /// A path of the campaign's: from our home with `~/`, otherwise from the campaign's folder.
+    pub fn expanded(&self, path: &Path) -> PathBuf {
+        match path.strip_prefix("~") {
+            Ok(rest) => self.home.join(rest),
+            Err(_) => self.folder.join(path),
+        }
     }
 }
 

@@ -41,13 +41,18 @@ impl Output {
         String::from_utf8_lossy(&self.stdout).trim().to_owned()
     }
 
-    /// How it ended, with the last that it complained of, for people.
-    pub fn ending(&self) -> String {
-        let how = match (&self.code, &self.signal) {
+    /// How it ended, for people.
+    pub fn how(&self) -> String {
+        match (&self.code, &self.signal) {
             (_, Some(signal)) => format!("ended by signal {signal}"),
             (Some(code), None) => format!("exited with code {code}"),
             (None, None) => "ended, nobody knows how".into(),
-        };
+        }
+    }
+
+    /// How it ended, with the last that it complained of, for people.
+    pub fn ending(&self) -> String {
+        let how = self.how();
         let said = String::from_utf8_lossy(&self.stderr);
         match said.trim().lines().last() {
             Some(last) => format!("{how}: {last}"),
@@ -73,7 +78,9 @@ pub(super) fn bounded(command: &str, sudo: bool, limit: Duration) -> String {
     let bounded = format!(
         "if command -v timeout >/dev/null 2>&1; then exec timeout -k 1 {seconds} {shell}; else exec {shell}; fi"
     );
-    if sudo { format!("exec sudo -n sh -c {}", quoted(&bounded)) } else { bounded }
+    let sudo = if sudo { "sudo -n " } else { "" };
+    // The login shell may be any: it is given one plain word.
+    format!("exec {sudo}sh -c {}", quoted(&bounded))
 }
 
 /// Runs a line of the login shell's.

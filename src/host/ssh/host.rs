@@ -137,11 +137,11 @@ impl SshHost {
     }
 
     /// Opens a connection of its own, as root if the host was made with `sudo`, and starts a command on it that
-    /// speaks on its standard streams.
+    /// speaks on its standard streams. Its `$1` begins with the address that the host sees us come from.
     pub async fn stream(&self, command: &str, limit: Duration) -> Result<Stream, SshError> {
         let what = short(command);
-        let shell = format!("sh -c {}", quoted(command));
-        let line = if self.sudo { format!("exec sudo -n {shell}") } else { format!("exec {shell}") };
+        let sudo = if self.sudo { "sudo -n " } else { "" };
+        let line = format!("exec {sudo}sh -c {} sh \"$SSH_CONNECTION\"", quoted(command));
         let (name, asked) = (format!("{} stream", self.access.node), what.clone());
         let own = Line::new(self.access.clone(), &name).map_err(|e| self.failed(&e))?;
         let (socket, ended) = own
@@ -168,6 +168,14 @@ impl SshHost {
                 name: (*name).into(),
             }),
             _ => Err(self.error(Trouble::Failed(format!("it does not say who it is: {}", said.ending())))),
+        }
+    }
+
+    /// An error unless the command ended with 0. `what` it was to do, for people.
+    pub fn expect(&self, output: &Output, what: &str) -> Result<(), SshError> {
+        match output.is_success() {
+            true => Ok(()),
+            false => Err(self.error(Trouble::Failed(format!("it cannot {what}: {}", output.ending())))),
         }
     }
 

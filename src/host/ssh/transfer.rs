@@ -135,7 +135,12 @@ impl Transfer<'_> {
     /// SFTP's own renaming refuses to replace.
     fn rename(&self, part: &Path, to: &Path) -> Result<(), Broke> {
         let word = |path: &Path| quoted(&path.to_string_lossy());
-        let line = format!("mv -f -T -- {0} {1} 2>/dev/null || mv -f -- {0} {1}", word(part), word(to));
+        // Into a folder `mv` would put it under its other name.
+        let line = format!(
+            "if test -d {1}; then echo it is a folder >&2; exit 1; fi; exec mv -f -- {0} {1}",
+            word(part),
+            word(to)
+        );
         let moved = command::run(self.open, &line, "rename", self.deadline)?;
         match moved.is_success() {
             true => Ok(()),

@@ -62,6 +62,8 @@ pub struct Ssh {
     pub jump: Option<String>,
     /// Whether to act as root there, by `sudo -n`.
     pub sudo: bool,
+    /// Whether the hosts' own clocks may be set wrong by clock faults; otherwise those of the nodes' processes are.
+    pub host_clock: bool,
     /// The folder on the hosts that holds all that we put there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
