@@ -320,14 +320,17 @@ fn on_settled<W: Workload>(
         Err(why) => Err(Failed::Setup(why)),
     };
     let left = world.block_on(async {
-        if let Err(why) = ground.collect().await {
-            setup.line(&format!("logs: {why}"));
+        setup.line("the nodes are stopped");
+        match ground.collect().await {
+            Ok(()) => setup.line("their logs are here"),
+            Err(why) => setup.line(&format!("logs: {why}")),
         }
         if let Ok(machines) = machines {
             for error in machines.end().await {
                 setup.line(&format!("leaving: {error}"));
             }
         }
+        setup.line("the helpers are told");
         ground.leave().await
     });
     (end, left)

@@ -2,7 +2,7 @@
 
 use super::seat::Seated;
 use super::undo::{self, HostList, agent_folder};
-use super::{ANSWER_MAX, FOLDER, LOGIN_MAX, UNDO_MAX, UPLOAD_MAX, accesses, each};
+use super::{ANSWER_MAX, FETCH_MAX, FOLDER, LOGIN_MAX, UPLOAD_MAX, accesses, each};
 use crate::agent::{AgentHost, AgentMachines, Connect, Stream};
 use crate::host::ssh::{Purpose, SshHost, quoted};
 use crate::plan::TrialPlan;
@@ -138,7 +138,7 @@ impl HostGround {
             let to = self.here.join(file::LOGS).join(host.node().as_str());
             let command = command.clone();
             async move {
-                host.run_as_root(Purpose::Work, &command, UNDO_MAX).await?;
+                host.run_as_root(Purpose::Work, &command, FETCH_MAX).await?;
                 host.download(&from, &to, UPLOAD_MAX).await
             }
         });

@@ -32,7 +32,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(20);
 /// How long sending our helper may take.
 const UPLOAD_MAX: Duration = Duration::from_secs(300);
 /// How long undoing everything on a host may take.
-const UNDO_MAX: Duration = Duration::from_secs(30);
+const UNDO_MAX: Duration = Duration::from_secs(20);
+/// How long a host may take to answer before its logs are given up.
+const FETCH_MAX: Duration = Duration::from_secs(10);
 
 /// Does the same with all hosts at once; what went wrong with all of them is told together.
 async fn each<T, F>(hosts: &[SshHost], act: impl Fn(SshHost) -> F) -> Result<Vec<T>, String>

@@ -290,6 +290,9 @@ pub fn be_init(name: &str, folder: &Path) -> ExitCode {
     fs::write("/etc/hosts", format!("127.0.0.1 localhost\n{hosts}")).expect("our own folder");
     add_line("/etc/passwd", "tester:x:12345:12345::/tmp:/bin/sh");
     add_line("/etc/shadow", SHADOW);
+    fs::create_dir_all("/etc/sudoers.d").expect("our own folder");
+    fs::write("/etc/sudoers.d/tester", "tester ALL=(ALL) NOPASSWD: ALL\n").expect("our own folder");
+    fs::set_permissions("/etc/sudoers.d/tester", fs::Permissions::from_mode(0o440)).expect("our own file");
     fs::write(folder.join(format!("{name}.ready")), "").expect("the bed's own folder");
     loop {
         // Whoever lost its parent is ours.

@@ -18,6 +18,7 @@ pub const TESTS: &[(&str, fn(&Bed))] = &[
     ("a_held_up_connection_does_not_hold_up_healing", two_lines),
     ("keys_agents_and_passwords_let_us_in", logins),
     ("host_keys_are_known_unknown_new_or_changed", host_keys),
+    ("sudo_makes_root_of_whoever_may", sudo),
     ("a_jump_host_leads_to_a_host", jump),
     ("folders_go_there_and_come_back_with_their_modes", folders),
     ("a_file_is_replaced_whole_or_not_at_all", replaced),
@@ -206,6 +207,50 @@ fn host_keys(bed: &Bed) {
     for rest in ["met", "met.old"] {
         let _ = fs::remove_file(bed.folder.join(rest));
     }
+}
+
+/// Whether `sudo` is there to be tested.
+pub fn has_sudo() -> bool {
+    let has = Path::new("/usr/bin/sudo").exists();
+    let required = std::env::var("ELENCHUS_REQUIRE").unwrap_or_default();
+    assert!(
+        has || !required.split(',').any(|item| item == "sudo"),
+        "ELENCHUS_REQUIRE names sudo; it is not here"
+    );
+    if !has {
+        println!("skipped: sudo is not installed");
+    }
+    has
+}
+
+fn sudo(bed: &Bed) {
+    if !has_sudo() {
+        return;
+    }
+    let ssh = bed.ssh();
+    let home = bed.folder.join("home");
+    let us = Us { home: &home, user: "tester", folder: &bed.folder };
+    let place = address(1).parse().expect("a place");
+    let access = Access::of(&bed.node(1), &place, &ssh, &Config::default(), &us).expect("it is complete");
+    let host = SshHost::new(access, true).expect("threads");
+    block_on(async {
+        let plain = host.run(Purpose::Work, "id -un", LIMIT).await.expect("an answer");
+        assert_eq!(plain.text(), "tester");
+        let root = host.run_as_root(Purpose::Work, "id -un; echo \"it's\" '$HOME'; exit 4", LIMIT).await;
+        let root = root.expect("an answer");
+        assert_eq!((root.text().as_str(), root.code), ("root\nit's $HOME", Some(4)));
+        let mut stream = host.stream("id -un; echo ${1%% *}", LIMIT).await.expect("it starts");
+        let mut said = String::new();
+        stream.socket.read_to_string(&mut said).await.expect("an end");
+        assert_eq!(said, "root\n10.77.0.254\n");
+    });
+    bed.shell(1, "rm /etc/sudoers.d/tester");
+    let refused = block_on(host.run_as_root(Purpose::Work, "true", LIMIT)).expect("an answer");
+    assert!(!refused.is_success() && refused.ending().contains("password"), "{}", refused.ending());
+    bed.shell(
+        1,
+        "echo 'tester ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/tester; chmod 440 /etc/sudoers.d/tester",
+    );
 }
 
 fn jump(bed: &Bed) {

@@ -1,6 +1,9 @@
 //! Whole trials on the bed's hosts, through the command line.
 
 use crate::bed::{Bed, eventually};
+use crate::transport::has_sudo;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +14,7 @@ pub const TESTS: &[(&str, fn(&Bed))] = &[
     ("trial_etcd_is_valid_while_hosts_are_cut_and_nodes_killed_and_paused", etcd),
     ("trial_whose_host_loses_its_cable_ends_and_names_it", cable_pulled),
     ("trial_whose_host_loses_sshd_or_disk_ends_and_names_it", sshd_killed_and_disk_filled),
+    ("trial_by_sudo_that_is_interrupted_leaves_nothing", interrupted),
     ("trial_that_is_killed_is_healed_on_its_hosts", killed_and_healed),
     ("trial_with_a_host_that_is_off_is_refused_with_its_name", host_off),
 ];
@@ -50,10 +54,14 @@ struct Trial {
 }
 
 fn begin(bed: &Bed, name: &str, more: &[&str]) -> Trial {
+    begin_with(bed, CAMPAIGN, name, more)
+}
+
+fn begin_with(bed: &Bed, campaign: &str, name: &str, more: &[&str]) -> Trial {
     let store = bed.folder.join("store").join(name);
     let key = bed.folder.join("user");
     let mut command = Command::new(program(bed));
-    command.args(["test", CAMPAIGN, "--seed", "7", "--rate", "100", "--concurrency", "2n"]);
+    command.args(["test", campaign, "--seed", "7", "--rate", "100", "--concurrency", "2n"]);
     command.arg("--store").arg(&store).arg("--ssh-private-key").arg(key).args(more);
     command.env("HOME", bed.folder.join("home")).env_remove("SSH_AUTH_SOCK");
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -172,6 +180,28 @@ fn sshd_killed_and_disk_filled(bed: &Bed) {
     bed.empty_disk(4);
     heal(bed, &folder);
     (1..=5).for_each(|i| nothing_left(bed, i));
+}
+
+fn interrupted(bed: &Bed) {
+    if !has_etcd() || !has_sudo() {
+        return;
+    }
+    let text = fs::read_to_string(CAMPAIGN).expect("the example");
+    assert!(text.contains("user = \"root\""), "the example names its user");
+    let path = bed.folder.join("sudo.toml");
+    fs::write(&path, text.replace("user = \"root\"", "user = \"tester\"\nsudo = true"))
+        .expect("our own file");
+    let more = ["--time-limit", "60s", "--nemesis", "partition,kill"];
+    let mut trial = begin_with(bed, path.to_str().expect("text"), "sudo", &more);
+    trial.is_working();
+    kill(Pid::from_raw(trial.child.id() as i32), Signal::SIGINT).expect("it is ours");
+    let (code, said, folder) = trial.end();
+    assert_eq!(code, Some(2), "{said}");
+    assert!(fs::read_to_string(folder.join("trial.json")).expect("a record").contains("interrupted"));
+    for i in 1..=5 {
+        nothing_left(bed, i);
+        assert!(folder.join(format!("logs/n{i}/output.log")).exists(), "the log of n{i} came back");
+    }
 }
 
 fn killed_and_healed(bed: &Bed) {
