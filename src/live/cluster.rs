@@ -127,9 +127,13 @@ impl LiveCluster {
 
     /// Ends all nodes, whatever holds them down.
     pub async fn stop_all(&self) {
-        for node in &self.nodes {
+        let ended = self.nodes.iter().map(|node| {
+            let (machines, node) = (self.machines.clone(), node.clone());
+            tokio::task::spawn_local(async move { machines.kill(&node).await })
+        });
+        for end in ended.collect::<Vec<_>>() {
             // Whoever is left dies with the machines' own end.
-            let _ = self.machines.kill(node).await;
+            let _ = end.await;
         }
     }
 }
