@@ -4,7 +4,8 @@
 //! Whatever happens after the first event, the history stands and can be judged: a failure in tearing down
 //! or in collecting logs never costs a verdict.
 
-use crate::hosts::HostGround;
+mod hosts;
+
 use crate::live::{Disks, LiveCluster, LiveWorld, LocalMachines, Machines};
 use crate::plan::TrialPlan;
 use crate::progress::Progress;
@@ -20,8 +21,6 @@ use elenchus_core::value::Value;
 use elenchus_core::workload::{Shape, Workload};
 use elenchus_core::world::{Note, Wake, World};
 use elenchus_nemeses::{Schedule, ScheduleOptions};
-use elenchus_systems::described::DescribedSystem;
-use elenchus_systems::described::description::Description;
 use elenchus_systems::memory::MemoryConnector;
 use std::cell::RefCell;
 use std::io::Write;
@@ -78,7 +77,7 @@ pub fn run<W: Workload>(
     let result = match stage {
         Stage::Memory => in_memory(workload, plan, folder, &record),
         Stage::Ground(ground) => on_ground(workload, plan, *ground, folder, &mut record),
-        Stage::Hosts => on_hosts(workload, plan, folder, &mut record),
+        Stage::Hosts => hosts::on_hosts(workload, plan, folder, &mut record),
     };
     record.ended = Some(utc::extended(SystemTime::now()));
     (record.end, record.why) = match &result {
@@ -221,141 +220,6 @@ fn perform<W: Workload>(
     };
     world.block_on(cluster.stop_all());
     (end, world)
-}
-
-/// The same on hosts over SSH. Whatever becomes of the trial, the hosts are left as they were; those that cannot
-/// be reached any more are named.
-fn on_hosts<W: Workload>(
-    workload: Rc<W>,
-    plan: &TrialPlan,
-    folder: &Path,
-    record: &mut TrialRecord,
-) -> Result<End, Failed> {
-    let description = plan.cluster.as_ref().ok_or_else(|| Failed::Setup("no cluster is described".into()))?;
-    let journal = host::journal::Journal::create(folder);
-    let journal = journal.map_err(|error| Failed::Folder { path: folder.join(file::JOURNAL), error })?;
-    let runtime = runtime()?;
-    let mut setup = SetupLog::create(folder)?;
-    let mut stop = {
-        let _inside = runtime.enter();
-        asked_to_stop().map_err(Failed::Runtime)?
-    };
-    eprintln!("hosts: {} over SSH", plan.nodes.len());
-    let ground = runtime.block_on(async {
-        tokio::select! {
-            ground = HostGround::reach(plan, description, folder) => ground.map(Some).map_err(Failed::Setup),
-            () = &mut stop => Ok(None),
-        }
-    })?;
-    let Some(ground) = ground else { return Ok(End::Interrupted) };
-    let settled = runtime.block_on(async {
-        tokio::select! {
-            settled = ground.settle(description) => settled.map(Some).map_err(Failed::Setup),
-            () = &mut stop => Ok(None),
-        }
-    });
-    let (end, left) = match settled {
-        Ok(Some(lines)) => {
-            lines.iter().for_each(|line| setup.line(line));
-            on_settled(workload, plan, description, folder, record, runtime, &ground, &mut setup, stop)
-        }
-        Ok(None) => (Ok(End::Interrupted), runtime.block_on(ground.leave())),
-        Err(failed) => (Err(failed), runtime.block_on(ground.leave())),
-    };
-    match left {
-        Ok(()) => {
-            // A journal without its last line only makes `heal` look once more.
-            let _ = journal.done();
-        }
-        Err(why) => {
-            setup.line(&format!("leaving the hosts: {why}"));
-            eprintln!("elenchus: something may be left on hosts that cannot be reached: {why}");
-            eprintln!(
-                "elenchus: what faults did there is undone within a minute; `elenchus heal` does the rest"
-            );
-        }
-    }
-    end
-}
-
-/// The trial itself, on hosts that have our helper; then their logs, and farewell.
-#[expect(clippy::too_many_arguments, reason = "the stage is set, and all of it is needed")]
-fn on_settled<W: Workload>(
-    workload: Rc<W>,
-    plan: &TrialPlan,
-    description: &Description,
-    folder: &Path,
-    record: &mut TrialRecord,
-    runtime: Runtime,
-    ground: &HostGround,
-    setup: &mut SetupLog,
-    stop: Stop,
-) -> (Result<End, Failed>, Result<(), String>) {
-    let system = match DescribedSystem::new(description.clone(), ground.seats()) {
-        Ok(system) => Rc::new(system) as Rc<dyn System>,
-        Err(why) => return (Err(Failed::Setup(why)), runtime.block_on(ground.leave())),
-    };
-    record.assumptions = system.assumptions().lines;
-    let connector: Rc<dyn Connector> = Rc::new(SystemConnector(system.clone()));
-    let mut world =
-        LiveWorld::new(runtime, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
-    let machines = world.block_on(ground.machines()).map(Rc::new);
-    let output: Vec<(NodeId, PathBuf)> =
-        plan.nodes.iter().map(|node| (node.clone(), ground.output(node))).collect();
-    let output = move |node: &NodeId| {
-        let found = output.iter().find(|(name, _)| name == node);
-        found.map_or_else(PathBuf::new, |(_, path)| path.clone())
-    };
-    let cluster = machines.clone().and_then(|machines| {
-        keep_record(folder, record).map_err(|failed| failed.to_string())?;
-        LiveCluster::new(plan.nodes.clone(), system.clone(), machines, folder, output)
-    });
-    let end = match cluster {
-        Ok(cluster) => {
-            let cast = Cast { workload, system, connector, cluster: Rc::new(cluster) };
-            let (end, same) = perform(&cast, plan, folder, record, world, setup, stop);
-            world = same;
-            end
-        }
-        Err(why) => Err(Failed::Setup(why)),
-    };
-    let left = world.block_on(async {
-        setup.line("the nodes are stopped");
-        match ground.collect().await {
-            Ok(()) => setup.line("their logs are here"),
-            Err(why) => setup.line(&format!("logs: {why}")),
-        }
-        if let Ok(machines) = machines {
-            for error in machines.end().await {
-                setup.line(&format!("leaving: {error}"));
-            }
-        }
-        setup.line("the helpers are told");
-        ground.leave().await
-    });
-    (end, left)
-}
-
-/// Resolves when the user wants the trial to end; the second time the process ends at once, and the helpers on the
-/// hosts undo everything by themselves.
-fn asked_to_stop() -> std::io::Result<Stop> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(Box::pin(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        // Only the first is a request.
-        tokio::task::spawn(async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            eprintln!("\nelenchus: ended by force; `elenchus heal` undoes what is left");
-            std::process::exit(255);
-        });
-    }))
 }
 
 /// The system of a planned trial.

@@ -19,7 +19,8 @@ const PROGRAMS: [&str; 8] = [
     "/usr/sbin/ip",
 ];
 
-type Test = (&'static str, fn(&Bed));
+/// A test and its name.
+pub type Test = (&'static str, fn(&Bed));
 
 /// Runs this program again in namespaces that end with it.
 pub fn enter(arguments: &[String]) -> ExitCode {

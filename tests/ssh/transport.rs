@@ -1,6 +1,7 @@
 //! What the transport promises: answers where there are answers, and errors that name the host where there are none.
 
 use crate::bed::{Bed, PASSWORD, address, eventually};
+use crate::inside::Test;
 use elenchus::host::ssh::{Access, Config, Purpose, SshError, SshHost, Trouble, Us};
 use elenchus_core::process::NodeId;
 use elenchus_systems::described::hosts::{Ssh, Trust, Variable};
@@ -11,7 +12,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
-pub const TESTS: &[(&str, fn(&Bed))] = &[
+pub const TESTS: &[Test] = &[
     ("commands_answer_with_code_signal_and_both_streams", commands_answer),
     ("big_output_is_cut_and_counted", big_output),
     ("a_deadline_ends_the_command_on_the_host_too", deadline),

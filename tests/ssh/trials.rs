@@ -1,6 +1,7 @@
 //! Whole trials on the bed's hosts, through the command line.
 
 use crate::bed::{Bed, eventually};
+use crate::inside::Test;
 use crate::transport::has_sudo;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-pub const TESTS: &[(&str, fn(&Bed))] = &[
+pub const TESTS: &[Test] = &[
     ("trial_etcd_is_valid_while_hosts_are_cut_and_nodes_killed_and_paused", etcd),
     ("trial_whose_host_loses_its_cable_ends_and_names_it", cable_pulled),
     ("trial_whose_host_loses_sshd_or_disk_ends_and_names_it", sshd_killed_and_disk_filled),

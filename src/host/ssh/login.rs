@@ -9,14 +9,16 @@ use super::session::gone;
 use ssh2::Session;
 use std::path::Path;
 
+/// Tries to log in; notes why it did not. An error means that no other way need be tried.
+type Way = fn(&Session, &Access, &mut Vec<String>) -> Result<(), Trouble>;
+
 /// Logs in, or says of every way why it did not lead in.
 pub(super) fn log_in(session: &Session, access: &Access) -> Result<(), Trouble> {
     let mut tried = vec![];
-    let ways: [fn(&Session, &Access, &mut Vec<String>) -> Result<(), Trouble>; 3] =
-        match access.keys_are_named {
-            true => [by_key, by_agent, by_password],
-            false => [by_agent, by_key, by_password],
-        };
+    let ways: [Way; 3] = match access.keys_are_named {
+        true => [by_key, by_agent, by_password],
+        false => [by_agent, by_key, by_password],
+    };
     for way in ways {
         way(session, access, &mut tried)?;
         if session.authenticated() {

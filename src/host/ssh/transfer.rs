@@ -196,9 +196,7 @@ impl Transfer<'_> {
         let what = format!("cannot {what} {}", path.display());
         match error.code() {
             ErrorCode::SFTP(NO_SUCH_FILE) => refused(format!("{what}: it, or its folder, is not there")),
-            ErrorCode::SFTP(FAILURE) if self.is_full(path) => {
-                Broke::Answered(Trouble::Full(format!("{what}")))
-            }
+            ErrorCode::SFTP(FAILURE) if self.is_full(path) => Broke::Answered(Trouble::Full(what)),
             _ => within(&what, error, self.deadline),
         }
     }
@@ -224,7 +222,7 @@ impl Transfer<'_> {
         let mut lines = said.lines();
         let kib = lines.next().and_then(left);
         let inodes =
-            lines.next().filter(|line| !line.split_ascii_whitespace().nth(1).is_some_and(|all| all == "0"));
+            lines.next().filter(|line| line.split_ascii_whitespace().nth(1).is_none_or(|all| all != "0"));
         kib.is_some_and(|kib| kib < 64) || inodes.and_then(left) == Some(0)
     }
 }
