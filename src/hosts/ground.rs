@@ -165,8 +165,14 @@ struct Place {
 impl Place {
     async fn settle(&self, host: &SshHost) -> Result<String, crate::host::ssh::SshError> {
         let (folder, helper) = (quoted(&self.folder), quoted(&self.helper));
-        let bin = quoted(&Path::new(&self.helper).parent().unwrap_or(Path::new("/")).to_string_lossy());
-        let made = format!("mkdir -p -- {bin} {folder} && {{ test ! -x {helper} || sha1sum < {helper}; }}");
+        let bin = Path::new(&self.helper).parent().unwrap_or(Path::new("/"));
+        let base = quoted(&bin.parent().unwrap_or(bin).to_string_lossy());
+        // What root runs must not lie where somebody else may put another file in its place.
+        let made = format!(
+            "mkdir -p -- {base} && {{ test -O {base} || {{ echo {base} belongs to somebody else: name another \
+             folder in cluster.ssh.folder >&2; exit 1; }}; }} && mkdir -p -- {base}/bin {folder} && \
+             {{ test ! -x {helper} || sha1sum < {helper}; }}"
+        );
         let said = host.run(Purpose::Work, &made, ANSWER_MAX).await?;
         host.expect(&said, "make its folder")?;
         let is_there = !said.text().is_empty() && self.helper.ends_with(short_hash(&said.text()));

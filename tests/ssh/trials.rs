@@ -7,6 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -92,7 +93,9 @@ impl Trial {
             std::thread::sleep(Duration::from_millis(100));
         }
         let _ = self.child.kill();
-        panic!("the trial never worked; see {:?}", self.store);
+        let mut said = String::new();
+        let _ = self.child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut said));
+        panic!("the trial never worked: {said}");
     }
 
     /// Its exit code and all that it said.
@@ -116,8 +119,9 @@ fn nothing_left(bed: &Bed, i: usize) {
     eventually("its processes are gone", || {
         bed.processes(i).iter().all(|line| line.contains("ps ") || line.is_empty())
     });
-    let said = bed.shell(i, "ls /var/tmp/elenchus; nft list tables 2>/dev/null");
-    assert_eq!(String::from_utf8_lossy(&said.stdout), "bin\n", "n{i}");
+    let said = bed.shell(i, "cd /var/tmp; ls -d */*; nft list tables 2>/dev/null");
+    let said = String::from_utf8_lossy(&said.stdout);
+    assert!(!said.is_empty() && said.lines().all(|line| line.ends_with("/bin")), "n{i}: {said}");
 }
 
 fn etcd(bed: &Bed) {
@@ -169,7 +173,7 @@ fn sshd_killed_and_disk_filled(bed: &Bed) {
     if !has_etcd() {
         return;
     }
-    let mut trial = begin(bed, "sshd", &["--time-limit", "12s", "--nemesis", "pause"]);
+    let mut trial = begin(bed, "sshd", &["--time-limit", "12s", "--nemesis", "none"]);
     trial.is_working();
     bed.kill_sshd(2);
     bed.fill_disk(4);
@@ -190,8 +194,11 @@ fn interrupted(bed: &Bed) {
     let text = fs::read_to_string(CAMPAIGN).expect("the example");
     assert!(text.contains("user = \"root\""), "the example names its user");
     let path = bed.folder.join("sudo.toml");
-    fs::write(&path, text.replace("user = \"root\"", "user = \"tester\"\nsudo = true"))
-        .expect("our own file");
+    fs::write(
+        &path,
+        text.replace("user = \"root\"", "user = \"tester\"\nsudo = true\nfolder = \"/var/tmp/tester\""),
+    )
+    .expect("our own file");
     let more = ["--time-limit", "60s", "--nemesis", "partition,kill"];
     let mut trial = begin_with(bed, path.to_str().expect("text"), "sudo", &more);
     trial.is_working();
