@@ -51,6 +51,7 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
         (Clock, Hosts) => {
             Ok("the host's own clock, by our helper there, if `cluster.ssh.host-clock` says so")
         }
+        (Resources, Hosts) => Ok("a control group for the node's processes, by our helper there"),
         (_, Hosts) => Err("our helper on SSH hosts cannot do that in this version"),
         (Partition, Bundled) => Ok("packet filter in each node's network namespace, or a proxy on each link"),
         (Partition, _) => Ok("packet filter in each node's network namespace"),

@@ -3,11 +3,12 @@
 use super::seat::Seated;
 use super::undo::{self, HostList, agent_folder};
 use super::{ANSWER_MAX, FETCH_MAX, FOLDER, LOGIN_MAX, UPLOAD_MAX, accesses, each};
-use crate::agent::{AgentHost, AgentMachines, Connect, Stream};
-use crate::host::ssh::{Purpose, SshHost, quoted};
+use crate::agent::{AgentHost, AgentMachines, Connect, Right, Stream};
+use crate::host::ssh::{Purpose, SshHost, Trouble, quoted};
 use crate::plan::TrialPlan;
 use crate::store::file;
 use elenchus_core::process::NodeId;
+use elenchus_nemeses::FaultName;
 use elenchus_systems::described::Seat;
 use elenchus_systems::described::description::Description;
 use std::hash::{BuildHasher, RandomState};
@@ -77,8 +78,9 @@ impl HostGround {
         settled.await
     }
 
-    /// The nodes' machines, asked through the helpers. To be called inside a `LocalSet`.
-    pub async fn machines(&self) -> Result<AgentMachines, String> {
+    /// The nodes' machines, asked through the helpers; an error if a host does not allow one of these faults. To be
+    /// called inside a `LocalSet`.
+    pub async fn machines(&self, faults: &[FaultName]) -> Result<AgentMachines, String> {
         let mut agents = vec![];
         for (host, address) in self.hosts.iter().zip(&self.addresses) {
             agents.push(AgentHost {
@@ -89,7 +91,16 @@ impl HostGround {
                 heal: self.connect(host),
             });
         }
-        AgentMachines::open(agents).await.map_err(|error| error.to_string())
+        let machines = AgentMachines::open(agents).await.map_err(|error| error.to_string())?;
+        for (host, fault) in self.hosts.iter().flat_map(|host| faults.iter().map(move |fault| (host, fault)))
+        {
+            let hello = machines.hello(host.node()).map_err(|error| error.to_string())?;
+            if let Some(Right::No(why)) = hello.rights.get(&fault.to_string()) {
+                let refused = Trouble::Failed(format!("it cannot suffer `{fault}`: {why}"));
+                return Err(host.error(refused).to_string());
+            }
+        }
+        Ok(machines)
     }
 
     fn connect(&self, host: &SshHost) -> Connect {

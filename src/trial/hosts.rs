@@ -106,7 +106,7 @@ fn on_settled<W: Workload>(
     let connector: Rc<dyn Connector> = Rc::new(SystemConnector(system.clone()));
     let mut world =
         LiveWorld::new(runtime, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
-    let machines = world.block_on(ground.machines()).map(Rc::new);
+    let machines = world.block_on(ground.machines(&plan.nemesis)).map(Rc::new);
     let cluster = machines.clone().and_then(|machines| {
         keep_record(folder, record).map_err(|failed| failed.to_string())?;
         LiveCluster::new(plan.nodes.clone(), system.clone(), machines, folder, outputs(plan, ground))

@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &[
     ("trial_whose_host_loses_its_cable_ends_and_names_it", cable_pulled),
     ("trial_whose_host_loses_sshd_or_disk_ends_and_names_it", sshd_killed_and_disk_filled),
     ("trial_by_sudo_that_is_interrupted_leaves_nothing", interrupted),
+    ("trial_whose_hosts_do_not_allow_a_fault_is_refused", not_allowed),
     ("trial_that_is_killed_is_healed_on_its_hosts", killed_and_healed),
     ("trial_with_a_host_that_is_off_is_refused_with_its_name", host_off),
 ];
@@ -125,10 +126,15 @@ fn nothing_left(bed: &Bed, i: usize) {
 }
 
 fn etcd(bed: &Bed) {
-    if !has_etcd() {
-        return;
+    for workload in ["register", "set"] {
+        if has_etcd() {
+            etcd_with(bed, workload);
+        }
     }
-    let trial = begin(bed, "etcd", &["--time-limit", "25s", "--nemesis-interval", "3s"]);
+}
+
+fn etcd_with(bed: &Bed, workload: &str) {
+    let trial = begin(bed, workload, &["-w", workload, "--time-limit", "20s", "--nemesis-interval", "3s"]);
     let (code, said, folder) = trial.end();
     assert_eq!(code, Some(0), "{said}");
     let text = fs::read_to_string(folder.join("history.jsonl")).expect("a history");
@@ -194,13 +200,17 @@ fn interrupted(bed: &Bed) {
     let text = fs::read_to_string(CAMPAIGN).expect("the example");
     assert!(text.contains("user = \"root\""), "the example names its user");
     let path = bed.folder.join("sudo.toml");
-    fs::write(
-        &path,
-        text.replace("user = \"root\"", "user = \"tester\"\nsudo = true\nfolder = \"/var/tmp/tester\""),
-    )
-    .expect("our own file");
+    let by_sudo = |more: &str| {
+        let user = format!("user = \"tester\"\nsudo = true\n{more}");
+        fs::write(&path, text.replace("user = \"root\"", &user)).expect("our own file");
+        path.to_str().expect("text")
+    };
+    (1..=5).for_each(|i| drop(bed.shell(i, "mkdir -p /var/tmp/elenchus/bin")));
+    let (code, said, _) = begin_with(bed, by_sudo(""), "another", &["--time-limit", "5s"]).end();
+    assert!(code == Some(255) && said.contains("n3") && said.contains("belongs to somebody else"), "{said}");
     let more = ["--time-limit", "60s", "--nemesis", "partition,kill"];
-    let mut trial = begin_with(bed, path.to_str().expect("text"), "sudo", &more);
+    let campaign = by_sudo("folder = \"/var/tmp/tester\"");
+    let mut trial = begin_with(bed, campaign, "sudo", &more);
     trial.is_working();
     kill(Pid::from_raw(trial.child.id() as i32), Signal::SIGINT).expect("it is ours");
     let (code, said, folder) = trial.end();
@@ -212,13 +222,32 @@ fn interrupted(bed: &Bed) {
     }
 }
 
+fn not_allowed(bed: &Bed) {
+    let text = fs::read_to_string(CAMPAIGN).expect("the example");
+    let path = bed.folder.join("nobody.toml");
+    let nobody = "user = \"tester\"\nfolder = \"/var/tmp/tester\"";
+    fs::write(&path, text.replace("user = \"root\"", nobody)).expect("our own file");
+    let (code, said, _) =
+        begin_with(bed, path.to_str().expect("text"), "nobody", &["--nemesis", "partition"]).end();
+    assert!(code == Some(255) && said.contains("n1 (tester@10.77.0.1:22)"), "{said}");
+    assert!(said.contains("it cannot suffer `partition`"), "{said}");
+    (1..=5).for_each(|i| nothing_left(bed, i));
+    let (code, said, _) = begin(bed, "refused", &["--nemesis", "membership"]).end();
+    assert!(code == Some(254) && said.contains("membership"), "{said}");
+}
+
 fn killed_and_healed(bed: &Bed) {
     if !has_etcd() {
         return;
     }
-    let mut trial = begin(bed, "killed", &["--time-limit", "60s", "--nemesis", "partition"]);
+    let more = ["--time-limit", "60s", "--nemesis", "partition", "--nemesis-interval", "3s"];
+    let mut trial = begin(bed, "killed", &more);
     trial.is_working();
     let folder = trial.folder().expect("it runs");
+    let rules = || {
+        (1..=5).any(|i| !bed.shell(i, "nft list tables; iptables -S | grep -i elenchus").stdout.is_empty())
+    };
+    eventually("a link is cut", rules);
     let running = heal(bed, &folder);
     assert!(running.contains("still runs"), "{running}");
     trial.child.kill().and_then(|()| trial.child.wait()).expect("it is ours");
