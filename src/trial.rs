@@ -160,7 +160,7 @@ fn on_ground<W: Workload>(
     let mut setup = SetupLog::create(folder)?;
     // An error means that the outer process is gone: an end as well.
     let stop: Stop = Box::pin(async move { drop(interrupts.next().await) });
-    let cast = Cast { workload, system, connector, cluster };
+    let cast = Cast { workload, system, connector, machines, cluster };
     perform(&cast, plan, folder, record, world, &mut setup, stop).0
 }
 
@@ -172,6 +172,7 @@ struct Cast<W> {
     workload: Rc<W>,
     system: Rc<dyn System>,
     connector: Rc<dyn Connector>,
+    machines: Rc<dyn Machines>,
     cluster: Rc<LiveCluster>,
 }
 
@@ -185,11 +186,12 @@ fn perform<W: Workload>(
     setup: &mut SetupLog,
     mut stop: Stop,
 ) -> (Result<End, Failed>, LiveWorld<W>) {
-    let Cast { workload, system, connector, cluster } = cast;
+    let Cast { workload, system, connector, machines, cluster } = cast;
     let up = world.block_on(async {
         let up = async {
             come_up(cluster, &**system, plan, setup).await?;
-            prepare(&**workload, &**connector, plan).await
+            prepare(&**workload, &**connector, plan).await?;
+            machines.settle().await.map_err(|why| Failed::Setup(why.to_string()))
         };
         tokio::select! {
             up = tokio::time::timeout(SETUP_LIMIT, up) => match up {

@@ -6,7 +6,7 @@
 use super::{Cast, Failed, SetupLog, Stop, SystemConnector, keep_record, perform, runtime};
 use crate::host;
 use crate::hosts::HostGround;
-use crate::live::{LiveCluster, LiveWorld};
+use crate::live::{LiveCluster, LiveWorld, Machines};
 use crate::plan::TrialPlan;
 use crate::runner::End;
 use crate::store::{TrialRecord, file};
@@ -106,14 +106,16 @@ fn on_settled<W: Workload>(
     let connector: Rc<dyn Connector> = Rc::new(SystemConnector(system.clone()));
     let mut world =
         LiveWorld::new(runtime, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
-    let machines = world.block_on(ground.machines(&plan.nemesis)).map(Rc::new);
-    let cluster = machines.clone().and_then(|machines| {
+    let agents = world.block_on(ground.machines(&plan.nemesis)).map(Rc::new);
+    let cluster = agents.clone().and_then(|agents| {
         keep_record(folder, record).map_err(|failed| failed.to_string())?;
-        LiveCluster::new(plan.nodes.clone(), system.clone(), machines, folder, outputs(plan, ground))
+        let machines: Rc<dyn Machines> = agents;
+        LiveCluster::new(plan.nodes.clone(), system.clone(), machines.clone(), folder, outputs(plan, ground))
+            .map(|cluster| (Rc::new(cluster), machines))
     });
     let end = match cluster {
-        Ok(cluster) => {
-            let cast = Cast { workload, system, connector, cluster: Rc::new(cluster) };
+        Ok((cluster, machines)) => {
+            let cast = Cast { workload, system, connector, machines, cluster };
             let (end, same) = perform(&cast, plan, folder, record, world, setup, stop);
             world = same;
             end
@@ -126,8 +128,8 @@ fn on_settled<W: Workload>(
             Ok(()) => setup.line("their logs are here"),
             Err(why) => setup.line(&format!("logs: {why}")),
         }
-        if let Ok(machines) = machines {
-            for error in machines.end().await {
+        if let Ok(agents) = agents {
+            for error in agents.end().await {
                 setup.line(&format!("leaving: {error}"));
             }
         }
