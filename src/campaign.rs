@@ -11,6 +11,7 @@ use elenchus_checkers::consistency::{self, CONDITIONS, Condition};
 use elenchus_nemeses::FaultName;
 use elenchus_reference::bug::{Bug, UnknownBug};
 use elenchus_systems::described::description::Description;
+use elenchus_systems::described::hosts::Trust;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -25,6 +26,38 @@ pub enum Values {
     Unique,
     /// Five values again and again: the hard case for a checker.
     Small,
+}
+
+/// OpenSSH's words for what is done with the key of a host that nobody has vouched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum StrictHostKeyChecking {
+    /// It is refused.
+    Yes,
+    /// It is accepted once and kept; a changed one is refused.
+    AcceptNew,
+    /// Any key is accepted.
+    No,
+}
+
+impl StrictHostKeyChecking {
+    /// The same as `[cluster.ssh]` says it.
+    pub fn trust(self) -> Trust {
+        match self {
+            StrictHostKeyChecking::Yes => Trust::Check,
+            StrictHostKeyChecking::AcceptNew => Trust::AcceptNew,
+            StrictHostKeyChecking::No => Trust::Off,
+        }
+    }
+
+    /// The word itself.
+    pub fn word(self) -> &'static str {
+        match self {
+            StrictHostKeyChecking::Yes => "yes",
+            StrictHostKeyChecking::AcceptNew => "accept-new",
+            StrictHostKeyChecking::No => "no",
+        }
+    }
 }
 
 /// A campaign as written. [`crate::plan::Plan`] is the same with every choice made.
@@ -135,6 +168,21 @@ pub struct Campaign {
     #[arg(long)]
     #[serde(default)]
     pub leave_running: bool,
+
+    /// The private key that opens the hosts of `[cluster.hosts]`
+    #[arg(long, value_name = "FILE")]
+    #[serde(default)]
+    pub ssh_private_key: Option<PathBuf>,
+
+    /// Who we are on those hosts
+    #[arg(long, value_name = "USER")]
+    #[serde(default)]
+    pub username: Option<String>,
+
+    /// What is done with unknown keys of hosts: yes refuses them, accept-new keeps them, no asks nothing
+    #[arg(long, value_enum)]
+    #[serde(default)]
+    pub strict_host_key_checking: Option<StrictHostKeyChecking>,
 
     /// How long the checkers may take
     #[arg(long, value_name = "DURATION")]
@@ -287,6 +335,9 @@ impl Campaign {
             bug: if over.bug.is_empty() { self.bug } else { over.bug },
             require_recovery: over.require_recovery || self.require_recovery,
             leave_running: over.leave_running || self.leave_running,
+            ssh_private_key: over.ssh_private_key.or(self.ssh_private_key),
+            username: over.username.or(self.username),
+            strict_host_key_checking: over.strict_host_key_checking.or(self.strict_host_key_checking),
             check_timeout: over.check_timeout.or(self.check_timeout),
             check_memory: over.check_memory.or(self.check_memory),
             // Flags describe no cluster, and write no schedule.
@@ -320,7 +371,8 @@ impl Nodes {
         }
     }
 
-    fn named(names: Vec<String>) -> Result<Nodes, String> {
+    /// Nodes of these names.
+    pub fn named(names: Vec<String>) -> Result<Nodes, String> {
         Nodes::numbered(names.len())?;
         for (i, name) in names.iter().enumerate() {
             let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';

@@ -4,29 +4,31 @@ use crate::host::Ground;
 use crate::plan::TrialPlan;
 use crate::store::file;
 use elenchus_core::process::NodeId;
-use elenchus_systems::described::DescribedSystem;
 use elenchus_systems::described::description::Description;
+use elenchus_systems::described::{DescribedSystem, Here, Seat};
 use nix::unistd::{User, getgrouplist};
 use std::ffi::CString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-/// The system of a planned trial.
+/// The system of a planned trial on this machine.
 pub fn system(
     description: &Description,
     plan: &TrialPlan,
     ground: &Ground,
     folder: &Path,
 ) -> Result<DescribedSystem, String> {
-    let nodes = plan.nodes.iter().map(|node| (node.clone(), ground.addresses.listen(node).ip()));
     let folder = absolute(folder)?;
-    let logs = folder.join(file::LOGS);
-    let data = folder.join(file::DATA);
-    let system = DescribedSystem::new(description.clone(), nodes.collect(), &data, output(&logs))?;
-    let Some(name) = &description.user else { return Ok(system) };
-    let user = account(name)?;
-    may_enter(&user, &data)?;
-    Ok(system.owned_by(user.uid.as_raw(), user.gid.as_raw()))
+    if let Some(name) = &description.user {
+        // The folder is there only once nodes have been installed.
+        may_enter(&account(name)?, &folder.join(file::DATA))?;
+    }
+    let seats = plan.nodes.iter().map(|node| {
+        let address = ground.addresses.listen(node).ip().to_string();
+        seat(node, address, &folder)
+    });
+    DescribedSystem::new(description.clone(), seats.collect())
 }
 
 /// The system of a trial whose nodes somebody else runs.
@@ -36,12 +38,26 @@ pub fn external(
     folder: &Path,
 ) -> Result<DescribedSystem, String> {
     let folder = absolute(folder)?;
-    let logs = folder.join(file::LOGS);
-    for node in &plan.nodes {
-        let folder = logs.join(node.as_str());
-        std::fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let seat = |node: &NodeId| {
+        let (host, _) = description.address(node.as_str()).ok_or(format!("{node} has no address"))?;
+        let logs = folder.join(file::LOGS).join(node.as_str());
+        std::fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
+        Ok(seat(node, host, &folder))
+    };
+    DescribedSystem::new(description.clone(), plan.nodes.iter().map(seat).collect::<Result<_, String>>()?)
+}
+
+/// The place of a node whose folders are in this trial's.
+fn seat(node: &NodeId, address: String, folder: &Path) -> Seat {
+    let logs = folder.join(file::LOGS).join(node.as_str());
+    Seat {
+        node: node.clone(),
+        address,
+        host: Rc::new(Here),
+        folder: folder.join(file::DATA).join(node.as_str()),
+        output: logs.join("output.log"),
+        client_log: logs.join("client.log"),
     }
-    DescribedSystem::external(description.clone(), &plan.nodes, &folder.join(file::DATA), output(&logs))
 }
 
 /// The account of this name.
@@ -55,10 +71,6 @@ pub fn account(name: &str) -> Result<User, String> {
 
 fn absolute(folder: &Path) -> Result<PathBuf, String> {
     std::path::absolute(folder).map_err(|error| format!("{}: {error}", folder.display()))
-}
-
-fn output(logs: &Path) -> impl Fn(&NodeId) -> PathBuf {
-    move |node| logs.join(node.as_str()).join("output.log")
 }
 
 /// Whether the user can reach a folder: else his nodes would fail in ways that say nothing of this.

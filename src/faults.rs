@@ -45,7 +45,16 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
     use FaultName::{Clock, Damage, Disk, Kill, Membership, Packets, Partition, Pause, Power, Resources};
     use Ground::{Bundled, Hosts, LocalUnprivileged};
     match (fault, ground) {
-        (_, Hosts) => Err("hosts over SSH cannot be reached by this version"),
+        (Partition, Hosts) => Ok("an own packet filter table on each host, by our helper there"),
+        (Kill, Hosts) => Ok("SIGKILL to the process group, by our helper there"),
+        (Pause, Hosts) => Ok("SIGSTOP and SIGCONT to the process group, by our helper there"),
+        (Clock, Hosts) => Ok(
+            "what the vDSO of each of the node's processes answers, by our helper there; the host's own clock \
+                if `cluster.ssh.host-clock` says so",
+        ),
+        (Packets, Hosts) => Ok("user-space packet queue on each host, by our helper there"),
+        (Resources, Hosts) => Ok("a control group for the node's processes, by our helper there"),
+        (_, Hosts) => Err("our helper on SSH hosts cannot do that in this version"),
         (Partition, Bundled) => Ok("packet filter in each node's network namespace, or a proxy on each link"),
         (Partition, _) => Ok("packet filter in each node's network namespace"),
         (Kill, _) => Ok("SIGKILL to the process group"),

@@ -7,6 +7,7 @@
 //! | [`doctor`] | what a machine allows, before anything runs |
 //! | [`campaign`], [`schedule`], [`quantity`] | text to campaign |
 //! | [`plan`], [`registry`], [`faults`] | campaign to plan |
+//! | [`hosts`] | the same, on hosts over SSH |
 //! | [`host`] | plan to a provisioned ground: processes apart from each other |
 //! | [`agent`] | the same on other hosts: who runs, breaks and heals their nodes |
 //! | [`trial`], [`live`], [`runner`], [`ending`] | ground to history |
@@ -24,6 +25,7 @@ pub mod ending;
 pub mod exit;
 pub mod faults;
 pub mod host;
+pub mod hosts;
 pub mod init;
 pub mod judge;
 pub mod live;

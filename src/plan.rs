@@ -3,8 +3,8 @@
 //! Pure in (campaign, seed). What the machine cannot do or the system cannot suffer is refused here, by
 //! name; only whether namespaces are allowed is found out at provisioning.
 
-use crate::campaign::{BugName, Campaign, Consistency, Faults, Values};
-use crate::faults;
+use crate::campaign::{BugName, Campaign, Consistency, Faults, Nodes, Values};
+use crate::faults::{self, Ground};
 use crate::host::IsolationRequest;
 use crate::quantity::{Bytes, Concurrency, Span};
 use crate::registry::{self, Registry, SystemEntry};
@@ -154,7 +154,7 @@ impl TrialPlan {
             Some(nodes) => nodes.0.iter().map(|name| NodeId::new(name)).collect(),
             None => match campaign.cluster.as_ref().filter(|description| description.external) {
                 Some(description) => description.addresses.keys().map(|name| NodeId::new(name)).collect(),
-                None => NodeId::numbered(5),
+                None => hosts(campaign)?.unwrap_or_else(|| NodeId::numbered(5)),
             },
         };
         let (nemesis, nemesis_named) = nemesis_of(campaign, system, nodes.len())?;
@@ -311,9 +311,75 @@ fn isolation(campaign: &Campaign) -> IsolationRequest {
     }
 }
 
+/// The nodes that have hosts, if the cluster is on hosts.
+fn hosts(campaign: &Campaign) -> Result<Option<Vec<NodeId>>, Impossible> {
+    let Some(hosts) = campaign.cluster.as_ref().and_then(|cluster| cluster.hosts.as_ref()) else {
+        return Ok(None);
+    };
+    let names = hosts.0.iter().map(|(name, _)| name.clone()).collect();
+    let nodes = Nodes::named(names).map_err(|why| impossible("cluster", format!("hosts: {why}")))?;
+    Ok(Some(nodes.0.iter().map(|name| NodeId::new(name)).collect()))
+}
+
+/// How hosts are reached, flags included; what cannot be is refused.
+fn reached(campaign: &Campaign, description: &mut Description, nodes: &[NodeId]) -> Result<(), Impossible> {
+    let flags = [
+        ("ssh-private-key", campaign.ssh_private_key.is_some()),
+        ("username", campaign.username.is_some()),
+        ("strict-host-key-checking", campaign.strict_host_key_checking.is_some()),
+    ];
+    if description.hosts.is_none() {
+        let key = if description.ssh.is_some() { Some("cluster") } else { None };
+        let flag = flags.iter().find(|(_, is_said)| *is_said).map(|(flag, _)| *flag);
+        return match key.or(flag) {
+            None => Ok(()),
+            Some(key) => Err(impossible(key, "there are no hosts to reach: name them in `[cluster.hosts]`")),
+        };
+    }
+    if campaign.isolation.is_some() {
+        return Err(impossible("isolation", "hosts are apart from each other already"));
+    }
+    let mut ssh = description.ssh.take().unwrap_or_default();
+    if let Some(key) = &campaign.ssh_private_key {
+        let absolute = std::path::absolute(key).map_err(|e| impossible("ssh-private-key", e.to_string()))?;
+        ssh.key = Some(absolute);
+    }
+    ssh.user = campaign.username.clone().or(ssh.user);
+    ssh.known_hosts = campaign.strict_host_key_checking.map(|strict| strict.trust()).or(ssh.known_hosts);
+    if let Some(folder) = &ssh.folder
+        && (!folder.starts_with('/') || folder.trim_end_matches('/').is_empty())
+    {
+        return Err(impossible(
+            "cluster",
+            "ssh.folder: a folder's whole path, from `/` on, and not `/` itself",
+        ));
+    }
+    for (key, variable) in [("passphrase", &ssh.passphrase), ("password", &ssh.password)] {
+        if let Some(variable) = variable
+            && std::env::var(&variable.env).is_err()
+        {
+            let what = format!("ssh.{key}: the variable {} is not set, or is no text", variable.env);
+            return Err(impossible("cluster", what));
+        }
+    }
+    description.ssh = Some(ssh);
+    crate::hosts::accesses(description, nodes).map(drop).map_err(|why| impossible("cluster", why))
+}
+
 /// The description, if nothing in it is absurd on this machine.
 fn described(campaign: &Campaign, nodes: &[NodeId]) -> Result<Option<Description>, Impossible> {
-    let Some(description) = &campaign.cluster else { return Ok(None) };
+    let Some(description) = &campaign.cluster else {
+        let flag = campaign.ssh_private_key.as_ref().map(|_| "ssh-private-key");
+        let flag = flag.or(campaign.username.as_ref().map(|_| "username"));
+        let flag = flag.or(campaign.strict_host_key_checking.map(|_| "strict-host-key-checking"));
+        return match flag {
+            None => Ok(None),
+            Some(flag) => Err(impossible(
+                flag,
+                "there are no hosts to reach: a campaign file names them in `[cluster.hosts]`",
+            )),
+        };
+    };
     let refuse = |absurd: Absurd| impossible("cluster", format!("{}: {}", absurd.key, absurd.what));
     description.check().map_err(refuse)?;
     for (key, variable) in description.secrets() {
@@ -323,7 +389,9 @@ fn described(campaign: &Campaign, nodes: &[NodeId]) -> Result<Option<Description
         }
     }
     strangers(description, nodes)?;
-    if let Some(user) = &description.user {
+    if let Some(user) = &description.user
+        && description.hosts.is_none()
+    {
         if !nix::unistd::geteuid().is_root() {
             let what =
                 format!("user: only root can run nodes as `{user}`; leave it out to run them as yourself");
@@ -331,7 +399,9 @@ fn described(campaign: &Campaign, nodes: &[NodeId]) -> Result<Option<Description
         }
         crate::described::account(user).map_err(|why| impossible("cluster", format!("user: {why}")))?;
     }
-    description.clone().settled(&campaign.folder).map(Some).map_err(refuse)
+    let mut description = description.clone().settled(&campaign.folder).map_err(refuse)?;
+    reached(campaign, &mut description, nodes)?;
+    Ok(Some(description))
 }
 
 /// Names in a description that are no node's, and nodes without what they need.
@@ -455,6 +525,8 @@ fn can_suffer(campaign: &Campaign, system: &SystemEntry, fault: FaultName) -> Re
     let Some(ground) = system.ground.map(|ground| ground()) else {
         return Err(format!("the system `{name}` has no nodes and cannot suffer `{fault}`"));
     };
+    let on_hosts = campaign.cluster.as_ref().is_some_and(|cluster| cluster.hosts.is_some());
+    let ground = if on_hosts { Ground::Hosts } else { ground };
     let possible = match &campaign.cluster {
         Some(description) if description.external => {
             Err("somebody else runs the nodes of an external cluster".to_owned())
@@ -521,6 +593,9 @@ fn again(program: &str, campaign: &Campaign, seed: Seed, file: Option<&str>) -> 
     for BugName(bug) in &campaign.bug {
         flag("bug", Some(bug.name().to_owned()));
     }
+    flag("ssh-private-key", campaign.ssh_private_key.as_ref().map(|key| key.display().to_string()));
+    flag("username", campaign.username.clone());
+    flag("strict-host-key-checking", campaign.strict_host_key_checking.map(|s| s.word().to_owned()));
     flag("check-timeout", campaign.check_timeout.map(|s| s.to_string()));
     flag("check-memory", campaign.check_memory.map(|b| b.to_string()));
     flag("seed", Some(seed.0.to_string()));

@@ -4,6 +4,8 @@
 //! Whatever happens after the first event, the history stands and can be judged: a failure in tearing down
 //! or in collecting logs never costs a verdict.
 
+mod hosts;
+
 use crate::ending::{self, Collector};
 use crate::live::{Disks, LiveCluster, LiveWorld, LocalMachines, Machines};
 use crate::plan::TrialPlan;
@@ -15,6 +17,7 @@ use crate::{bundled, described, host, utc};
 use elenchus_core::client::Connector;
 use elenchus_core::format::jsonl::Header;
 use elenchus_core::generator::{self, Boxed, Compose, Context, Event, Generator, Next};
+use elenchus_core::process::NodeId;
 use elenchus_core::system::System;
 use elenchus_core::value::Value;
 use elenchus_core::workload::{Shape, Workload};
@@ -39,6 +42,8 @@ pub enum Stage {
     Ground(Box<host::Ground>),
     /// Nodes that somebody else runs.
     External,
+    /// Hosts over SSH, as the plan's cluster names them.
+    Hosts,
 }
 
 /// A trial that failed as a trial. What the history holds can still be judged.
@@ -78,6 +83,7 @@ pub fn run<W: Workload>(
         Stage::Memory => in_memory(workload, plan, folder, &record),
         Stage::Ground(ground) => on_ground(workload, registry, plan, *ground, folder, &mut record),
         Stage::External => on_external(workload, plan, folder, &mut record),
+        Stage::Hosts => hosts::on_hosts(workload, plan, folder, &mut record),
     };
     record.ended = Some(utc::extended(SystemTime::now()));
     (record.end, record.why) = match &result {
@@ -92,6 +98,7 @@ pub fn run<W: Workload>(
 fn record(plan: &TrialPlan, stage: &Stage, prefix: &str) -> TrialRecord {
     let (isolation, isolation_why) = match stage {
         Stage::Memory => ("none".to_owned(), "the system lives in this process".to_owned()),
+        Stage::Hosts => ("hosts".to_owned(), "each node has a host of its own, reached over SSH".to_owned()),
         Stage::Ground(ground) => (ground.isolation.chosen.to_string(), ground.isolation.why.clone()),
         Stage::External => ("none".to_owned(), "somebody else runs the nodes".to_owned()),
     };
@@ -154,49 +161,82 @@ fn on_ground<W: Workload>(
         let machines = LocalMachines::new(supervisor, links, packets, token).map_err(Failed::Setup)?;
         Rc::new(machines.with_disks(disks))
     };
-    let cluster = LiveCluster::new(plan.nodes.clone(), system.clone(), machines.clone(), folder);
+    let logs = folder.join(file::LOGS);
+    let output = move |node: &NodeId| logs.join(node.as_str()).join("output.log");
+    let cluster = LiveCluster::new(plan.nodes.clone(), system.clone(), machines.clone(), folder, output);
     let cluster = Rc::new(cluster.map_err(Failed::Setup)?);
     let connector: Rc<dyn Connector> = Rc::new(SystemConnector(system.clone()));
-    let mut world =
-        LiveWorld::new(runtime, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
+    let world = LiveWorld::new(runtime, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
     let mut setup = SetupLog::create(folder)?;
-    let up = {
-        let (cluster, system) = (cluster.clone(), system.clone());
-        let (setup, interrupts) = (&mut setup, &mut interrupts);
-        world.block_on(async move {
-            tokio::select! {
-                up = tokio::time::timeout(SETUP_LIMIT, come_up(&cluster, &*system, plan, setup)) => match up {
-                    Ok(up) => up.map(|()| true),
-                    Err(_) => Err(Failed::Setup(format!("not within {SETUP_LIMIT:?}; see its logs"))),
-                },
-                _ = interrupts.next() => Ok(false),
-            }
-        })?
-    };
-    if !up {
-        return Ok(End::Interrupted);
-    }
-    world.block_on(prepare(&*workload, &*connector, plan))?;
-    world.block_on(machines.settle()).map_err(|why| Failed::Setup(why.to_string()))?;
-    let mut world = world.with_cluster(cluster.clone()).interrupted_by(async move {
-        // An error means that the outer process is gone: an end as well.
-        let _ = interrupts.next().await;
+    // An error means that the outer process is gone: an end as well.
+    let stop: Stop = Box::pin(async move { drop(interrupts.next().await) });
+    let cast = Cast { workload, system, connector, machines, cluster };
+    perform(&cast, plan, folder, record, world, &mut setup, stop).0
+}
+
+/// Resolves when the user wants the trial to end.
+type Stop = std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
+/// Who takes part in a trial.
+struct Cast<W> {
+    workload: Rc<W>,
+    system: Rc<dyn System>,
+    connector: Rc<dyn Connector>,
+    machines: Rc<dyn Machines>,
+    cluster: Rc<LiveCluster>,
+}
+
+/// From nodes that do not run yet to the end of the history, and to nodes that do not run any more.
+fn perform<W: Workload>(
+    cast: &Cast<W>,
+    plan: &TrialPlan,
+    folder: &Path,
+    record: &TrialRecord,
+    mut world: LiveWorld<W>,
+    setup: &mut SetupLog,
+    mut stop: Stop,
+) -> (Result<End, Failed>, LiveWorld<W>) {
+    let Cast { workload, system, connector, machines, cluster } = cast;
+    let up = world.block_on(async {
+        let up = async {
+            come_up(cluster, &**system, plan, setup).await?;
+            prepare(&**workload, &**connector, plan).await?;
+            machines.settle().await.map_err(|why| Failed::Setup(why.to_string()))
+        };
+        tokio::select! {
+            up = tokio::time::timeout(SETUP_LIMIT, up) => match up {
+                Ok(up) => up.map(|()| true),
+                Err(_) => Err(Failed::Setup(format!("not within {SETUP_LIMIT:?}; see its logs"))),
+            },
+            () = &mut stop => Ok(false),
+        }
     });
-    let end = drive(&*workload, plan, folder, record, &mut world);
-    for trouble in world.heal_all() {
-        setup.line(&format!("healing: {trouble}"));
-    }
-    if plan.leave_running && matches!(end, Ok(End::Completed)) {
-        eprintln!("the cluster is left running; its logs are in {}; Ctrl-C ends it", folder.display());
-        while !matches!(world.wait(None), Wake::Interrupted) {}
-    }
+    let end = match up {
+        Ok(true) => {
+            world = world.with_cluster(cluster.clone()).interrupted_by(stop);
+            let end = drive(&**workload, plan, folder, record, &mut world);
+            for trouble in world.heal_all() {
+                setup.line(&format!("healing: {trouble}"));
+            }
+            if plan.leave_running && matches!(end, Ok(End::Completed)) {
+                eprintln!(
+                    "the cluster is left running; its logs are in {}; Ctrl-C ends it",
+                    folder.display()
+                );
+                while !matches!(world.wait(None), Wake::Interrupted) {}
+            }
+            end
+        }
+        Ok(false) => Ok(End::Interrupted),
+        Err(failed) => Err(failed),
+    };
     let stopped = world.block_on(async {
-        let lines = ending::stop(&cluster, &*system, &plan.nodes).await;
+        let lines = ending::stop(cluster, &**system, &plan.nodes).await;
         cluster.stop_all().await;
         lines
     });
     stopped.iter().for_each(|line| setup.line(line));
-    end
+    (end, world)
 }
 
 /// A trial of nodes that somebody else runs: nothing is started, broken or ended.

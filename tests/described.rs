@@ -211,6 +211,18 @@ fn a_description_that_cannot_be_meant_is_refused_before_anything_starts() {
     );
     refused(&format!("command = [\"x\"]\ncampaign = \"/y\"\n{client}"), &["campaign", "leave it out"]);
     refused(&format!("command = [\"x\"]\ncolour = 1\n{client}"), &["line 4", "colour"]);
+    let hosts = format!("command = [\"x\"]\n{client}\nhosts = [\"h1\", \"h2\", \"h3\"]");
+    refused(&format!("{hosts}\nssh = {{ password = \"secret\" }}"), &["line 6", "password"]);
+    refused(
+        &format!("{hosts}\nssh = {{ password = {{ env = \"ELENCHUS_NO_SUCH\" }} }}"),
+        &["ssh.password", "ELENCHUS_NO_SUCH"],
+    );
+    refused(&format!("{hosts}\nssh = {{ folder = \"/\" }}"), &["ssh.folder"]);
+    refused(&format!("{hosts}\nssh = {{ config = \"/no/such\" }}"), &["ssh.config", "/no/such"]);
+    refused(&format!("{hosts}\nssh = {{ jump = \"a b\" }}"), &["jump host", "user@host:port"]);
+    refused(&format!("command = [\"x\"]\n{client}\nssh = {{ user = \"u\" }}"), &["[cluster.hosts]"]);
+    refused(&format!("command = [\"x\"]\n{client}\nhosts = [\"h1\", \"h2\"]"), &["n3", "no host"]);
+    refused(&format!("command = [\"x\"]\n{client}\nhosts = [\"h1:0\"]"), &["line 5", "user@host:port"]);
     refused(
         &format!("command = [\"x\"]\n{client}\n[cluster.leader]\nleader = \"/x\"\nis = \"y\""),
         &["either `http` or `command`"],

@@ -16,6 +16,7 @@
 //! | [`generator`] | what to do next |
 //! | [`world`] | where it is done |
 //! | [`client`], [`system`] | what a system and its clients offer |
+//! | [`host`] | the machine that a node's files lie on |
 //! | [`workload`] | the meeting point of operations, clients and checkers |
 //! | [`fault`] | what is broken |
 //! | [`fault_log`] | how faults and notes stand in a history |
@@ -34,6 +35,7 @@ pub mod fault_log;
 pub mod format;
 pub mod generator;
 pub mod history;
+pub mod host;
 pub mod model;
 pub mod operation;
 pub mod outcome;

@@ -140,6 +140,8 @@ fn barrier(
     v6: bool,
     faults: &mut Faults,
 ) -> Result<Box<dyn Barrier>, String> {
+    // Nothing is noted that could neither be made nor undone.
+    permitted()?;
     let mut note = |undo| faults.begin(undo).map_err(|error| format!("the list of faults: {error}"));
     let mut refused = vec![];
     if request != FilterRequest::Iptables {
@@ -161,9 +163,7 @@ fn barrier(
 
 /// By what means this host could cut links, without trying it: rights and programs only.
 pub(super) fn probe(request: FilterRequest) -> Result<String, String> {
-    if !super::rights::has_capability(super::rights::NET_ADMIN) {
-        return Err("changing the packet filter needs root (CAP_NET_ADMIN)".into());
-    }
+    permitted()?;
     let mut refused = vec![];
     if request != FilterRequest::Iptables {
         match filter::answers() {
@@ -178,6 +178,13 @@ pub(super) fn probe(request: FilterRequest) -> Result<String, String> {
         }
     }
     Err(refused.join("; "))
+}
+
+fn permitted() -> Result<(), String> {
+    match super::rights::has_capability(super::rights::NET_ADMIN) {
+        true => Ok(()),
+        false => Err("changing the packet filter needs root (CAP_NET_ADMIN)".into()),
+    }
 }
 
 /// Removes what stands under this name in nftables.

@@ -4,6 +4,7 @@ use super::say::say;
 use super::{StoreArgs, broken, usage};
 use crate::exit::Exit;
 use crate::host::{Healed, heal};
+use crate::hosts::undo;
 use crate::store::{file, is_trial};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,8 @@ pub fn run(args: &HealArgs) -> Exit {
     let mut found = false;
     for folder in folders.iter().filter(|folder| folder.join(file::JOURNAL).is_file()) {
         let what = match heal(folder) {
-            Ok(Healed::Already) => continue,
+            Ok(Healed::Already) if !undo::is_due(folder) => continue,
+            Ok(Healed::Already) => "its own processes had ended".into(),
             Ok(Healed::Running { pid }) => format!("still runs, as process {pid}; nothing was touched"),
             Ok(Healed::Now { killed }) => healed(&killed, drop_data(folder)),
             Err(e) => {
@@ -45,6 +47,13 @@ pub fn run(args: &HealArgs) -> Exit {
             }
         };
         found = true;
+        let what = match on_hosts(folder, what) {
+            Ok(what) => what,
+            Err(why) => {
+                exit = exit.max(broken(&why));
+                continue;
+            }
+        };
         if args.json {
             say!("{}", serde_json::json!({ "folder": folder, "healed": what }));
         } else {
@@ -55,6 +64,14 @@ pub fn run(args: &HealArgs) -> Exit {
         say!("nothing to heal");
     }
     exit
+}
+
+/// Undoes on its hosts what a trial left, unless it still runs.
+fn on_hosts(folder: &Path, what: String) -> Result<String, String> {
+    if !undo::is_due(folder) || what.starts_with("still runs") {
+        return Ok(what);
+    }
+    undo::heal(folder).map(|hosts| format!("{what}; nothing is left on its {hosts} hosts"))
 }
 
 /// What was done, in words.

@@ -174,6 +174,9 @@ fn carry_out(registry: &Registry, trial: &TrialPlan, folder: &Path) -> Result<()
     if trial.cluster.as_ref().is_some_and(|description| description.external) {
         return erased.run(registry, trial, &prefix, Stage::External, folder).map_err(|e| e.to_string());
     }
+    if trial.cluster.as_ref().is_some_and(|cluster| cluster.hosts.is_some()) {
+        return erased.run(registry, trial, &prefix, Stage::Hosts, folder).map_err(|e| e.to_string());
+    }
     let body = |ground| match erased.run(registry, trial, &prefix, Stage::Ground(Box::new(ground)), folder) {
         Ok(()) => 0,
         Err(e) => {

@@ -20,6 +20,7 @@
 //! | [`disk`] | data folders that lose, fail and fill up |
 //! | [`resources`] | limits on what a node may use |
 //! | [`vdso`] | clocks of unmodified programs that lie |
+//! | [`ssh`] | hosts elsewhere |
 //! | [`journal`], [`processes`] | what is left after a `kill -9`, and its end |
 
 pub mod addresses;
@@ -52,6 +53,7 @@ pub mod proxy;
 pub mod resources;
 #[cfg(target_os = "linux")]
 mod spawn;
+pub mod ssh;
 #[cfg(target_os = "linux")]
 mod supervisor;
 #[cfg(target_os = "linux")]

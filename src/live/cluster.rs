@@ -27,17 +27,19 @@ pub struct LiveCluster {
     machines: Rc<dyn Machines>,
     exits: RefCell<Option<Exits>>,
     dead: RefCell<BTreeMap<NodeId, String>>,
-    logs: PathBuf,
+    output: Box<dyn Fn(&NodeId) -> PathBuf>,
     seen: Leaders,
 }
 
 impl LiveCluster {
-    /// A cluster of which no node runs yet.
+    /// A cluster of which no node runs yet. `output` is where a node's output goes, as its machine names it; a
+    /// folder for it is made in the trial's `folder` here.
     pub fn new(
         nodes: Vec<NodeId>,
         system: Rc<dyn System>,
         machines: Rc<dyn Machines>,
         folder: &Path,
+        output: impl Fn(&NodeId) -> PathBuf + 'static,
     ) -> Result<LiveCluster, String> {
         let logs = folder.join(file::LOGS);
         for node in &nodes {
@@ -51,7 +53,7 @@ impl LiveCluster {
             machines,
             exits: RefCell::new(exits),
             dead: RefCell::default(),
-            logs,
+            output: Box::new(output),
             seen: Leaders::default(),
         })
     }
@@ -63,7 +65,7 @@ impl LiveCluster {
 
     /// Where the node's output goes.
     pub fn log(&self, node: &NodeId) -> PathBuf {
-        self.logs.join(node.as_str()).join("output.log")
+        (self.output)(node)
     }
 
     /// How the node ended, if it ended of its own.
@@ -130,9 +132,13 @@ impl LiveCluster {
 
     /// Ends all nodes, whatever holds them down.
     pub async fn stop_all(&self) {
-        for node in &self.nodes {
+        let ended = self.nodes.iter().map(|node| {
+            let (machines, node) = (self.machines.clone(), node.clone());
+            tokio::task::spawn_local(async move { machines.kill(&node).await })
+        });
+        for end in ended.collect::<Vec<_>>() {
             // Whoever is left dies with the machines' own end.
-            let _ = self.machines.kill(node).await;
+            let _ = end.await;
         }
     }
 }

@@ -27,7 +27,11 @@ fn main() -> std::process::ExitCode {
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["agent", ..] => elenchus::cli::main(std::env::args_os().collect()).code().into(),
+        ["agent", ..] => {
+            elenchus::cli::main(&elenchus::registry::Registry::builtin(), std::env::args_os().collect())
+                .code()
+                .into()
+        }
         ["scenario", name, folder] => harness::scenario(name, folder),
         _ => harness::run_all(&arguments),
     }

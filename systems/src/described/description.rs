@@ -1,5 +1,6 @@
 //! A system as its user describes it: `[cluster]` of a campaign file.
 
+use super::hosts::{Hosts, Ssh};
 use super::template::{Facts, Template, TemplateError};
 use crate::etcd;
 use elenchus_core::client::Capability;
@@ -61,6 +62,12 @@ pub struct Description {
     pub assumptions: Vec<String>,
     /// Who speaks to it.
     pub client: Client,
+    /// The hosts that bear the nodes, reached over SSH; without them this machine bears all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Hosts>,
+    /// How they are reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<Ssh>,
     /// Where the campaign's file lies; found out, not said.
     #[serde(default)]
     pub campaign: String,
@@ -356,6 +363,13 @@ impl Description {
         self.addresses.get(node).and_then(|address| split(address))
     }
 
+    /// The ports of a node. The one that an address names is that of its clients.
+    pub fn ports_of(&self, node: &str) -> BTreeMap<String, u16> {
+        let mut ports = self.ports.clone();
+        ports.extend(self.address(node).map(|(_, port)| (CLIENT.to_owned(), port)));
+        ports
+    }
+
     /// Whether what earlier trials or other people left is still there when the trial begins.
     pub fn is_unwiped(&self) -> bool {
         self.external && self.wipe.steps().is_empty()
@@ -473,7 +487,7 @@ impl Description {
 }
 
 /// What the port is called that a node's address names.
-pub(super) const CLIENT: &str = "client";
+const CLIENT: &str = "client";
 
 /// Host and port; the host of IPv6 without its brackets.
 fn split(address: &str) -> Option<(String, u16)> {

@@ -22,7 +22,8 @@ impl DescribedSystem {
     async fn change(&self, step: &str, node: &NodeId) -> Result<(), Cause> {
         let me = self.place(node);
         let step = self.description.fill(step, me, &self.facts);
-        question::shell(&step, &self.facts[me].dir, None).await?;
+        let seat = &self.seats[me];
+        question::shell(&step, &*seat.host, &seat.folder, None).await?;
         Ok(())
     }
 }

@@ -1,13 +1,17 @@
-//! A system of the user's own, as `[cluster]` of a campaign file describes it: programs on this machine.
+//! A system of the user's own, as `[cluster]` of a campaign file describes it: programs on this machine or on others.
 //!
 //! | module | its part |
 //! |---|---|
 //! | [`description`] | what the file may say |
+//! | [`hosts`] | where its hosts are, if they are reached over SSH |
 //! | [`template`] | texts that each node fills with its own |
 //! | `membership` | removing and adding members |
+//! | `here` | this machine as a host |
 //! | [`question`] | asking a node whether it answers, and whether it leads |
 
 pub mod description;
+mod here;
+pub mod hosts;
 mod membership;
 pub mod question;
 pub mod template;
@@ -17,12 +21,13 @@ use crate::exec::{self, ExecConnector, Program};
 use description::{Client, Content, Description, Secret};
 use elenchus_core::LocalFuture;
 use elenchus_core::client::Connector;
+use elenchus_core::host::Host;
 use elenchus_core::outcome::Cause;
 use elenchus_core::process::NodeId;
 use elenchus_core::system::{Assumptions, Leadership, Membership, Primaries, Spawn, System};
+pub use here::Here;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use template::Facts;
@@ -32,63 +37,34 @@ pub struct DescribedSystem {
     description: Description,
     nodes: Vec<NodeId>,
     facts: Vec<Facts>,
-    /// Where each node's output goes.
-    logs: Vec<PathBuf>,
+    seats: Vec<Seat>,
     connector: Rc<dyn Connector>,
     /// Who was added to a cluster that was there already.
     joined: RefCell<BTreeSet<NodeId>>,
-    /// User and group whose the nodes' folders are, if they run as somebody else.
-    owner: Option<(u32, u32)>,
+}
+
+/// Where one node is.
+pub struct Seat {
+    /// The node.
+    pub node: NodeId,
+    /// What its peers and clients call it: an address or a name.
+    pub address: String,
+    /// The machine that bears it.
+    pub host: Rc<dyn Host>,
+    /// Its working folder there.
+    pub folder: PathBuf,
+    /// Where its output goes there.
+    pub output: PathBuf,
+    /// Where its clients' complaints go, here.
+    pub client_log: PathBuf,
 }
 
 impl DescribedSystem {
-    /// The cluster of these nodes, each with its address. Their folders are made in `data`, their output is
-    /// found in `logs`.
-    pub fn new(
-        description: Description,
-        nodes: Vec<(NodeId, IpAddr)>,
-        data: &Path,
-        logs: impl Fn(&NodeId) -> PathBuf,
-    ) -> Result<DescribedSystem, String> {
-        let place = |(node, ip): (NodeId, IpAddr)| (node, ip.to_string(), description.ports.clone());
-        let places = nodes.into_iter().map(place).collect();
-        DescribedSystem::at(description, places, data, logs)
-    }
-
-    /// The cluster of these nodes, which somebody else runs where the description says. Their folders, in `data`, are
-    /// for what is run beside them.
-    pub fn external(
-        description: Description,
-        nodes: &[NodeId],
-        data: &Path,
-        logs: impl Fn(&NodeId) -> PathBuf,
-    ) -> Result<DescribedSystem, String> {
-        let place = |node: &NodeId| {
-            let (host, port) = description.address(node.as_str()).ok_or(format!("{node} has no address"))?;
-            let mut ports = description.ports.clone();
-            ports.insert(description::CLIENT.into(), port);
-            Ok((node.clone(), host, ports))
-        };
-        let places = nodes.iter().map(place).collect::<Result<_, String>>()?;
-        DescribedSystem::at(description, places, data, logs)
-    }
-
-    /// The same, but its nodes run as this user of this group.
-    pub fn owned_by(self, user: u32, group: u32) -> DescribedSystem {
-        DescribedSystem { owner: Some((user, group)), ..self }
-    }
-
-    fn at(
-        description: Description,
-        places: Vec<(NodeId, String, BTreeMap<String, u16>)>,
-        data: &Path,
-        logs: impl Fn(&NodeId) -> PathBuf,
-    ) -> Result<DescribedSystem, String> {
-        let names: Vec<NodeId> = places.iter().map(|(node, ..)| node.clone()).collect();
-        let facts = (1..).zip(places).map(|(index, (node, ip, ports))| {
-            facts(&description, data, Facts { ip, ports, ..Facts::of(node.as_str(), index) })
-        });
+    /// The cluster of these nodes. Their folders are made when it is installed.
+    pub fn new(description: Description, seats: Vec<Seat>) -> Result<DescribedSystem, String> {
+        let facts = (1..).zip(&seats).map(|(index, seat)| facts(&description, index, seat));
         let facts = facts.collect::<Result<Vec<Facts>, String>>()?;
+        let names: Vec<NodeId> = seats.iter().map(|seat| seat.node.clone()).collect();
         let fill = |me: usize, text: &str| description.fill(text, me, &facts);
         let connector: Rc<dyn Connector> = match &description.client {
             Client::Etcd { address, serializable } => {
@@ -96,40 +72,41 @@ impl DescribedSystem {
                 Rc::new(EtcdConnector::new(addresses.collect(), *serializable))
             }
             Client::Exec { command, .. } => {
-                let programs = names.iter().enumerate().map(|(me, node)| Program {
+                let programs = seats.iter().enumerate().map(|(me, seat)| Program {
                     command: command.iter().map(|word| fill(me, word)).collect(),
                     node: hello(&facts[me]),
-                    log: Some(logs(node).with_file_name("client.log")),
+                    log: Some(seat.client_log.clone()),
                 });
                 Rc::new(ExecConnector::new(programs.collect(), description.client.capabilities()))
             }
         };
-        let logs = names.iter().map(logs).collect();
-        let joined = RefCell::default();
-        Ok(DescribedSystem { description, nodes: names, facts, logs, connector, joined, owner: None })
+        Ok(DescribedSystem { description, nodes: names, facts, seats, connector, joined: RefCell::default() })
     }
 
     /// Makes each node's folder, its files, and whatever its install steps make. Returns what they said.
     async fn laid(&self) -> Result<Vec<String>, String> {
         let mut said = Vec::new();
-        for (me, facts) in self.facts.iter().enumerate() {
+        for (me, (facts, seat)) in self.facts.iter().zip(&self.seats).enumerate() {
+            let (host, wrong) = (&*seat.host, |why: Cause| format!("{}: {why}", seat.node));
+            host.folder(Path::new(&facts.data)).await.map_err(wrong)?;
             for (name, content) in &self.description.files {
-                let path = Path::new(&facts.dir).join(name);
-                let folder = path.parent().expect("a file lies in a folder");
+                let path = seat.folder.join(name);
                 let text = match content {
                     Content::Text(text) => self.description.fill(text, me, &self.facts),
                     Content::Copy { copy } => copy.clone(),
                     Content::File { file } => return Err(format!("{} was not read", file.display())),
                 };
-                let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
-                written.map_err(|error| format!("{}: {error}", path.display()))?;
+                host.write(&path, &text).await.map_err(wrong)?;
             }
-            if let Some((user, group)) = self.owner {
-                give(Path::new(&facts.dir), user, group)?;
+            let user = self.description.user.as_deref();
+            if let Some(user) = user {
+                question::give(user, host, &seat.folder)
+                    .await
+                    .map_err(|why| format!("{}: {why}", facts.node))?;
             }
             for step in self.description.wipe.steps().iter().chain(&self.description.install) {
                 let step = self.description.fill(step, me, &self.facts);
-                let ended = question::shell(&step, &facts.dir, self.owner)
+                let ended = question::shell(&step, host, &seat.folder, user)
                     .await
                     .map_err(|why| format!("{}: {why}", facts.node))?;
                 said.push(format!("{}: {step}: {ended}", facts.node));
@@ -143,32 +120,28 @@ impl DescribedSystem {
         place.expect("the cluster's nodes are those that it was made of")
     }
 
+    fn seat(&self, me: usize) -> question::Seat<'_> {
+        let seat = &self.seats[me];
+        question::Seat { host: &*seat.host, folder: &seat.folder, log: &seat.output }
+    }
+
     fn filled(&self, me: usize, texts: &[String]) -> Vec<String> {
         texts.iter().map(|text| self.description.fill(text, me, &self.facts)).collect()
     }
 }
 
-/// Makes a folder and all in it this user's.
-fn give(path: &Path, user: u32, group: u32) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
-    std::os::unix::fs::lchown(path, Some(user), Some(group)).map_err(failed)?;
-    if !path.symlink_metadata().map_err(failed)?.is_dir() {
-        return Ok(());
-    }
-    for entry in std::fs::read_dir(path).map_err(failed)? {
-        give(&entry.map_err(failed)?.path(), user, group)?;
-    }
-    Ok(())
-}
-
-/// Makes a node's folders and tells it of them.
-fn facts(description: &Description, data: &Path, facts: Facts) -> Result<Facts, String> {
-    let folder = data.join(&facts.node);
-    let inner = folder.join("data");
-    std::fs::create_dir_all(&inner).map_err(|error| format!("{}: {error}", inner.display()))?;
+fn facts(description: &Description, index: usize, seat: &Seat) -> Result<Facts, String> {
     let text =
         |path: PathBuf| path.into_os_string().into_string().map_err(|path| format!("{path:?} is no text"));
-    Ok(Facts { campaign: description.campaign.clone(), dir: text(folder)?, data: text(inner)?, ..facts })
+    Ok(Facts {
+        node: seat.node.to_string(),
+        index,
+        campaign: description.campaign.clone(),
+        ip: seat.address.clone(),
+        dir: text(seat.folder.clone())?,
+        data: text(seat.folder.join("data"))?,
+        ports: description.ports_of(seat.node.as_str()),
+    })
 }
 
 /// What a client program is told of its node.
@@ -221,14 +194,14 @@ impl System for DescribedSystem {
         let (me, command) = (self.place(node), self.description.stop.as_ref()?);
         let command = self.filled(me, command);
         Some(Box::pin(async move {
-            question::run(&command, &self.facts[me].dir).await?;
+            question::run(&command, &self.seat(me)).await?;
             Ok(format!("{} ended well", command.join(" ")))
         }))
     }
 
     fn logs(&self, node: &NodeId) -> Vec<PathBuf> {
         let me = self.place(node);
-        let folder = Path::new(&self.facts[me].dir);
+        let folder = &self.seats[me].folder;
         self.filled(me, &self.description.logs).iter().map(|path| folder.join(path)).collect()
     }
 
@@ -237,7 +210,7 @@ impl System for DescribedSystem {
         let ready = self.description.ready.clone();
         Box::pin(async move {
             let fill = |text: &String| self.description.fill(text, me, &self.facts);
-            question::ready(&ready, fill, &self.logs[me], &self.facts[me].dir).await
+            question::ready(&ready, fill, self.seat(me)).await
         })
     }
 
@@ -260,7 +233,7 @@ impl Primaries for DescribedSystem {
         Box::pin(async move {
             let leader = self.description.leader.as_ref().ok_or("nobody said how to see who leads")?;
             let fill = |text: &String| self.description.fill(text, me, &self.facts);
-            question::leads(leader, fill, &self.facts[me].dir).await
+            question::leads(leader, fill, self.seat(me)).await
         })
     }
 }

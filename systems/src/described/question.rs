@@ -2,13 +2,12 @@
 
 use super::description::{Leader, Ready};
 use crate::http::{self, Connection};
+use elenchus_core::host::Host;
 use elenchus_core::outcome::Cause;
 use elenchus_core::system::Leadership;
 use serde_json::Value;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
-use tokio::process::Command;
 
 /// How long one question may take.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
@@ -16,12 +15,21 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// How long one install step may take.
 const INSTALL_MAX: Duration = Duration::from_secs(60);
 
+/// Where a node is asked by commands.
+pub(super) struct Seat<'a> {
+    /// Its host.
+    pub host: &'a dyn Host,
+    /// Its working folder there.
+    pub folder: &'a Path,
+    /// Where its output goes there.
+    pub log: &'a Path,
+}
+
 /// Whether the node answers; an error says what it waits for.
 pub(super) async fn ready(
     ready: &Ready,
     fill: impl Fn(&String) -> String,
-    log: &Path,
-    folder: &str,
+    seat: Seat<'_>,
 ) -> Result<(), Cause> {
     match ready {
         Ready::Started => Ok(()),
@@ -38,13 +46,14 @@ pub(super) async fn ready(
             }
         }
         Ready::Log(text) => {
-            let said = std::fs::read(log).unwrap_or_default();
-            match String::from_utf8_lossy(&said).contains(text.as_str()) {
+            let grep =
+                ["grep", "-q", "-F", "-e", text.as_str(), &seat.log.to_string_lossy()].map(str::to_owned);
+            match seat.host.run(&grep, seat.folder, ANSWER_MAX).await?.is_success {
                 true => Ok(()),
                 false => Err(format!("its output does not hold `{text}` yet").into()),
             }
         }
-        Ready::Command(command) => run(&command.iter().map(fill).collect::<Vec<_>>(), folder).await.map(drop),
+        Ready::Command(command) => run(&command.iter().map(fill).collect::<Vec<_>>(), &seat).await.map(drop),
     }
 }
 
@@ -52,11 +61,11 @@ pub(super) async fn ready(
 pub(super) async fn leads(
     leader: &Leader,
     fill: impl Fn(&String) -> String,
-    folder: &str,
+    seat: Seat<'_>,
 ) -> Result<Leadership, Cause> {
     let text = match (&leader.http, &leader.command) {
         (Some(url), _) => ask(&fill(url), leader.post.clone()).await?.body.to_vec(),
-        (None, Some(command)) => run(&command.iter().map(&fill).collect::<Vec<_>>(), folder).await?,
+        (None, Some(command)) => run(&command.iter().map(&fill).collect::<Vec<_>>(), &seat).await?,
         (None, None) => return Err("nobody said how to see who leads".into()),
     };
     let answer: Value = serde_json::from_slice(&text)
@@ -105,35 +114,48 @@ async fn limited<T, E: std::fmt::Display>(
 }
 
 /// Runs a command and returns what it printed.
-pub(super) async fn run(command: &[String], folder: &str) -> Result<Vec<u8>, Cause> {
+pub(super) async fn run(command: &[String], seat: &Seat<'_>) -> Result<Vec<u8>, Cause> {
     let what = command.join(" ");
-    let Some((program, arguments)) = command.split_first() else { return Err("no command is named".into()) };
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
-    let output = limited(command.output(), &what).await?;
-    match output.status.success() {
-        true => Ok(output.stdout),
+    let ran =
+        seat.host.run(command, seat.folder, ANSWER_MAX).await.map_err(|why| format!("{what}: {why}"))?;
+    match ran.is_success {
+        true => Ok(ran.stdout),
         false => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(format!("{what}: {}: {}", output.status, said.lines().last().unwrap_or("")).into())
+            let said = String::from_utf8_lossy(&ran.stderr);
+            Err(format!("{what}: {}: {}", ran.ending, said.lines().last().unwrap_or("")).into())
         }
     }
 }
 
-/// Runs a shell command to its end, as this user of this group, and tells how it ended; an error if that is not with 0.
-pub(super) async fn shell(step: &str, folder: &str, owner: Option<(u32, u32)>) -> Result<String, String> {
-    let mut command = Command::new("sh");
-    command.args(["-c", step]).current_dir(folder).stdin(Stdio::null()).kill_on_drop(true);
-    if let Some((user, group)) = owner {
-        command.uid(user).gid(group);
+/// Runs a shell command to its end, as this user with all groups, and tells how it ended; an error if that is not
+/// with 0.
+pub(super) async fn shell(
+    step: &str,
+    host: &dyn Host,
+    folder: &Path,
+    user: Option<&str>,
+) -> Result<String, String> {
+    let command = match user {
+        None => ["sh", "-c", step].map(str::to_owned).to_vec(),
+        Some(user) => ["sh", "-c", AS, "sh", user, step].map(str::to_owned).to_vec(),
+    };
+    let ran = host.run(&command, folder, INSTALL_MAX).await.map_err(|why| format!("{step}: {why}"))?;
+    match ran.is_success {
+        true => Ok(ran.ending),
+        false => Err(format!("{step}: {}: {}", ran.ending, String::from_utf8_lossy(&ran.stderr).trim())),
     }
-    let ended = tokio::time::timeout(INSTALL_MAX, command.output()).await;
-    let output = ended.map_err(|_| format!("{step}: not within {INSTALL_MAX:?}"))?;
-    let output = output.map_err(|error| format!("{step}: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    match output.status.success() {
-        true => Ok(output.status.to_string()),
-        false => Err(format!("{step}: {}: {}", output.status, said.trim())),
+}
+
+/// Runs a step as somebody else: only root can.
+const AS: &str = "exec setpriv --reuid=\"$1\" --regid=\"$(id -g \"$1\")\" --init-groups sh -c \"$2\"";
+
+/// Makes a folder and all in it this user's.
+pub(super) async fn give(user: &str, host: &dyn Host, folder: &Path) -> Result<(), String> {
+    let command = ["chown", "-R", "--", &format!("{user}:"), &folder.to_string_lossy()].map(str::to_owned);
+    let ran = host.run(&command, folder, INSTALL_MAX).await.map_err(|why| format!("chown: {why}"))?;
+    match ran.is_success {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&ran.stderr).trim().to_owned()),
     }
 }
 
