@@ -16,6 +16,7 @@
 //! | [`generator`] | what to do next |
 //! | [`world`] | where it is done |
 //! | [`client`], [`system`] | what a system and its clients offer |
+//! | [`watch`] | what a watch shows |
 //! | [`workload`] | the meeting point of operations, clients and checkers |
 //! | [`fault`] | what is broken |
 //! | [`fault_log`] | how faults and notes stand in a history |
@@ -44,6 +45,7 @@ pub mod system;
 pub mod time;
 pub mod value;
 pub mod verdict;
+pub mod watch;
 pub mod workload;
 pub mod world;
 
