@@ -74,7 +74,7 @@ pub struct Campaign {
     #[serde(default)]
     pub system: Option<String>,
 
-    /// What the clients do: register, set, bank, counter, lock
+    /// What the clients do: register, set, bank, counter, lock, watch
     #[arg(long, short = 'w')]
     #[serde(default)]
     pub workload: Option<String>,

@@ -16,7 +16,7 @@ use elenchus_core::random::Seed;
 use elenchus_core::system::System;
 use elenchus_core::workload::Workload;
 use elenchus_systems::{bundled, memory};
-use elenchus_workloads::{Bank, Counters, Lock, Register, Set, lock, register, set};
+use elenchus_workloads::{Bank, Counters, Lock, Register, Set, Watch, lock, register, set};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -293,6 +293,11 @@ const WORKLOADS: &[WorkloadEntry] = &[
                 lock::Terms { ttl: plan.lease_ttl.0, wait: plan.timeout.0 / 2, fencing: plan.fencing };
             erase(Lock::new(prefix, terms))
         },
+    },
+    WorkloadEntry {
+        name: "watch",
+        about: "write keys and watch them on every node; a watcher sees every change once, in order",
+        make: |Occasion { prefix, .. }| erase(Watch::new(prefix)),
     },
 ];
 

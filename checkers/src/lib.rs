@@ -12,6 +12,7 @@
 //! | [`consistency`] | weaker ones: sequential consistency, session guarantees, how stale reads were |
 //! | [`set_full`] | what was added to a set stays in it |
 //! | [`bank`] | transfers neither make nor lose money |
+//! | [`watch`] | a watcher sees every change once, in order |
 //! | [`faults`], [`recovery`] | the faults asked for struck; the healed cluster answers |
 //! | [`stats`], [`availability`], [`perf`] | none: figures, and whether there was anything to judge |
 //!
@@ -34,6 +35,7 @@ pub mod recovery;
 pub mod set_full;
 pub mod stats;
 pub mod synthetic;
+pub mod watch;
 
 mod exhibits;
 mod trial;
@@ -48,3 +50,4 @@ pub use perf::Perf;
 pub use recovery::Recovery;
 pub use set_full::SetFull;
 pub use stats::Stats;
+pub use watch::WatchChecker;

@@ -7,6 +7,7 @@ use crate::LocalFuture;
 use crate::outcome::{Cause, Outcome};
 use crate::process::{NodeId, Process};
 use crate::value::Value;
+use crate::watch::Seen;
 use std::time::Duration;
 
 /// What a client offers, and what a workload needs.
@@ -20,6 +21,8 @@ pub enum Capability {
     Peek,
     /// `Txn`: several of `Get`, `Put`, `Cas`, `Delete` (and `Append`, where it is offered), atomically, or none of them.
     Txn,
+    /// `Publish`, `Watch`: writes that have revisions, and watches that show them.
+    Watch,
     /// `Lock`, `Unlock`: locks held under a lease that the client keeps alive.
     Lock,
     /// Each grant of a lock says its fencing token.
@@ -36,6 +39,7 @@ impl Capability {
             Capability::Txn => "txn",
             Capability::Lock => "lock",
             Capability::Fencing => "fencing",
+            Capability::Watch => "watch",
         }
     }
 }
@@ -78,6 +82,25 @@ pub enum Request {
     },
     /// All of these, atomically and in this order; if one is refused, all are. Answer: [`Response::Txn`].
     Txn(Vec<Request>),
+    /// Sets a key as [`Request::Put`] does, and says at which revision. Answer: [`Response::Revision`].
+    Publish {
+        /// The key.
+        key: String,
+        /// Its new value.
+        value: Value,
+    },
+    /// Shows the changes of all keys that begin so, from a revision on, until there were so many or it lasted so long.
+    /// It changes nothing. Answer: [`Response::Seen`].
+    Watch {
+        /// How the keys begin.
+        prefix: String,
+        /// The first revision shown; the store's first is 1.
+        from: i64,
+        /// After so many changes it ends; a revision is never shown in part.
+        changes_max: usize,
+        /// After so long it ends.
+        time_max: Duration,
+    },
     /// The value of a key as the node asked knows it, however old that is. Answer: [`Response::Value`].
     Peek {
         /// The key.
@@ -113,6 +136,10 @@ pub enum Response {
     Done,
     /// The answers to a transaction's requests, in their order.
     Txn(Vec<Response>),
+    /// It is done, at this revision, if the system says at which.
+    Revision(Option<i64>),
+    /// What a watch has shown; its keys are text.
+    Seen(Seen),
     /// The lock is held, under this fencing token: larger than those of all grants that were seen before the lock was
     /// asked for. `None` where the system gives none.
     Granted(Option<i64>),

@@ -17,6 +17,7 @@
 //! | [`world`] | where it is done |
 //! | [`client`], [`system`] | what a system and its clients offer |
 //! | [`host`] | the machine that a node's files lie on |
+//! | [`watch`] | what a watch shows |
 //! | [`workload`] | the meeting point of operations, clients and checkers |
 //! | [`fault`] | what is broken |
 //! | [`fault_log`] | how faults and notes stand in a history |
@@ -46,6 +47,7 @@ pub mod system;
 pub mod time;
 pub mod value;
 pub mod verdict;
+pub mod watch;
 pub mod workload;
 pub mod world;
 

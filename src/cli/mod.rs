@@ -3,6 +3,7 @@
 #[cfg(target_os = "linux")]
 mod agent;
 mod check;
+mod client;
 mod doctor;
 mod faults;
 mod heal;
@@ -47,6 +48,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Build the report of a trial's folder anew
     Report(report::ReportArgs),
+    /// Try out a client program of your own
+    Client(client::ClientArgs),
     /// Undo what a killed trial left behind
     Heal(heal::HealArgs),
     /// Name the systems, workloads, faults, models and bugs there are
@@ -113,6 +116,7 @@ pub fn main(registry: &Registry, arguments: Vec<std::ffi::OsString>) -> Exit {
         Command::Doctor(args) => doctor::run(&args, registry),
         Command::Check(args) => check::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Client(args) => client::run(&args),
         Command::Heal(args) => heal::run(&args),
         Command::List(args) => list::run(&args, registry),
         Command::Completions { shell } => {

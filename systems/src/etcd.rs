@@ -9,9 +9,11 @@
 //! | `words` | requests and answers of single keys |
 //! | `txn` | several of them at once |
 //! | `locks` | leases and locks |
+//! | `watch` | one bounded watch |
 
 mod locks;
 mod txn;
+mod watch;
 mod words;
 
 use crate::http::{Connection, NoAnswer};
@@ -23,8 +25,14 @@ use locks::Locks;
 use serde_json::Value as Json;
 
 /// What its clients offer.
-pub const CAPABILITIES: &[Capability] =
-    &[Capability::Kv, Capability::Peek, Capability::Txn, Capability::Lock, Capability::Fencing];
+pub const CAPABILITIES: &[Capability] = &[
+    Capability::Kv,
+    Capability::Peek,
+    Capability::Txn,
+    Capability::Lock,
+    Capability::Fencing,
+    Capability::Watch,
+];
 
 /// Opens clients of an etcd cluster.
 #[derive(Clone, Debug)]
@@ -75,6 +83,9 @@ impl Client for EtcdClient {
             match request {
                 Request::Lock { key, ttl, wait } => self.locks.lock(key, *ttl, *wait).await,
                 Request::Unlock { key } => self.locks.unlock(key).await,
+                Request::Watch { prefix, from, changes_max, time_max } => {
+                    watch::watch(&self.address, prefix, *from, *changes_max, *time_max).await
+                }
                 request => self.on_keys(request).await,
             }
         })

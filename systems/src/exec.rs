@@ -4,6 +4,7 @@
 //! has the words. It is started for each connection and ends with it: when its input ends, or by force. Whatever is
 //! no answer (garbage, an end, silence) is a doubt about the one request that was open, and harms nothing else.
 
+pub mod conformance;
 mod words;
 
 use elenchus_core::LocalFuture;

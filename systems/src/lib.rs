@@ -6,8 +6,8 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`described`] | the user's own system, as a campaign file describes it |
-//! | [`etcd`], [`exec`] | the clients it can have: etcd's gateway, a program of any language |
-//! | [`http`] | one connection, for the gateway and for questions |
+//! | [`etcd`], [`http_client`], [`exec`] | the clients it can have: etcd's gateway, described requests, a program of any language |
+//! | [`http`] | one connection, for clients and for questions |
 //! | [`memory`] | one map in this process, which never fails |
 
 #[cfg(unix)]
@@ -16,4 +16,5 @@ pub mod described;
 pub mod etcd;
 pub mod exec;
 pub mod http;
+pub mod http_client;
 pub mod memory;

@@ -4,6 +4,7 @@
 //! once on the runner's own thread, so every history of it is linearizable.
 
 mod locks;
+mod watch;
 
 use elenchus_core::LocalFuture;
 use elenchus_core::client::{Capability, Client, Connector, Request, Response};
@@ -19,20 +20,28 @@ use std::rc::Rc;
 type Map = HashMap<String, Value>;
 
 /// What its clients offer.
-pub const CAPABILITIES: &[Capability] =
-    &[Capability::Kv, Capability::Append, Capability::Txn, Capability::Lock, Capability::Fencing];
+pub const CAPABILITIES: &[Capability] = &[
+    Capability::Kv,
+    Capability::Append,
+    Capability::Txn,
+    Capability::Lock,
+    Capability::Fencing,
+    Capability::Watch,
+];
 
 /// Opens clients of one map.
 #[derive(Clone, Default)]
 pub struct MemoryConnector {
     map: Rc<RefCell<Map>>,
     locks: Rc<Locks>,
+    published: watch::Published,
 }
 
 struct MemoryClient {
     map: Rc<RefCell<Map>>,
     locks: Rc<Locks>,
     name: u64,
+    published: watch::Published,
 }
 
 impl Connector for MemoryConnector {
@@ -45,8 +54,12 @@ impl Connector for MemoryConnector {
         _node: &'a NodeId,
         _process: Process,
     ) -> LocalFuture<'a, Result<Box<dyn Client>, Cause>> {
-        let client =
-            MemoryClient { map: self.map.clone(), locks: self.locks.clone(), name: self.locks.client() };
+        let client = MemoryClient {
+            map: self.map.clone(),
+            locks: self.locks.clone(),
+            name: self.locks.client(),
+            published: self.published.clone(),
+        };
         Box::pin(async move { Ok(Box::new(client) as Box<dyn Client>) })
     }
 }
@@ -63,11 +76,14 @@ impl Client for MemoryClient {
                     true => Outcome::Ok(Response::Done),
                     false => Outcome::not_done("this client does not hold the lock"),
                 },
+                Request::Watch { prefix, from, changes_max, time_max } => {
+                    self.published.watch(prefix, *from, *changes_max, *time_max).await
+                }
                 Request::Txn(requests) if !requests.iter().all(is_of_keys) => {
                     Outcome::not_done("a transaction holds requests of single keys only")
                 }
                 request => match apply(&mut self.map.borrow_mut(), request) {
-                    Ok(response) => Outcome::Ok(response),
+                    Ok(response) => Outcome::Ok(self.published.note(request).unwrap_or(response)),
                     Err(saw) => Outcome::Fail(Failure::Refused(Some(Response::Value(saw)))),
                 },
             }
@@ -91,7 +107,7 @@ fn apply(map: &mut Map, request: &Request) -> Result<Response, Value> {
     let held = |map: &Map, key: &str| map.get(key).cloned().unwrap_or(Value::Nil);
     match request {
         Request::Get { key } | Request::Peek { key } => return Ok(Response::Value(held(map, key))),
-        Request::Put { key, value } => put(map, key, value.clone()),
+        Request::Put { key, value } | Request::Publish { key, value } => put(map, key, value.clone()),
         Request::Delete { key } => put(map, key, Value::Nil),
         Request::Cas { key, from, to } => match held(map, key) {
             saw if saw == *from => put(map, key, to.clone()),
@@ -103,7 +119,7 @@ fn apply(map: &mut Map, request: &Request) -> Result<Response, Value> {
             saw => return Err(saw),
         },
         Request::Txn(requests) => return transaction(map, requests),
-        Request::Lock { .. } | Request::Unlock { .. } => {
+        Request::Lock { .. } | Request::Unlock { .. } | Request::Watch { .. } => {
             unreachable!("whoever applies requests has told those on keys from the others")
         }
     }
@@ -143,7 +159,7 @@ fn key(request: &Request) -> Option<&String> {
         | Request::Cas { key, .. }
         | Request::Append { key, .. }
         | Request::Delete { key } => Some(key),
-        Request::Txn(_) | Request::Lock { .. } | Request::Unlock { .. } => None,
+        _ => None,
     }
 }
 

@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | [`register`] | read, write and compare-and-set many registers | linearizability |
 //! | [`set`] | add elements to sets, and read them | set |
+//! | [`watch`] | write keys, and watch all their changes on every node | watch |
 //! | [`bank`] | move money between accounts, and read them all | bank |
 //! | [`counter`] | add to counters, and read them | linearizability |
 //! | [`lock`] | add elements to a set under a lock, and read it | mutual exclusion, fencing tokens, set |
@@ -21,9 +22,11 @@ pub mod set;
 mod store;
 #[cfg(test)]
 mod testing;
+pub mod watch;
 
 pub use bank::Bank;
 pub use counter::Counters;
 pub use lock::Lock;
 pub use register::{Register, Values};
 pub use set::Set;
+pub use watch::Watch;

@@ -20,6 +20,7 @@
 //! | [`mutex`], [`reentrant_mutex`], [`fenced_mutex`] | acquire, release | [`crate::linearizability`] |
 //! | [`semaphore`] | acquire and release some permits | [`crate::linearizability`] |
 //! | [`append_log`] | append, read at an offset, read or poll all | [`crate::linearizability`] |
+//! | [`watch`] | write, watch all changes | [`crate::watch`] |
 //! | [`bank`] | transfer, read all balances | [`crate::bank`] |
 //!
 //! The [`catalogue`] has them by name.
@@ -49,6 +50,7 @@ pub mod set;
 pub mod stack;
 mod start;
 pub mod table;
+pub mod watch;
 
 use elenchus_core::value::Value;
 

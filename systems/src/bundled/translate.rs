@@ -33,6 +33,9 @@ fn command(request: &Request) -> Result<Command, Cause> {
         Request::Append { key: name, text } => Command::Append { key: key(name), text: text.clone() },
         Request::Delete { key: name } => Command::Delete { key: key(name) },
         Request::Txn(_) => return Err("a transaction cannot hold another".into()),
+        Request::Publish { .. } | Request::Watch { .. } => {
+            return Err("the bundled store has no revisions and no watches".into());
+        }
         Request::Peek { .. } => return Err("the bundled cluster answers no stale reads on request".into()),
         Request::Lock { .. } | Request::Unlock { .. } => {
             return Err("the bundled cluster has no locks".into());

@@ -3,6 +3,7 @@
 use super::hosts::{Hosts, Ssh};
 use super::template::{Facts, Template, TemplateError};
 use crate::etcd;
+use crate::http_client::description::HttpDescription;
 use elenchus_core::client::Capability;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -219,6 +220,27 @@ pub enum Client {
         #[serde(default)]
         serializable: bool,
     },
+    /// Requests over HTTP, described one by one.
+    Http(Box<HttpDescription>),
+}
+
+impl Client {
+    /// What workloads can ask of it.
+    pub fn capabilities(&self) -> Vec<Capability> {
+        match self {
+            Client::Exec { capabilities, .. } => {
+                capabilities.iter().map(|offered| offered.capability()).collect()
+            }
+            Client::Etcd { .. } => etcd::CAPABILITIES.to_vec(),
+            Client::Http(http) => http.capabilities(),
+        }
+    }
+
+    /// The headers that it sends, which may be secrets.
+    fn headers(&self) -> impl Iterator<Item = (&String, &Secret)> {
+        let http = if let Client::Http(http) = self { Some(http) } else { None };
+        http.into_iter().flat_map(|http| &http.headers)
+    }
 }
 
 /// What a client program can be asked.
@@ -237,9 +259,31 @@ pub enum Offered {
     Lock,
     /// Each lock is granted under a fencing token.
     Fencing,
+    /// publish and watch.
+    Watch,
 }
 
 impl Offered {
+    const ALL: [Offered; 7] = [
+        Offered::Kv,
+        Offered::Append,
+        Offered::Peek,
+        Offered::Txn,
+        Offered::Lock,
+        Offered::Fencing,
+        Offered::Watch,
+    ];
+
+    /// All names.
+    pub fn names() -> Vec<&'static str> {
+        Offered::ALL.iter().map(|offered| offered.capability().name()).collect()
+    }
+
+    /// What has this name.
+    pub fn named(name: &str) -> Option<Offered> {
+        Offered::ALL.into_iter().find(|offered| offered.capability().name() == name)
+    }
+
     /// The capability that workloads ask for.
     pub fn capability(self) -> Capability {
         match self {
@@ -247,18 +291,9 @@ impl Offered {
             Offered::Append => Capability::Append,
             Offered::Peek => Capability::Peek,
             Offered::Txn => Capability::Txn,
+            Offered::Watch => Capability::Watch,
             Offered::Lock => Capability::Lock,
             Offered::Fencing => Capability::Fencing,
-        }
-    }
-}
-
-impl Client {
-    /// What workloads can ask of it.
-    pub fn capabilities(&self) -> Vec<Capability> {
-        match self {
-            Client::Exec { capabilities, .. } => capabilities.iter().map(|one| one.capability()).collect(),
-            Client::Etcd { .. } => etcd::CAPABILITIES.to_vec(),
         }
     }
 }
@@ -309,6 +344,9 @@ impl Description {
             && command.is_empty()
         {
             return Err(absurd("client.command", "names no program"));
+        }
+        if let Client::Http(http) = &self.client {
+            http.check()?;
         }
         if let Some(leader) = &self.leader
             && leader.http.is_some() == leader.command.is_some()
@@ -392,7 +430,8 @@ impl Description {
         let own = self.node.iter().flat_map(|(node, own)| {
             own.env.iter().map(move |(name, secret)| (format!("node.{node}.env.{name}"), secret))
         });
-        let all = common.chain(own).filter_map(|(key, secret)| match secret {
+        let headers = self.client.headers().map(|(name, secret)| (format!("client.headers.{name}"), secret));
+        let all = common.chain(own).chain(headers).filter_map(|(key, secret)| match secret {
             Secret::Env { env } => Some((key, env.as_str())),
             Secret::Plain(_) => None,
         });
@@ -481,6 +520,12 @@ impl Description {
                 command.iter().for_each(|text| add("client.command".into(), text))
             }
             Client::Etcd { address, .. } => add("client.address".into(), address),
+            Client::Http(http) => add("client.address".into(), &http.address),
+        }
+        for (name, secret) in self.client.headers() {
+            if let Secret::Plain(text) = secret {
+                add(format!("client.headers.{name}"), text);
+            }
         }
         texts
     }

@@ -18,6 +18,7 @@ pub mod template;
 
 use crate::etcd::EtcdConnector;
 use crate::exec::{self, ExecConnector, Program};
+use crate::http_client::HttpConnector;
 use description::{Client, Content, Description, Secret};
 use elenchus_core::LocalFuture;
 use elenchus_core::client::Connector;
@@ -71,6 +72,7 @@ impl DescribedSystem {
                 let addresses = names.iter().enumerate().map(|(me, node)| (node.clone(), fill(me, address)));
                 Rc::new(EtcdConnector::new(addresses.collect(), *serializable))
             }
+            Client::Http(http) => Rc::new(HttpConnector::new((**http).clone(), &names, fill)),
             Client::Exec { command, .. } => {
                 let programs = seats.iter().enumerate().map(|(me, seat)| Program {
                     command: command.iter().map(|word| fill(me, word)).collect(),

@@ -21,7 +21,7 @@ pub(super) fn call(request: &Request, serializable: bool) -> Result<Call, Cause>
         Request::Get { key } => {
             Call { path: "/v3/kv/range", body: json!({ "key": bytes(key), "serializable": serializable }) }
         }
-        Request::Put { key, value } => {
+        Request::Put { key, value } | Request::Publish { key, value } => {
             Call { path: "/v3/kv/put", body: json!({ "key": bytes(key), "value": bytes(&text(value)?) }) }
         }
         Request::Peek { key } => {
@@ -34,6 +34,7 @@ pub(super) fn call(request: &Request, serializable: bool) -> Result<Call, Cause>
         Request::Txn(requests) => Call { path: "/v3/kv/txn", body: txn::body(requests, serializable)? },
         Request::Append { .. } => return Err("etcd cannot append".into()),
         Request::Lock { .. } | Request::Unlock { .. } => return Err("a lock takes more than one call".into()),
+        Request::Watch { .. } => return Err("a watch is no single call".into()),
     })
 }
 
@@ -47,6 +48,10 @@ pub(super) fn answered(request: &Request, body: &Json) -> Outcome<Response> {
     match request {
         Request::Get { .. } | Request::Peek { .. } => {
             held(body).map_or_else(strange, |value| Outcome::Ok(Response::Value(value)))
+        }
+        Request::Publish { .. } => {
+            let revision = body["header"]["revision"].as_str().and_then(|revision| revision.parse().ok());
+            Outcome::Ok(Response::Revision(revision))
         }
         Request::Cas { .. } => {
             let answer = txn::answered(std::slice::from_ref(request), body);
@@ -68,20 +73,27 @@ pub(super) fn held(range: &Json) -> Option<Value> {
         None => range["header"].is_object().then_some(Value::Nil),
         Some(pair) => {
             // An empty value is left out.
-            let text = pair
-                .get("value")
-                .map_or(Some(Vec::new()), |value| BASE64_STANDARD.decode(value.as_str()?).ok())?;
-            let text = String::from_utf8(text).ok()?;
-            Some(text.parse().map_or_else(|_| Value::str(&text), Value::Int))
+            let text = pair.get("value").map_or(Some(String::new()), decoded)?;
+            Some(value(&text))
         }
     }
 }
 
-pub(super) fn bytes(text: &str) -> String {
+/// The text that stands in base64.
+pub(super) fn decoded(base64: &Json) -> Option<String> {
+    String::from_utf8(BASE64_STANDARD.decode(base64.as_str()?).ok()?).ok()
+}
+
+/// What is read back is an integer if it reads as one.
+pub(super) fn value(text: &str) -> Value {
+    text.parse().map_or_else(|_| Value::str(text), Value::Int)
+}
+
+pub(super) fn bytes(text: impl AsRef<[u8]>) -> String {
     BASE64_STANDARD.encode(text)
 }
 
-/// Values are texts in etcd: integers in decimal. What is read back is an integer if it reads as one.
+/// Values are texts in etcd: integers in decimal.
 pub(super) fn text(value: &Value) -> Result<String, Cause> {
     match value {
         Value::Int(n) => Ok(n.to_string()),

@@ -5,6 +5,7 @@ use elenchus_core::client::{Request, Response};
 use elenchus_core::outcome::{Cause, Failure, Outcome};
 use elenchus_core::process::Process;
 use elenchus_core::value::Value;
+use elenchus_core::watch::{Change, End, Seen};
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
 
@@ -57,6 +58,14 @@ pub(super) fn request(request: &Request) -> Object {
             json!({ "op": "lock", "key": key, "ttl_ms": millis(ttl), "wait_ms": millis(wait) })
         }
         Request::Unlock { key } => json!({ "op": "unlock", "key": key }),
+        Request::Publish { key, value } => json!({ "op": "publish", "key": key, "value": plain(value) }),
+        Request::Watch { prefix, from, changes_max, time_max } => json!({
+            "op": "watch",
+            "prefix": prefix,
+            "from": from,
+            "changes": changes_max,
+            "time_ms": millis(time_max),
+        }),
     })
 }
 
@@ -90,6 +99,9 @@ fn response(ok: &Json, request: &Request) -> Option<Response> {
             let each = answers.iter().zip(requests).map(|(ok, request)| response(ok, request));
             Response::Txn(each.collect::<Option<_>>()?)
         }
+        Request::Publish { .. } if ok.is_null() => Response::Revision(None),
+        Request::Publish { .. } => Response::Revision(Some(ok.as_i64()?)),
+        Request::Watch { .. } => Response::Seen(seen(ok)?),
         _ => Response::Done,
     })
 }
@@ -132,6 +144,22 @@ fn plain(value: &Value) -> Json {
         Value::Str(text) => json!(text),
         other => json!(other.to_string()),
     }
+}
+
+/// What a watch has shown.
+fn seen(ok: &Json) -> Option<Seen> {
+    let change = |change: &Json| {
+        Some(Change {
+            revision: change["revision"].as_i64()?,
+            key: Value::str(change["key"].as_str()?),
+            value: value(change.get("value")?)?,
+        })
+    };
+    Some(Seen {
+        changes: ok["changes"].as_array()?.iter().map(change).collect::<Option<_>>()?,
+        next: ok["next"].as_i64()?,
+        end: End::named(ok["end"].as_str()?)?,
+    })
 }
 
 fn value(json: &Json) -> Option<Value> {
@@ -180,6 +208,23 @@ mod tests {
         ];
         for line in garbage {
             assert!(said(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_watch_is_answered_with_what_it_has_shown() {
+        let time_max = Duration::from_millis(500);
+        let watch = Request::Watch { prefix: "p/".into(), from: 3, changes_max: 9, time_max };
+        let asked = json!({ "op": "watch", "prefix": "p/", "from": 3, "changes": 9, "time_ms": 500 });
+        assert_eq!(Json::from(request(&watch)), asked);
+        let line =
+            r#"{"id":1,"ok":{"changes":[{"revision":4,"key":"p/a","value":null}],"next":5,"end":"cut"}}"#;
+        let change = Change { revision: 4, key: Value::str("p/a"), value: Value::Nil };
+        let seen = Response::Seen(Seen { changes: vec![change], next: 5, end: End::Cut });
+        assert_eq!(outcome(line, 1, &watch), Ok(Outcome::Ok(seen)));
+        for garbage in [r#"{"changes":[],"next":5}"#, r#"{"changes":[4],"next":5,"end":"cut"}"#, "null", "5"]
+        {
+            assert!(outcome(&format!("{{\"id\":1,\"ok\":{garbage}}}"), 1, &watch).is_err(), "{garbage}");
         }
     }
 
