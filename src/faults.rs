@@ -54,6 +54,7 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
         ),
         (Packets, Hosts) => Ok("user-space packet queue on each host, by our helper there"),
         (Resources, Hosts) => Ok("a control group for the node's processes, by our helper there"),
+        (Membership, Hosts) => Ok("the commands that `cluster.membership` names, run on the node's host"),
         (_, Hosts) => Err("our helper on SSH hosts cannot do that in this version"),
         (Partition, Bundled) => Ok("packet filter in each node's network namespace, or a proxy on each link"),
         (Partition, _) => Ok("packet filter in each node's network namespace"),

@@ -17,7 +17,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::mpsc;
@@ -370,6 +370,22 @@ impl Machines for AgentMachines {
 
     fn mend<'a>(&'a self, id: FaultId) -> LocalFuture<'a, Result<HeldBack, Cause>> {
         Box::pin(async move { Ok(self.mend_all(id).await?) })
+    }
+
+    fn wipe<'a>(&'a self, node: &'a NodeId, folders: Vec<PathBuf>) -> LocalFuture<'a, Result<(), Cause>> {
+        Box::pin(async move {
+            for folder in folders {
+                let path = folder.to_string_lossy().into_owned();
+                let argv = ["find", &path, "-mindepth", "1", "-delete"].map(str::to_owned).to_vec();
+                let limit_ms = FAULT_TIMEOUT.as_millis() as u64;
+                let step = Step { argv, env: Vec::new(), cwd: PathBuf::from("/"), limit_ms };
+                let ran = self.run(node, &step).await?;
+                if ran.code != Some(0) {
+                    return Err(format!("{path} cannot be emptied: {}", ran.stderr.trim()).into());
+                }
+            }
+            Ok(())
+        })
     }
 
     fn exits(&self) -> Option<Exits> {
