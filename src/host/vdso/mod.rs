@@ -16,12 +16,12 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`lie`], [`variables`] | how a clock lies, and where that stands in memory |
-//! | [`image`] | the functions of a vDSO |
-//! | [`stub`] | the instructions, and the jump to them |
-//! | [`tracee`], [`registers`], [`memory`] | another process, stopped, made to call the kernel, read |
-//! | [`patch`], [`family`] | one process, all of a node |
-//! | [`clocks`] | all nodes, for whoever must not block |
+//! | `lie`, `variables` | how a clock lies, and where that stands in memory |
+//! | `image` | the functions of a vDSO |
+//! | `stub` | the instructions, and the jump to them |
+//! | `tracee`, `registers`, `memory` | another process, stopped, made to call the kernel, read |
+//! | `patch`, `family` | one process, all of a node |
+//! | `clocks` | all nodes, for whoever must not block |
 //! | [`probe`] | whether this machine allows it |
 
 mod clocks;
