@@ -313,6 +313,9 @@ impl Connector for SystemConnector {
     fn capabilities(&self) -> &[elenchus_core::client::Capability] {
         self.0.connector().capabilities()
     }
+    fn connect_limit(&self) -> Duration {
+        self.0.connector().connect_limit()
+    }
     fn connect<'a>(
         &'a self,
         node: &'a elenchus_core::process::NodeId,

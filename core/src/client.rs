@@ -160,6 +160,11 @@ pub trait Connector {
     /// What the clients offer.
     fn capabilities(&self) -> &[Capability];
 
+    /// How long opening a connection may take. It is part of an operation's time, so shorter than that.
+    fn connect_limit(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
     /// A new connection of `process` to `node`. An error means that nothing was sent.
     fn connect<'a>(
         &'a self,

@@ -12,8 +12,6 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
-/// How long opening a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a slot rests after its first connection that could not be opened; doubled each time…
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// …up to this.
@@ -137,10 +135,11 @@ impl<W: Workload> Place<W> {
     }
 
     async fn connect(&self, process: Process) -> Result<Box<dyn Client>, String> {
-        match tokio::time::timeout(CONNECT_TIMEOUT, self.connector.connect(&self.node, process)).await {
+        let limit = self.connector.connect_limit();
+        match tokio::time::timeout(limit, self.connector.connect(&self.node, process)).await {
             Ok(Ok(client)) => Ok(client),
             Ok(Err(cause)) => Err(format!("no connection to {}: {cause}", self.node)),
-            Err(_) => Err(format!("no connection to {} within {CONNECT_TIMEOUT:?}", self.node)),
+            Err(_) => Err(format!("no connection to {} within {limit:?}", self.node)),
         }
     }
 

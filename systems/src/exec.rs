@@ -14,6 +14,7 @@ use elenchus_core::process::{NodeId, Process};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
@@ -56,6 +57,11 @@ impl ExecConnector {
 impl Connector for ExecConnector {
     fn capabilities(&self) -> &[Capability] {
         &self.capabilities
+    }
+
+    /// A dozen interpreters that start at once take their time.
+    fn connect_limit(&self) -> Duration {
+        Duration::from_secs(2)
     }
 
     fn connect<'a>(
@@ -141,7 +147,7 @@ impl ExecClient {
     /// Why a client that no longer speaks does not.
     async fn ended(&mut self, seen: &str) -> Trouble {
         // Whoever closes its output ends in the same breath, as a rule.
-        let patience = std::time::Duration::from_millis(200);
+        let patience = Duration::from_millis(200);
         let how = match tokio::time::timeout(patience, self.child.wait()).await {
             Ok(Ok(status)) => format!("the client ended: {status}"),
             _ => format!("the client is broken: {seen}"),
