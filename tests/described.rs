@@ -84,6 +84,36 @@ fn etcd_keeps_its_promise_while_its_clocks_lie() {
 }
 
 #[test]
+fn etcd_keeps_its_promise_while_its_members_come_and_go() {
+    if !is_here("etcd") || !is_here("etcdctl") {
+        return;
+    }
+    let (_turn, store) = (turn(), Store::new("etcd-members"));
+    let more = ["--time-limit", "20s", "--nemesis", "membership,kill", "--rate", "60", "--seed", "5"];
+    let Some(output) = run(&store, "etcd-local", &more) else { return };
+    expect_code(&output, 0);
+    let healed = events(&store.latest()).into_iter().map(|event| event["value"]["proof"]["text"].clone());
+    let healed: Vec<Value> = healed.filter(|text| !text.is_null()).collect();
+    assert!(
+        healed.iter().any(|text| text.as_str().is_some_and(|text| text.contains("a new one"))),
+        "{healed:?}"
+    );
+}
+
+#[test]
+fn scarce_resources_are_felt_and_given_back() {
+    let (_turn, store) = (turn(), Store::new("resources"));
+    let path = store.0.to_str().expect("text");
+    let more = ["--time-limit", "8s", "--nemesis", "resources", "--nemesis-interval", "2s"];
+    let output = elenchus(&[&["test", "--store", path], &more[..]].concat());
+    if text(&output.stderr).contains("cannot suffer `resources` here") {
+        return eprintln!("skipped: {}", text(&output.stderr));
+    }
+    expect_code(&output, 0);
+    assert!(text(&output.stdout).contains("faults hit while an operation was open"));
+}
+
+#[test]
 fn reads_past_etcds_leader_are_found_to_be_stale() {
     if !is_here("etcd") {
         return;

@@ -180,7 +180,8 @@ pub(super) fn probe(request: FilterRequest) -> Result<String, String> {
     Err(refused.join("; "))
 }
 
-fn permitted() -> Result<(), String> {
+/// Whether we may change the packet filter at all.
+pub(super) fn permitted() -> Result<(), String> {
     match super::rights::has_capability(super::rights::NET_ADMIN) {
         true => Ok(()),
         false => Err("changing the packet filter needs root (CAP_NET_ADMIN)".into()),

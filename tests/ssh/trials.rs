@@ -14,6 +14,7 @@ use std::time::Duration;
 
 pub const TESTS: &[Test] = &[
     ("trial_etcd_is_valid_while_hosts_are_cut_and_nodes_killed_and_paused", etcd),
+    ("trial_etcd_is_valid_while_its_members_come_and_go", members),
     ("trial_whose_host_loses_its_cable_ends_and_names_it", cable_pulled),
     ("trial_whose_host_loses_sshd_or_disk_ends_and_names_it", sshd_killed_and_disk_filled),
     ("trial_by_sudo_that_is_interrupted_leaves_nothing", interrupted),
@@ -133,6 +134,18 @@ fn etcd(bed: &Bed) {
     }
 }
 
+fn members(bed: &Bed) {
+    if !has_etcd() {
+        return;
+    }
+    let trial = begin(bed, "members", &["--time-limit", "20s", "--nemesis", "membership"]);
+    let (code, said, folder) = trial.end();
+    assert_eq!(code, Some(0), "{said}");
+    let text = fs::read_to_string(folder.join("history.jsonl")).expect("a history");
+    assert!(text.contains("a member again, a new one"), "{said}");
+    (1..=5).for_each(|i| nothing_left(bed, i));
+}
+
 fn etcd_with(bed: &Bed, workload: &str) {
     let trial = begin(bed, workload, &["-w", workload, "--time-limit", "20s", "--nemesis-interval", "3s"]);
     let (code, said, folder) = trial.end();
@@ -232,8 +245,8 @@ fn not_allowed(bed: &Bed) {
     assert!(code == Some(255) && said.contains("n1 (tester@10.77.0.1:22)"), "{said}");
     assert!(said.contains("it cannot suffer `partition`"), "{said}");
     (1..=5).for_each(|i| nothing_left(bed, i));
-    let (code, said, _) = begin(bed, "refused", &["--nemesis", "membership"]).end();
-    assert!(code == Some(254) && said.contains("membership"), "{said}");
+    let (code, said, _) = begin(bed, "refused", &["--nemesis", "power"]).end();
+    assert!(code == Some(254) && said.contains("power"), "{said}");
 }
 
 fn killed_and_healed(bed: &Bed) {
