@@ -65,7 +65,10 @@ fn begin_with(bed: &Bed, campaign: &str, name: &str, more: &[&str]) -> Trial {
     let store = bed.folder.join("store").join(name);
     let key = bed.folder.join("user");
     let mut command = Command::new(program(bed));
-    command.args(["test", campaign, "--seed", "7", "--rate", "100", "--concurrency", "2n"]);
+    command.args(["test", campaign, "--rate", "100", "--concurrency", "2n"]);
+    if !more.contains(&"--seed") {
+        command.args(["--seed", "7"]);
+    }
     command.arg("--store").arg(&store).arg("--ssh-private-key").arg(key).args(more);
     command.env("HOME", bed.folder.join("home")).env_remove("SSH_AUTH_SOCK");
     let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -126,10 +129,13 @@ fn nothing_left(bed: &Bed, i: usize) {
     assert!(!said.is_empty() && said.lines().all(|line| line.ends_with("/bin")), "n{i}: {said}");
 }
 
+/// One short trial a workload; with `ELENCHUS_LONG` five of a minute, as docs/acceptance.md has them.
 fn etcd(bed: &Bed) {
-    for workload in ["register", "set"] {
+    let is_long = std::env::var_os("ELENCHUS_LONG").is_some();
+    let (trials, time_limit) = if is_long { (5, "60s") } else { (1, "20s") };
+    for (workload, trial) in ["register", "set"].into_iter().flat_map(|w| (0..trials).map(move |i| (w, i))) {
         if has_etcd() {
-            etcd_with(bed, workload);
+            etcd_with(bed, workload, time_limit, 7 + trial);
         }
     }
 }
@@ -146,8 +152,10 @@ fn members(bed: &Bed) {
     (1..=5).for_each(|i| nothing_left(bed, i));
 }
 
-fn etcd_with(bed: &Bed, workload: &str) {
-    let trial = begin(bed, workload, &["-w", workload, "--time-limit", "20s", "--nemesis-interval", "3s"]);
+fn etcd_with(bed: &Bed, workload: &str, time_limit: &str, seed: u64) {
+    let (name, seed) = (format!("{workload}-{seed}"), seed.to_string());
+    let more = ["-w", workload, "--time-limit", time_limit, "--nemesis-interval", "3s", "--seed", &seed];
+    let trial = begin(bed, &name, &more);
     let (code, said, folder) = trial.end();
     assert_eq!(code, Some(0), "{said}");
     let text = fs::read_to_string(folder.join("history.jsonl")).expect("a history");
