@@ -4,7 +4,9 @@
 
 mod common;
 
-use common::{Store, elenchus, events, expect_code, json, processes_naming, program, required, text};
+use common::{
+    Store, elenchus, events, expect_code, is_here, json, processes_naming, program, required, text,
+};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -15,17 +17,6 @@ use std::time::{Duration, Instant};
 fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whether a program is in `PATH`.
-fn is_here(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let here = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    assert!(here || !required(program), "ELENCHUS_REQUIRE names {program}, and it is not installed");
-    if !here {
-        eprintln!("skipped: {program} is not installed");
-    }
-    here
 }
 
 fn example(path: &str) -> PathBuf {

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Store, elenchus, events, expect_code, json, processes_naming, required, text};
+use common::{Store, elenchus, events, expect_code, is_here, json, processes_naming, required, text};
 use serde_json::Value;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,17 +13,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whether a program is in `PATH`.
-fn is_here(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let here = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
-    assert!(here || !required(program), "ELENCHUS_REQUIRE names {program}, and it is not installed");
-    if !here {
-        eprintln!("skipped: {program} is not installed");
-    }
-    here
 }
 
 fn example(name: &str) -> String {

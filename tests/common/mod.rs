@@ -97,3 +97,14 @@ pub fn processes_naming(marker: &str) -> Vec<String> {
 pub fn required(what: &str) -> bool {
     std::env::var("ELENCHUS_REQUIRE").is_ok_and(|list| list.split(',').any(|item| item == what))
 }
+
+/// Whether a program is in `PATH`.
+pub fn is_here(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let here = std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    assert!(here || !required(program), "ELENCHUS_REQUIRE names {program}, and it is not installed");
+    if !here {
+        eprintln!("skipped: {program} is not installed");
+    }
+    here
+}
