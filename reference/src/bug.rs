@@ -151,7 +151,7 @@ impl FromStr for Bug {
 
 /// The bugs that a replica has; none by default.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Bugs(u8);
+pub struct Bugs(u64);
 
 impl Bugs {
     /// A correct replica.
