@@ -65,9 +65,10 @@ impl Follower {
 }
 
 impl Raft {
-    /// Appends an entry to the leader's log and sends it; its index, or `None` when this is no leader.
+    /// Appends an entry to the leader's log and sends it; its index, or `None` when this is no leader or hands
+    /// its office over.
     pub fn propose(&mut self, data: Arc<[u8]>, fx: &mut Effects) -> Option<Index> {
-        if !self.is_leader() {
+        if !self.is_leader() || self.transferring().is_some() {
             return None;
         }
         self.push(Entry { term: self.term, data }, fx);
@@ -86,10 +87,11 @@ impl Raft {
                 lost.push(*peer);
             }
         }
-        self.send_heartbeats(fx);
+        self.beat(fx);
         for peer in lost {
             self.send_again(peer, fx);
         }
+        self.retire(fx);
     }
 
     fn send_again(&mut self, to: Peer, fx: &mut Effects) {
@@ -105,7 +107,8 @@ impl Raft {
     }
 
     pub(super) fn replicate_all(&mut self, fx: &mut Effects) {
-        for peer in self.config.others() {
+        let Role::Leader(leader) = &self.role else { return };
+        for peer in leader.followers.keys().copied().collect::<Vec<_>>() {
             self.replicate(peer, fx);
         }
     }
@@ -188,6 +191,7 @@ impl Raft {
                     return false;
                 }
                 self.log.truncate(index);
+                fx.membership |= self.memberships.truncate(index);
                 self.durable = self.durable.min(index.previous());
                 fx.truncated = Some(fx.truncated.map_or(index, |first| first.min(index)));
             }
@@ -225,6 +229,7 @@ impl Raft {
             }
         }
         self.advance_commit(fx);
+        self.advance_transfer(fx);
         self.replicate(from, fx);
     }
 
@@ -259,12 +264,15 @@ impl Raft {
     /// still be overwritten, whatever number of servers hold it).
     pub(super) fn advance_commit(&mut self, fx: &mut Effects) {
         let Role::Leader(leader) = &self.role else { return };
-        let mut matched: Vec<Index> = leader.followers.values().map(|follower| follower.matched).collect();
-        matched.push(self.durable);
-        matched.sort_unstable_by(|a, b| b.cmp(a));
-        let held = matched[self.config.majority() - 1];
+        let holds = |peer: Peer| match leader.followers.get(&peer) {
+            Some(follower) => follower.matched,
+            None if peer == self.config.me => self.durable,
+            None => Index(0),
+        };
+        let held = self.membership().1.agreed(holds);
         if held > self.commit && self.log.term_at(held) == Some(self.term) {
             self.commit = held;
+            self.settle_membership(fx);
             self.start_round(fx);
         }
     }

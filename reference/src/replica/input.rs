@@ -5,10 +5,13 @@ use serde_json::Value;
 use crate::kv::Kv;
 use crate::kv::request::Request;
 use crate::protocol::{Connection, Output, Peer, Replica, SyncId};
+use crate::raft::change::Change;
 use crate::raft::entry::{Snapshot, Term};
 use crate::raft::{Effects, Raft};
+use crate::replica::admin::Admin;
 use crate::replica::alarm::{Alarm, Due};
 use crate::replica::envelope::{Envelope, Letter, Stamp};
+use crate::replica::lease::Lease;
 use crate::replica::office::Origin;
 use crate::replica::{Life, RaftReplica, Trace, trace};
 use crate::wal::{self, Recovered, Wal};
@@ -18,6 +21,27 @@ use crate::wire::{Answer, Command, ToNode};
 const REQUEST_BYTES_MAX: usize = 8 << 20;
 /// How many answers a leader owes at most.
 const OWED_MAX: usize = 50_000;
+
+/// What can be forwarded to a leader.
+enum Wish {
+    /// Of the store.
+    Store(Request),
+    /// Of the cluster.
+    Cluster(Admin),
+}
+
+impl Wish {
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            Wish::Store(request) => request.encode(),
+            Wish::Cluster(admin) => admin.encode(),
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Wish> {
+        Request::decode(bytes).map(Wish::Store).or_else(|| Admin::decode(bytes).map(Wish::Cluster))
+    }
+}
 
 impl RaftReplica {
     pub(super) fn restart(&mut self, files: &[(String, Vec<u8>)], out: &mut Vec<Output>) {
@@ -88,7 +112,8 @@ impl RaftReplica {
         let Some(covers) = self.wal.synced(id, out) else { return };
         if self.life == Life::Starting {
             self.life = Life::Running;
-            self.alarm.patience();
+            // With leases it votes for nobody at first: it may have promised so before it was restarted.
+            if Lease::is_used(&self.config) { self.alarm.heard() } else { self.alarm.patience() }
         }
         if self.config.trace == Trace::All {
             let mut line = trace::line(self.config.me, "Persist", &self.raft.stand());
@@ -156,14 +181,14 @@ impl RaftReplica {
         if from.0 >= self.config.peers || !self.taken.first_time(from, stamp) {
             return;
         }
-        let Some(decoded) = Request::decode(request) else { return };
+        let Some(decoded) = Wish::decode(request) else { return };
         let origin = Origin::Node { peer: from, stamp };
         if self.raft.is_leader() && self.raft.term() == term {
             return self.lead(origin, decoded, request.to_vec(), fx, out);
         }
         let why = format!("{} does not lead term {term}", trace::nid(self.config.me));
         // Only for a term that this node reached since it started does it remember each copy it took.
-        let certain = term > self.boot_term || matches!(decoded, Request::Read { .. });
+        let certain = term > self.boot_term || matches!(decoded, Wish::Store(Request::Read { .. }));
         let answer = if certain { Answer::NotDone { why } } else { Answer::InDoubt { why } };
         self.answer(origin, answer, out);
     }
@@ -175,11 +200,19 @@ impl RaftReplica {
         fx: &mut Effects,
         out: &mut Vec<Output>,
     ) {
-        let (id, request) = match serde_json::from_slice(bytes) {
-            Ok(ToNode::Register { id }) => (id, Request::Register),
-            Ok(ToNode::Read { id, commands }) => (id, Request::Read { commands }),
+        let (id, wish) = match serde_json::from_slice(bytes) {
+            Ok(ToNode::Register { id }) => (id, Wish::Store(Request::Register)),
+            Ok(ToNode::Read { id, commands }) => (id, Wish::Store(Request::Read { commands })),
             Ok(ToNode::Write { id, session, number, commands }) => {
-                (id, Request::Write { session, number, commands })
+                (id, Wish::Store(Request::Write { session, number, commands }))
+            }
+            Ok(ToNode::Change { id, voters, learners, joint }) => {
+                let (voters, learners) = (voters.into_iter().collect(), learners.into_iter().collect());
+                (id, Wish::Cluster(Admin::Change(Change { voters, learners, joint })))
+            }
+            Ok(ToNode::Transfer { id, to }) => (id, Wish::Cluster(Admin::Transfer(to))),
+            Ok(ToNode::Configuration { id }) => {
+                return self.answer(Origin::Client { connection, id }, self.configuration(), out);
             }
             Ok(ToNode::Status { id } | ToNode::Clock { id, .. }) => {
                 // Drivers answer these. One that has no lying clock may leave them to the replica.
@@ -193,17 +226,17 @@ impl RaftReplica {
         if self.life != Life::Running {
             return self.answer(origin, not_done("the node is starting"), out);
         }
-        if let Request::Read { commands } = &request
+        if let Wish::Store(Request::Read { commands }) = &wish
             && !commands.iter().all(|command| matches!(command, Command::Get { .. }))
         {
             return self.answer(origin, not_done("a read may only get"), out);
         }
-        let encoded = request.encode();
+        let encoded = wish.encode();
         if encoded.len() > REQUEST_BYTES_MAX {
             return self.answer(origin, not_done("the request is longer than 8 MiB"), out);
         }
         if self.raft.is_leader() {
-            return self.lead(origin, request, encoded, fx, out);
+            return self.lead(origin, wish, encoded, fx, out);
         }
         let Some(leader) = self.raft.leader() else {
             return self.answer(origin, not_done("no leader is known"), out);
@@ -229,6 +262,7 @@ impl RaftReplica {
 
     pub(super) fn closed(&mut self, connection: Connection) {
         self.forwarded.closed(connection);
+        self.handover.take_if(|handover| handover.was_for(connection));
         if let Some(office) = &mut self.office {
             office.closed(connection);
         }
@@ -238,7 +272,7 @@ impl RaftReplica {
     fn lead(
         &mut self,
         origin: Origin,
-        request: Request,
+        wish: Wish,
         encoded: Vec<u8>,
         fx: &mut Effects,
         out: &mut Vec<Output>,
@@ -248,12 +282,20 @@ impl RaftReplica {
             let why = "the leader has too many requests to answer".to_owned();
             return self.answer(origin, Answer::NotDone { why }, out);
         }
-        if let Request::Read { commands } = request {
-            let read = office.owe_read(origin, commands);
-            self.raft.read(read, fx);
-            return;
-        }
-        let Some(index) = self.raft.propose(encoded.into(), fx) else { return };
+        let request = match wish {
+            Wish::Cluster(admin) => return self.lead_admin(origin, &admin, fx, out),
+            Wish::Store(Request::Read { commands }) => {
+                let read = office.owe_read(origin, commands);
+                let begin = if self.lease.lasts(self.alarm.now()) { Raft::read_by_lease } else { Raft::read };
+                begin(&mut self.raft, read, fx);
+                return;
+            }
+            Wish::Store(request) => request,
+        };
+        let Some(index) = self.raft.propose(encoded.into(), fx) else {
+            let why = "the leader hands its office over".to_owned();
+            return self.answer(origin, Answer::NotDone { why }, out);
+        };
         match &mut self.ahead {
             Some(ahead) => {
                 let answer = ahead.apply(index.0, &request);

@@ -5,8 +5,10 @@ use crate::kv::request::Request;
 use crate::protocol::{Output, Peer};
 use crate::raft::Effects;
 use crate::raft::entry::Index;
+use crate::raft::membership::Membership;
 use crate::raft::message::Message;
 use crate::replica::envelope::{Envelope, Letter, Stamp};
+use crate::replica::lease::Lease;
 use crate::replica::office::{Office, Origin};
 use crate::replica::{Life, RaftReplica, Trace, trace};
 use crate::wal::Image;
@@ -30,6 +32,8 @@ impl RaftReplica {
             out.push(Output::Trace(trace::line(self.config.me, "Replicate", &self.raft.stand())));
         }
         self.change_office(out);
+        self.keep_lease(&fx);
+        self.settle_handover(out);
         if fx.heard {
             self.alarm.heard();
         } else if fx.patience && self.office.is_none() {
@@ -56,6 +60,19 @@ impl RaftReplica {
         self.alarm.arm(out);
     }
 
+    /// Takes note of what the core's heartbeats earn.
+    fn keep_lease(&mut self, fx: &Effects) {
+        if self.office.is_none() || !Lease::is_used(&self.config) {
+            return;
+        }
+        if let Some(round) = fx.round {
+            self.lease.begin(round, self.alarm.now());
+        }
+        if let Some(round) = fx.confirmed {
+            self.lease.confirm(round);
+        }
+    }
+
     /// Takes or leaves office as the core has.
     fn change_office(&mut self, out: &mut Vec<Output>) {
         let term = self.raft.is_leader().then(|| self.raft.term());
@@ -63,6 +80,7 @@ impl RaftReplica {
             return;
         }
         self.ahead = None;
+        self.lease.end();
         if let Some(office) = self.office.take() {
             self.alarm.follow();
             for (origin, answer) in office.leave() {
@@ -163,7 +181,8 @@ impl RaftReplica {
         while self.applied < self.raft.commit() {
             let index = self.applied.next();
             let entry = self.raft.log().get(index).expect("the log holds whatever is not yet applied");
-            let request = if entry.data.is_empty() {
+            let membership = Membership::decode(&entry.data);
+            let request = if entry.data.is_empty() || membership.is_some() {
                 None
             } else {
                 let decoded = Request::decode(&entry.data);
@@ -172,6 +191,9 @@ impl RaftReplica {
                 })?)
             };
             self.applied = index;
+            if membership.is_some_and(|membership| !membership.is_joint()) {
+                self.answer_changes(index, out);
+            }
             let Some(request) = request else { continue };
             let answer = self.kv.apply(index.0, &request);
             if let Some(origin) = self.office.as_mut().and_then(|office| office.take_write(index)) {
@@ -180,6 +202,14 @@ impl RaftReplica {
         }
         self.tell_commit(out);
         Ok(())
+    }
+
+    /// The configuration at `index`, which is not joint, is committed.
+    fn answer_changes(&mut self, index: Index, out: &mut Vec<Output>) {
+        let origins = self.office.as_mut().map(|office| office.take_changes(index)).unwrap_or_default();
+        for origin in origins {
+            self.answer(origin, self.configuration(), out);
+        }
     }
 
     fn tell_commit(&mut self, out: &mut Vec<Output>) {

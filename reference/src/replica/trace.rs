@@ -120,6 +120,7 @@ fn event(body: &Body) -> &'static str {
         }
         Body::InstallSnapshot { .. } => "Snapshot",
         Body::SnapshotReceived { .. } => "SnapshotResponse",
+        Body::TimeoutNow => "TimeoutNow",
     }
 }
 
@@ -135,12 +136,13 @@ fn kind(body: &Body) -> &'static str {
         Body::HeartbeatResponse { .. } => "MsgHeartbeatResp",
         Body::InstallSnapshot { .. } => "MsgSnap",
         Body::SnapshotReceived { .. } => "MsgSnapStatus",
+        Body::TimeoutNow => "MsgTimeoutNow",
     }
 }
 
 fn details(body: &Body) -> Vec<(&'static str, Value)> {
     match body {
-        Body::PreVote { last } | Body::RequestVote { last } => {
+        Body::PreVote { last } | Body::RequestVote { last, .. } => {
             vec![("logTerm", json!(last.term.0)), ("index", json!(last.index.0))]
         }
         Body::PreVoteResponse { granted, .. } | Body::RequestVoteResponse { granted } => {
@@ -172,5 +174,6 @@ fn details(body: &Body) -> Vec<(&'static str, Value)> {
         Body::SnapshotReceived { index, offset } => {
             vec![("index", json!(index.0)), ("offset", json!(offset))]
         }
+        Body::TimeoutNow => Vec::new(),
     }
 }
