@@ -163,7 +163,7 @@ impl Bug {
                 breaks: "Linearizability of reads: a leader that stands still sends no heartbeats and so is \
                          replaced, but its lease does not end.",
                 source: "Ongaro 2014, section 6.4.1: leases rest on clocks. etcd measured its leases of keys by \
-                         the wall clock, which made them too long when it was set back.",
+                         a clock that could be set back (issues 6700, 2016, and 12291, 2020).",
                 fault: "A jump back of the leader's clock.",
                 checker: "linearizability of the register workload",
             },
@@ -172,7 +172,7 @@ impl Bug {
                          entry of its own term.",
                 breaks: "Linearizability of reads: its predecessor may have committed and acknowledged entries \
                          that it holds but does not know to be committed.",
-                source: "Ongaro 2014, section 6.4, step 1; etcd answered such reads before 3.1.",
+                source: "Ongaro 2014, section 6.4, step 1; etcd answered such reads (issue 7331, 2017).",
                 fault: "A change of the leader under load: a kill, a pause or a partition of the leader.",
                 checker: "linearizability of the register workload",
             },

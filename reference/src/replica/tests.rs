@@ -175,7 +175,7 @@ fn is_not_done(answer: &Answer) -> bool {
 #[test]
 fn section_3_8_a_vote_leaves_only_after_its_sync() {
     let mut node = Alone::started(|_| {});
-    node.hear(1, 1, Body::RequestVote { last: EntryId::default() });
+    node.hear(1, 1, Body::RequestVote { last: EntryId::default(), transfer: false });
     assert_eq!(node.promises(), 0);
     node.sync();
     assert_eq!(node.promises(), 1);
@@ -371,9 +371,9 @@ fn writes_acknowledged_before_they_are_committed_are_the_bugs_doing() {
 #[test]
 fn a_damaged_log_halts_with_its_place_and_nothing_else_happens() {
     let mut node = Alone::started(|_| {});
-    node.hear(1, 3, Body::RequestVote { last: EntryId::default() });
+    node.hear(1, 3, Body::RequestVote { last: EntryId::default(), transfer: false });
     node.sync();
-    node.hear(1, 4, Body::RequestVote { last: EntryId::default() });
+    node.hear(1, 4, Body::RequestVote { last: EntryId::default(), transfer: false });
     let mut files = node.files();
     let end = files[0].1.len();
     files[0].1[end / 2] ^= 1;
@@ -390,7 +390,7 @@ fn a_damaged_log_halts_with_its_place_and_nothing_else_happens() {
 #[test]
 fn a_torn_end_is_cut_off_told_in_the_trace_and_synced_before_anything_is_said() {
     let mut node = Alone::started(|_| {});
-    node.hear(1, 3, Body::RequestVote { last: EntryId::default() });
+    node.hear(1, 3, Body::RequestVote { last: EntryId::default(), transfer: false });
     node.sync();
     let mut files = node.files();
     let whole = files[0].1.len() as u64;
@@ -410,10 +410,10 @@ fn a_torn_end_is_cut_off_told_in_the_trace_and_synced_before_anything_is_said() 
         (&line["state"]["term"], &line["state"]["vote"], &line["nid"]),
         (&3.into(), &"2".into(), &"1".into())
     );
-    node.hear(1, 3, Body::RequestVote { last: EntryId::default() });
+    node.hear(1, 3, Body::RequestVote { last: EntryId::default(), transfer: false });
     assert_eq!(node.sent(), []);
     node.sync();
-    node.hear(1, 3, Body::RequestVote { last: EntryId::default() });
+    node.hear(1, 3, Body::RequestVote { last: EntryId::default(), transfer: false });
     assert_eq!(node.promises(), 1, "it remembers its vote");
 }
 
@@ -494,7 +494,7 @@ fn a_clock_that_fell_back_an_hour_is_noticed_at_the_next_look() {
 fn a_full_trace_tells_of_sending_receiving_and_persisting() {
     let mut node = Alone::started(|config| config.trace = Trace::All);
     node.out.clear();
-    node.hear(1, 1, Body::RequestVote { last: EntryId::default() });
+    node.hear(1, 1, Body::RequestVote { last: EntryId::default(), transfer: false });
     node.sync();
     let lines: Vec<_> =
         node.out.iter().filter_map(|o| if let Output::Trace(line) = o { Some(line) } else { None }).collect();
