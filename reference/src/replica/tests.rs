@@ -1,5 +1,7 @@
 //! Whole replicas, driven by hand: what waits for what, who is answered how, and what damage does.
 
+mod admin;
+
 use super::*;
 use crate::bug::Bug;
 use crate::kv::request::Request;
@@ -461,7 +463,7 @@ fn noise_from_peers_and_clients_does_no_harm() {
         let mut bytes = noise(&mut rng, round % 60);
         if round % 2 == 0 && bytes.len() > 18 {
             // Reaches the letters: the version, and a kind.
-            bytes[0] = 1;
+            bytes[0] = 2;
             bytes[17] = 1 + (round % 3) as u8;
         }
         let from = Peer(rng.below(5) as u16);
