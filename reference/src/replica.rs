@@ -140,6 +140,8 @@ pub struct RaftReplica {
     handover: Option<Handover>,
     forwarded: Forwarded,
     taken: Taken,
+    /// The term of the sync under way.
+    flushed: Term,
     /// Promises that wait for the sync under way.
     held: Vec<(Peer, Message)>,
     /// Promises that wait for the one after it.
@@ -178,6 +180,7 @@ impl RaftReplica {
             handover: None,
             forwarded: Forwarded::default(),
             taken: Taken::default(),
+            flushed: Term(0),
             held: Vec::new(),
             held_next: Vec::new(),
             told: Tick(0),

@@ -84,12 +84,19 @@ impl Raft {
         fx.hard_state = true;
         self.role = Role::Candidate(BTreeSet::from([self.config.me]));
         fx.turns.push(self.stand());
-        if self.is_quorum(&BTreeSet::from([self.config.me])) {
-            return self.become_leader(fx);
-        }
         let last = self.last();
         for peer in self.other_voters() {
             fx.send(peer, self.term, Body::RequestVote { last, transfer });
+        }
+    }
+
+    /// This server's vote in `term` is on its disk. Where it is a majority alone, it leads now and not before:
+    /// a leader's messages do not wait, and after a crash it must not lead the same term again.
+    pub fn voted(&mut self, term: Term, fx: &mut Effects) {
+        let Role::Candidate(votes) = &self.role else { return };
+        let votes = votes.clone();
+        if term == self.term && self.is_quorum(&votes) {
+            self.become_leader(fx);
         }
     }
 

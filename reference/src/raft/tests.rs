@@ -46,6 +46,7 @@ impl Cluster {
         let server = &mut self.servers[usize::from(at)];
         let result = act(server, &mut fx);
         if self.fast_disks {
+            server.voted(server.term(), &mut fx);
             server.persisted(server.log().last_index(), &mut fx);
         }
         for (to, message) in fx.messages.drain(..) {
@@ -501,6 +502,18 @@ fn what_a_leader_sends_is_bounded_and_grows_into_batches() {
     assert_eq!(cluster.letters.iter().filter(to_one).count(), 2, "the rest gathers");
     cluster.settle();
     assert_eq!(cluster[1].log().last_index(), Index(101));
+}
+
+#[test]
+fn a_single_server_leads_itself_once_its_vote_is_durable() {
+    let mut cluster = Cluster::new(1);
+    cluster.fast_disks = false;
+    cluster.on(0, |server, fx| server.election_timeout(fx));
+    assert_eq!(cluster[0].stand().role, "candidate");
+    cluster.on(0, |server, fx| server.voted(Term(0), fx));
+    assert_eq!(cluster[0].stand().role, "candidate");
+    cluster.on(0, |server, fx| server.voted(Term(1), fx));
+    assert!(cluster[0].is_leader());
 }
 
 #[test]

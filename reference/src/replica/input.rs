@@ -123,6 +123,7 @@ impl RaftReplica {
         for (to, message) in std::mem::take(&mut self.held) {
             self.send(to, message, out);
         }
+        self.raft.voted(self.flushed, fx);
         self.raft.persisted(covers, fx);
     }
 

@@ -243,6 +243,7 @@ impl RaftReplica {
         };
         if self.wal.flush(raft.log().last_index(), image, out) {
             self.held = std::mem::take(&mut self.held_next);
+            self.flushed = self.raft.term();
         }
     }
 

@@ -424,6 +424,7 @@ fn a_single_node_serves_alone() {
     let mut node = Alone::started(|config| config.peers = 1);
     node.wait(3 * SECOND);
     node.sync();
+    node.sync();
     node.ask(1, &ToNode::Register { id: 1 });
     node.sync();
     node.ask(1, &put(2, 2, 1));

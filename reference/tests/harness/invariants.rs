@@ -1,10 +1,12 @@
-//! The five properties of figure 3.2 in Ongaro 2014, checked after every step of any server.
+//! The five properties of figure 3.2 in Ongaro 2014, checked after every step of any server; and that
+//! configurations which follow upon each other share a server of any two majorities.
 
 use std::collections::BTreeMap;
 
 use elenchus_reference::protocol::Peer;
 use elenchus_reference::raft::Raft;
 use elenchus_reference::raft::entry::{Entry, EntryId, Index, Term};
+use elenchus_reference::raft::membership::Membership;
 use elenchus_reference::replica::RaftReplica;
 
 /// What has been seen.
@@ -15,6 +17,8 @@ pub struct Invariants {
     entries: BTreeMap<EntryId, (Entry, Option<Term>)>,
     /// Each committed entry, and the term of the server that was the first to know.
     committed: BTreeMap<Index, (Entry, Term)>,
+    /// Each committed configuration.
+    memberships: BTreeMap<Index, Membership>,
     nodes: BTreeMap<Peer, Seen>,
     /// The encoded state machine after some entries.
     states: BTreeMap<Index, Vec<u8>>,
@@ -64,6 +68,7 @@ impl Invariants {
         }
         if seen.commit < raft.commit() {
             machine_safety(&mut self.committed, seen.commit, raft);
+            succession(&mut self.memberships, seen.commit, raft);
         }
         let leads = raft.is_leader().then(|| raft.term());
         if let Some(term) = leads {
@@ -100,6 +105,25 @@ fn machine_safety(committed: &mut BTreeMap<Index, (Entry, Term)>, from: Index, r
         let Some(entry) = raft.log().get(Index(index)) else { continue };
         let known = committed.entry(Index(index)).or_insert_with(|| (entry.clone(), raft.term()));
         assert_eq!(&known.0, entry, "State Machine Safety: entry {index}");
+    }
+}
+
+/// Each committed configuration is one step from the one before it (section 4.1), or joins it with the next
+/// (section 4.3).
+fn succession(memberships: &mut BTreeMap<Index, Membership>, from: Index, raft: &Raft) {
+    let first = || Membership::initial(raft.config().peers);
+    for index in (from.0 + 1..=raft.commit().0).map(Index) {
+        let entry = raft.log().get(index);
+        let Some(next) = entry.and_then(|entry| Membership::decode(&entry.data)) else { continue };
+        let before = memberships.range(..index).next_back().map_or_else(first, |(_, before)| before.clone());
+        let fits = match (before.is_joint(), next.is_joint()) {
+            (false, false) => before.voters.symmetric_difference(&next.voters).count() <= 1,
+            (false, true) => next.outgoing == before.voters,
+            (true, false) => next == before.joined_out(),
+            (true, true) => false,
+        };
+        assert!(fits, "entry {index}: {next:?} cannot follow {before:?}");
+        memberships.insert(index, next);
     }
 }
 

@@ -7,17 +7,20 @@
 pub mod clients;
 pub mod disk;
 pub mod invariants;
+pub mod reform;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use elenchus_core::random::{Rng, Seed};
 use elenchus_reference::bug::Bugs;
+use elenchus_reference::clock::{Clock, Lie};
 use elenchus_reference::protocol::{Connection, Input, Output, Peer, Replica, SyncId, Tick, Timer};
-use elenchus_reference::replica::{Config, RaftReplica, Trace};
+use elenchus_reference::replica::{Config, RaftReplica, Reads, Trace};
 
 use clients::Clients;
 use disk::Disk;
 use invariants::Invariants;
+use reform::Reform;
 
 /// A millisecond, in nanoseconds.
 pub const MS: u64 = 1_000_000;
@@ -35,6 +38,12 @@ pub struct Weather {
     pub late: u64,
     /// Between two faults, on average.
     pub calm_ms: u64,
+    /// Whether clocks jump.
+    pub jumps: bool,
+    /// By how many parts per million clocks go wrong at most.
+    pub drift_ppm: u64,
+    /// Whether members come and go, and the office is handed over.
+    pub reforms: bool,
 }
 
 /// All that the simulation waits for.
@@ -47,6 +56,7 @@ enum Pending {
     Ring { node: Peer, setting: u64 },
     Client { client: usize },
     Fault,
+    Reform,
     Restart { node: Peer },
     Heal,
 }
@@ -54,8 +64,7 @@ enum Pending {
 struct Node {
     replica: Option<RaftReplica>,
     disk: Disk,
-    /// Ahead of the true time, in nanoseconds.
-    offset: i64,
+    clock: Clock,
     /// What its timer is set to.
     timer: Option<(Tick, u64)>,
     /// Counts its starts; what belonged to an earlier one is dropped.
@@ -75,6 +84,7 @@ pub struct World {
     stormy: bool,
     pub clients: Clients,
     pub invariants: Invariants,
+    pub reform: Reform,
     config: Config,
     pub steps: u64,
     /// The trace, for determinism and for a look at a failed run.
@@ -83,7 +93,12 @@ pub struct World {
 
 impl World {
     pub fn new(seed: Seed, peers: u16, bugs: Bugs, weather: Weather) -> World {
+        World::with(seed, peers, bugs, Reads::ReadIndex, weather)
+    }
+
+    pub fn with(seed: Seed, peers: u16, bugs: Bugs, reads: Reads, weather: Weather) -> World {
         let config = Config {
+            reads,
             snapshot_every: 40,
             trailing: 10,
             chunk_bytes: 200,
@@ -91,7 +106,10 @@ impl World {
             trace: Trace::Roles,
             ..Config::new(Peer(0), peers, seed)
         };
-        let node = |_| Node { replica: None, disk: Disk::default(), offset: EPOCH, timer: None, life: 0 };
+        let mut clock = Clock::new();
+        clock.set(Lie { offset_ns: EPOCH, ..Lie::default() }, 0);
+        let node =
+            |_| Node { replica: None, disk: Disk::default(), clock: clock.clone(), timer: None, life: 0 };
         let mut world = World {
             now: 0,
             rng: seed.stream("world").rng(),
@@ -103,6 +121,7 @@ impl World {
             stormy: true,
             clients: Clients::new(6, peers, seed),
             invariants: Invariants::default(),
+            reform: Reform::default(),
             config,
             steps: 0,
             trace: Vec::new(),
@@ -110,6 +129,9 @@ impl World {
         (0..peers).for_each(|node| world.start(Peer(node)));
         (0..world.clients.count()).for_each(|client| world.later(0, Pending::Client { client }));
         world.later(500 * MS, Pending::Fault);
+        if weather.reforms {
+            world.later(500 * MS, Pending::Reform);
+        }
         world
     }
 
@@ -163,7 +185,11 @@ impl World {
     pub fn heal(&mut self) {
         self.cut.clear();
         for node in self.peers() {
-            self.set_clock(node, EPOCH);
+            if self.weather.jumps {
+                self.set_clock(node, EPOCH);
+            } else {
+                self.set_rate(node, 0);
+            }
         }
     }
 
@@ -186,15 +212,23 @@ impl World {
         self.step(node, Input::Restart { files });
     }
 
-    pub fn set_clock(&mut self, node: Peer, offset: i64) {
+    pub fn set_clock(&mut self, node: Peer, offset_ns: i64) {
+        self.set_lie(node, Lie { offset_ns, ..Lie::default() });
+    }
+
+    /// Lets a clock run faster or slower from now on, without a jump.
+    fn set_rate(&mut self, node: Peer, rate_ppm: i64) {
+        let offset_ns = self.nodes[usize::from(node.0)].clock.offset(self.now);
+        self.set_lie(node, Lie { offset_ns, rate_ppm, ..Lie::default() });
+    }
+
+    fn set_lie(&mut self, node: Peer, lie: Lie) {
         let state = &mut self.nodes[usize::from(node.0)];
-        if state.offset != offset {
-            state.offset = offset;
-            if state.replica.is_some() {
-                // A driver lets the replica look at the clock that it has changed.
-                self.step(node, Input::Timer(Timer(0)));
-                self.ring_later(node);
-            }
+        state.clock.set(lie, self.now);
+        if state.replica.is_some() {
+            // A driver lets the replica look at the clock that it has changed.
+            self.step(node, Input::Timer(Timer(0)));
+            self.ring_later(node);
         }
     }
 
@@ -214,6 +248,9 @@ impl World {
                 if self.nodes[usize::from(to.0)].life == life {
                     self.step(to, Input::Request { connection, bytes });
                 }
+            }
+            Pending::Reply { client, bytes } if client == self.clients.count() => {
+                self.reform.answered(&bytes);
             }
             Pending::Reply { client, bytes } => {
                 self.clients.answered(client, &bytes, self.now);
@@ -237,6 +274,7 @@ impl World {
             }
             Pending::Client { client } => self.drive(client),
             Pending::Fault => self.fault(),
+            Pending::Reform => self.reform(),
             Pending::Restart { node } => {
                 if self.replica(node).is_none() {
                     self.start(node);
@@ -249,12 +287,31 @@ impl World {
     fn drive(&mut self, client: usize) {
         let sending = self.clients.drive(client, self.now);
         if let Some((to, bytes)) = sending.send {
-            let life = self.nodes[usize::from(to.0)].life;
-            let connection = Connection((client as u64) << 32 | life);
-            let wait = self.rng.between(MS / 20, MS);
-            self.later(wait, Pending::Request { to, life, connection, bytes });
+            self.request(client, to, bytes);
         }
         self.later(sending.again.max(1), Pending::Client { client });
+    }
+
+    fn request(&mut self, client: usize, to: Peer, bytes: Vec<u8>) {
+        let life = self.nodes[usize::from(to.0)].life;
+        let connection = Connection((client as u64) << 32 | life);
+        let wait = self.rng.between(MS / 20, MS);
+        self.later(wait, Pending::Request { to, life, connection, bytes });
+    }
+
+    /// Asks some node to change the membership or the leader.
+    fn reform(&mut self) {
+        if !self.stormy {
+            return;
+        }
+        let wait = self.rng.between(50, 300) * MS;
+        self.later(wait, Pending::Reform);
+        let to = Peer(self.rng.below(self.nodes.len() as u64) as u16);
+        let Some(replica) = self.leader().or(Some(to)).and_then(|node| self.replica(node)) else { return };
+        let membership = replica.raft().membership().1.clone();
+        let peers = self.nodes.len() as u16;
+        let bytes = self.reform.ask(&membership, peers, &mut self.rng);
+        self.request(self.clients.count(), to, bytes);
     }
 
     fn fault(&mut self) {
@@ -291,6 +348,11 @@ impl World {
                 }
                 self.later(lasts, Pending::Heal);
             }
+            _ if !self.weather.jumps => {
+                let most = self.weather.drift_ppm;
+                let rate = self.rng.between(0, 2 * most) as i64 - most as i64;
+                self.set_rate(node, rate);
+            }
             _ => {
                 let jump = self.rng.below(20_000 * MS) as i64 - 10_000 * MS as i64;
                 self.set_clock(node, EPOCH + jump);
@@ -300,7 +362,7 @@ impl World {
 
     fn step(&mut self, node: Peer, input: Input) {
         let at = usize::from(node.0);
-        let clock = Tick((self.now as i64 + self.nodes[at].offset) as u64);
+        let clock = self.nodes[at].clock.read(self.now);
         let Some(replica) = &mut self.nodes[at].replica else { return };
         self.steps += 1;
         let mut out = Vec::new();
@@ -345,7 +407,7 @@ impl World {
     fn ring_later(&mut self, node: Peer) {
         let state = &self.nodes[usize::from(node.0)];
         if let Some((at, setting)) = state.timer {
-            let wait = (at.0 as i64 - state.offset - self.now as i64).max(0) as u64;
+            let wait = state.clock.wait(at, self.now);
             self.later(wait, Pending::Ring { node, setting });
         }
     }
