@@ -25,7 +25,7 @@ use reform::Reform;
 /// A millisecond, in nanoseconds.
 pub const MS: u64 = 1_000_000;
 /// What a clock shows when the true time is 0: enough to jump back from.
-const EPOCH: i64 = 1_000_000 * MS as i64;
+pub const EPOCH: i64 = 1_000_000 * MS as i64;
 
 /// What goes wrong, and how often.
 #[derive(Clone, Copy, Debug)]
