@@ -56,9 +56,9 @@ impl Universe {
         }
     }
 
-    /// Whether a node's processes are gone.
-    pub fn is_down(&self, node: Peer) -> bool {
-        !self.machine(node).runs()
+    /// Whether a node's processes are gone, and what was to happen to it with them has happened.
+    pub fn is_dead(&self, node: Peer) -> bool {
+        !self.machine(node).runs() && self.machine(node).doom.is_none()
     }
 
     /// What the node's disk forgot when its power failed last.

@@ -81,7 +81,7 @@ fn nobody_can_call_a_node_that_does_not_run_and_a_client_hears_of_its_death() {
     let client = universe.open(other).unwrap();
     universe.kill(other, None);
     pass(&mut universe, SECOND);
-    assert!(universe.is_down(other));
+    assert!(universe.is_dead(other));
     assert!(universe.open(other).is_err());
     assert!(matches!(ask(&mut universe, client, put("x", 1)), End::NotDone(_)));
     universe.start(other);
