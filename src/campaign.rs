@@ -10,6 +10,7 @@ use crate::schedule::Written;
 use elenchus_checkers::consistency::{self, CONDITIONS, Condition};
 use elenchus_nemeses::FaultName;
 use elenchus_reference::bug::{Bug, UnknownBug};
+use elenchus_reference::sim::Simulation;
 use elenchus_systems::described::description::Description;
 use elenchus_systems::described::hosts::Trust;
 use serde::de::{self, Deserializer};
@@ -69,10 +70,15 @@ pub struct Campaign {
     #[serde(default)]
     pub name: Option<String>,
 
-    /// The system under test: `bundled` (a real Raft cluster), `memory` (one linearizable map, no faults), or what `[cluster]` of the file describes
+    /// The system under test: `bundled` (a real Raft cluster), `simulated` (the same in virtual time), `memory` (one linearizable map, no faults), or what `[cluster]` of the file describes
     #[arg(long, value_name = "SYSTEM")]
     #[serde(default)]
     pub system: Option<String>,
+
+    /// Everything in virtual time and one thread: the bundled nodes' own code, thousands of times faster, the same for the same seed
+    #[arg(long)]
+    #[serde(default)]
+    pub sim: bool,
 
     /// What the clients do: register, set, bank, counter, lock, watch
     #[arg(long, short = 'w')]
@@ -204,6 +210,11 @@ pub struct Campaign {
     #[serde(default)]
     pub cluster: Option<Description>,
 
+    /// What the simulated universe is like; only a file can say
+    #[arg(skip)]
+    #[serde(default)]
+    pub simulation: Option<Simulation>,
+
     /// Where the file lies, if it is one
     #[arg(skip)]
     #[serde(skip)]
@@ -316,6 +327,7 @@ impl Campaign {
         Campaign {
             name: over.name.or(self.name),
             system: over.system.or(self.system),
+            sim: over.sim || self.sim,
             workload: over.workload.or(self.workload),
             values: over.values.or(self.values),
             consistency: over.consistency.or(self.consistency),
@@ -340,7 +352,8 @@ impl Campaign {
             strict_host_key_checking: over.strict_host_key_checking.or(self.strict_host_key_checking),
             check_timeout: over.check_timeout.or(self.check_timeout),
             check_memory: over.check_memory.or(self.check_memory),
-            // Flags describe no cluster, and write no schedule.
+            // Flags describe no cluster and no universe, and write no schedule.
+            simulation: self.simulation,
             schedule: self.schedule,
             cluster: self.cluster,
             folder: self.folder,

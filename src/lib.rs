@@ -10,7 +10,7 @@
 //! | [`hosts`] | the same, on hosts over SSH |
 //! | [`host`] | plan to a provisioned ground: processes apart from each other |
 //! | [`agent`] | the same on other hosts: who runs, breaks and heals their nodes |
-//! | [`trial`], [`live`], [`runner`], [`ending`] | ground to history |
+//! | [`trial`], [`live`], [`sim`], [`runner`], [`ending`] | ground to history |
 //! | [`judge`] | history to verdicts |
 //! | [`report`] | verdicts to pages and pictures |
 //! | [`store`] | what each stage leaves for the next |
@@ -36,6 +36,7 @@ pub mod registry;
 pub mod report;
 pub mod runner;
 pub mod schedule;
+pub mod sim;
 pub mod store;
 pub mod trial;
 pub mod utc;

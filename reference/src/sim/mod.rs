@@ -26,7 +26,7 @@ mod network;
 
 pub use client::ClientId;
 pub use latency::Latency;
-pub use network::Weather;
+pub use network::{Simulation, Weather};
 
 use crate::protocol::{Connection, Input, Output, Peer, Replica, Status, SyncId, Tick};
 use crate::session::{Call, End};

@@ -21,6 +21,38 @@ const CLOGS_OF: u64 = 4;
 /// Nanoseconds in a millisecond.
 const MS: u64 = 1_000_000;
 
+/// What a universe is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Simulation {
+    /// What the network and the disks do when no fault is in force.
+    pub weather: Weather,
+    /// After how many applied entries a node takes a snapshot: few, so that short trials see some.
+    pub snapshot_every: u64,
+    /// How many entries before its snapshot a node keeps.
+    pub trailing: u64,
+    /// The size of the pieces in which a snapshot travels, in bytes.
+    pub chunk_bytes: usize,
+}
+
+impl Default for Simulation {
+    fn default() -> Simulation {
+        Simulation { weather: Weather::default(), snapshot_every: 200, trailing: 20, chunk_bytes: 4_096 }
+    }
+}
+
+impl Simulation {
+    /// Whether it makes sense; an error names the key.
+    pub fn check(&self) -> Result<(), String> {
+        self.weather.check().map_err(|why| format!("weather.{why}"))?;
+        match (self.snapshot_every, self.chunk_bytes) {
+            (0, _) => Err("snapshot-every: at least 1".into()),
+            (_, 0) => Err("chunk-bytes: at least 1".into()),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What the network does when no fault is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
