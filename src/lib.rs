@@ -13,6 +13,7 @@
 //! | [`trial`], [`live`], [`sim`], [`runner`], [`ending`] | ground to history |
 //! | [`judge`] | history to verdicts |
 //! | [`report`] | verdicts to pages and pictures |
+//! | [`results`] | many verdicts to a table |
 //! | [`store`] | what each stage leaves for the next |
 
 pub mod agent;
@@ -34,6 +35,7 @@ pub mod progress;
 pub mod quantity;
 pub mod registry;
 pub mod report;
+pub mod results;
 pub mod runner;
 pub mod schedule;
 pub mod sim;

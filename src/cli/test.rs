@@ -164,7 +164,8 @@ fn one(registry: &Registry, trial: &TrialPlan, folder: &Path, args: &TestArgs) -
     }
 }
 
-fn carry_out(registry: &Registry, trial: &TrialPlan, folder: &Path) -> Result<(), String> {
+/// Carries a planned trial out; what it leaves is in `folder`.
+pub(super) fn carry_out(registry: &Registry, trial: &TrialPlan, folder: &Path) -> Result<(), String> {
     // In a simulation nothing is left over from before, and nothing may differ from one run to the next.
     let prefix = if trial.is_simulated() { String::new() } else { fresh_prefix() };
     let erased =
