@@ -12,6 +12,7 @@ mod init;
 mod junit;
 mod list;
 mod merge;
+mod replay;
 mod report;
 mod say;
 mod test;
@@ -42,6 +43,8 @@ enum Command {
     Test(test::TestArgs),
     /// Run many trials: workloads × nemeses × seeds, and a table of what came of them
     Campaign(Box<campaign::CampaignArgs>),
+    /// Run a simulated trial once more, and compare it with what it left, byte for byte
+    Replay(Box<replay::ReplayArgs>),
     /// Join the results of a campaign's shards
     Merge(merge::MergeArgs),
     /// Show what `test` would do, every choice made, and start nothing
@@ -118,6 +121,7 @@ pub fn main(registry: &Registry, arguments: Vec<std::ffi::OsString>) -> Exit {
     match cli.command {
         Command::Test(args) => test::run(&args, registry),
         Command::Campaign(args) => campaign::run(&args, registry),
+        Command::Replay(args) => replay::run(&args, registry),
         Command::Merge(args) => merge::run(&args),
         Command::Init(args) => init::run(&args, registry.program_name()),
         Command::Plan(args) => plan(&args, registry),
