@@ -221,6 +221,36 @@ pub struct Campaign {
     pub folder: PathBuf,
 }
 
+/// What `[cluster]` says of itself before anything else is looked at.
+#[derive(Deserialize)]
+struct Kind {
+    cluster: Option<KindOfCluster>,
+}
+
+#[derive(Deserialize)]
+struct KindOfCluster {
+    kind: Option<String>,
+}
+
+/// The same text with `simulation` in place of `cluster`, line by line, if its cluster is a simulated one.
+fn as_simulation(text: &str) -> Option<String> {
+    let kind = toml::from_str::<Kind>(text).ok()?.cluster?.kind?;
+    if kind != "simulated" {
+        return None;
+    }
+    let renamed = |line: &str| {
+        let bare = line.trim_start();
+        let inside = bare.strip_prefix('[').map_or(bare, str::trim_start);
+        match inside.strip_prefix("cluster") {
+            Some(rest) if rest.trim_start().starts_with(['=', '.', ']']) => {
+                line[..line.len() - inside.len()].to_owned() + "simulation" + rest
+            }
+            _ => line.to_owned(),
+        }
+    };
+    Some(text.lines().map(renamed).collect::<Vec<_>>().join("\n"))
+}
+
 /// The nodes, by number or by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nodes(pub Vec<String>);
@@ -319,7 +349,10 @@ impl Campaign {
 
     /// Reads a campaign's text.
     pub fn parse(text: &str) -> Result<Campaign, toml::de::Error> {
-        toml::from_str(text)
+        match as_simulation(text) {
+            None => toml::from_str(text),
+            Some(text) => toml::from_str(&text).map(|campaign| Campaign { sim: true, ..campaign }),
+        }
     }
 
     /// This campaign, with whatever `over` says in place of what this says.
@@ -493,6 +526,24 @@ mod tests {
     fn refused(text: &str, line: &str, word: &str) {
         let error = Campaign::parse(text).expect_err("it must be refused").to_string();
         assert!(error.contains(line) && error.contains(word), "{error}");
+    }
+
+    #[test]
+    fn a_cluster_can_be_a_simulated_one() {
+        let texts = [
+            "cluster = { kind = \"simulated\", snapshot-every = 50 }",
+            "nodes = 3\n[cluster]\nkind = \"simulated\"\nsnapshot-every = 50\n",
+            "[cluster]\nkind = \"simulated\"\nsnapshot-every = 50\n[cluster.weather]\nloss-ppm = 9",
+            "cluster.kind = \"simulated\"\ncluster.snapshot-every = 50",
+        ];
+        for text in texts {
+            let campaign = Campaign::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let simulation = campaign.simulation.expect("it says what it is like");
+            assert!(campaign.sim && campaign.cluster.is_none() && simulation.snapshot_every == 50);
+        }
+        let error = Campaign::parse("nodes = 3\n[cluster]\nkind = \"simulated\"\nspeed = 1\n").unwrap_err();
+        assert!(error.to_string().contains("line 4") && error.to_string().contains("speed"), "{error}");
+        assert!(Campaign::parse("[cluster]\nkind = \"imagined\"").is_err());
     }
 
     #[test]

@@ -364,7 +364,7 @@ mod tests {
         assert!(merge(&[a.clone(), c.clone()]).is_err());
         std::fs::write(c.join(RESULTS), "what?\n").unwrap();
         assert!(merge(&[c.clone()]).unwrap_err().to_string().contains("line 1"));
-        [a, b, c].map(|folder| std::fs::remove_dir_all(folder).unwrap());
+        [a, b, c].into_iter().for_each(|folder| std::fs::remove_dir_all(folder).unwrap());
     }
 
     #[test]

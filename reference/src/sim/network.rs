@@ -25,6 +25,9 @@ const MS: u64 = 1_000_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Simulation {
+    /// That it is one, where a campaign file calls it its cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
     /// What the network and the disks do when no fault is in force.
     pub weather: Weather,
     /// After how many applied entries a node takes a snapshot: few, so that short trials see some.
@@ -35,9 +38,23 @@ pub struct Simulation {
     pub chunk_bytes: usize,
 }
 
+/// The kind of cluster that a simulation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A simulated one.
+    Simulated,
+}
+
 impl Default for Simulation {
     fn default() -> Simulation {
-        Simulation { weather: Weather::default(), snapshot_every: 200, trailing: 20, chunk_bytes: 4_096 }
+        Simulation {
+            kind: None,
+            weather: Weather::default(),
+            snapshot_every: 200,
+            trailing: 20,
+            chunk_bytes: 4_096,
+        }
     }
 }
 
