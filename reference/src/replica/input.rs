@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::bug::Bug;
 use crate::kv::Kv;
 use crate::kv::request::Request;
 use crate::protocol::{Connection, Output, Peer, Replica, SyncId};
@@ -21,7 +22,7 @@ const OWED_MAX: usize = 50_000;
 
 impl RaftReplica {
     pub(super) fn restart(&mut self, files: &[(String, Vec<u8>)], out: &mut Vec<Output>) {
-        let recovered = match wal::recover(files) {
+        let recovered = match wal::recover(files, self.config.bugs) {
             Ok(recovered) => recovered,
             Err(damage) => return self.halt(damage.to_string(), out),
         };
@@ -68,6 +69,9 @@ impl RaftReplica {
         self.wal.boot(self.boot);
         if let Some(snapshot) = &recovered.snapshot {
             self.restore(snapshot)?;
+        }
+        if self.config.bugs.has(Bug::RestartSkipsEntry) && !recovered.entries.is_empty() {
+            self.applied = self.applied.next();
         }
         let Recovered { hard, snapshot, entries, .. } = recovered;
         self.raft = Raft::new(self.config.core(), hard, snapshot, entries);
@@ -205,6 +209,11 @@ impl RaftReplica {
         if self.raft.is_leader() {
             return self.lead(origin, request, encoded, fx, out);
         }
+        if let Request::Read { commands } = &request
+            && self.config.bugs.has(Bug::FollowerRead)
+        {
+            return self.answer(origin, self.kv.read(commands), out);
+        }
         let Some(leader) = self.raft.leader() else {
             return self.answer(origin, not_done("no leader is known"), out);
         };
@@ -253,6 +262,17 @@ impl RaftReplica {
             self.raft.read(read, fx);
             return;
         }
+        let (request, encoded) = if self.config.bugs.has(Bug::CasDecidedAtPropose) {
+            match self.kv.decide(request) {
+                Ok(decided) => {
+                    let encoded = decided.encode();
+                    (decided, encoded)
+                }
+                Err(refusal) => return self.answer(origin, refusal, out),
+            }
+        } else {
+            (request, encoded)
+        };
         let Some(index) = self.raft.propose(encoded.into(), fx) else { return };
         match &mut self.ahead {
             Some(ahead) => {

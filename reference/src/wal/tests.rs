@@ -1,6 +1,7 @@
 //! Adversarial tests of recovery: every cut, every flipped byte.
 
 use super::*;
+use crate::bug::Bugs;
 use crate::protocol::Peer;
 use crate::raft::entry::{EntryId, Term};
 
@@ -44,7 +45,7 @@ impl Disk {
     }
 
     fn recover(&self) -> Result<Option<Recovered>, Damage> {
-        recover(&self.0)
+        recover(&self.0, Bugs::NONE)
     }
 }
 
@@ -94,8 +95,8 @@ fn what_was_synced_is_recovered() {
 
 #[test]
 fn no_file_is_a_new_server_and_an_unfinished_one_too() {
-    assert_eq!(recover(&[]), Ok(None));
-    assert_eq!(recover(&[(NEW_FILE.to_owned(), b"half of it".to_vec())]), Ok(None));
+    assert_eq!(recover(&[], Bugs::NONE), Ok(None));
+    assert_eq!(recover(&[(NEW_FILE.to_owned(), b"half of it".to_vec())], Bugs::NONE), Ok(None));
 }
 
 #[test]
