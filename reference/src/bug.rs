@@ -66,8 +66,8 @@ pub enum Bug {
     HeartbeatCommitsUnmatched,
     /// A candidate counts votes of an earlier candidacy.
     StaleVoteResponse,
-    /// A leader counts acknowledgements that it was sent when it led before.
-    StaleAppendResponse,
+    /// A leader takes an acknowledgement to cover everything that it has sent since.
+    MatchFromNext,
     /// A leader that loses office says that the writes in its log were not done.
     DoubtAsFailure,
 }
@@ -99,7 +99,7 @@ impl Bug {
         Bug::RestartSkipsEntry,
         Bug::HeartbeatCommitsUnmatched,
         Bug::StaleVoteResponse,
-        Bug::StaleAppendResponse,
+        Bug::MatchFromNext,
         Bug::DoubtAsFailure,
     ];
 
@@ -130,7 +130,7 @@ impl Bug {
             Bug::RestartSkipsEntry => "restart-skips-entry",
             Bug::HeartbeatCommitsUnmatched => "heartbeat-commits-unmatched",
             Bug::StaleVoteResponse => "stale-vote-response",
-            Bug::StaleAppendResponse => "stale-append-response",
+            Bug::MatchFromNext => "match-from-next",
             Bug::DoubtAsFailure => "doubt-as-failure",
         }
     }

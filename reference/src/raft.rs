@@ -325,7 +325,6 @@ impl Raft {
         let bugs = self.config.bugs;
         match body {
             Body::AppendEntries { .. } => bugs.has(Bug::AppendIgnoresTerm),
-            Body::Appended { .. } => bugs.has(Bug::StaleAppendResponse),
             Body::RequestVoteResponse { .. } => bugs.has(Bug::StaleVoteResponse),
             _ => false,
         }

@@ -268,16 +268,15 @@ impl Bug {
                 checker: "the model check; invariants over traces (a leader without a majority of votes, \
                           two leaders in a term)",
             },
-            Bug::StaleAppendResponse => Page {
-                change: "A leader takes an acknowledgement that was sent to it in an earlier term of its \
-                         own for one of this.",
-                breaks: "Leader Completeness: the follower's log may have been overwritten in between, so \
-                         that the leader commits what no quorum holds.",
-                source: "Ongaro 2014, section 3.5. A common mistake of implementers: replies of an earlier \
-                         term (Gjengset, Students' Guide to Raft, 2016).",
-                fault: "Very late acknowledgements, and a leader that leads again after another overwrote \
-                        the follower's log.",
-                checker: "invariants over traces (committed without a quorum)",
+            Bug::MatchFromNext => Page {
+                change: "When a follower acknowledges entries, the leader takes its log to match up to the next \
+                         entry to be sent, instead of up to what the acknowledgement says.",
+                breaks: "Leader Completeness: entries still on their way are counted as held, and committed \
+                         without a quorum.",
+                source: "Ongaro 2014, section 3.5 (matchIndex). A common mistake of implementers: the state has \
+                         changed since the request was sent (Gjengset, Students' Guide to Raft, 2016).",
+                fault: "Lost or late messages, or slow disks of followers, then the death of the leader.",
+                checker: "invariants over traces (committed without a durable quorum, Leader Completeness)",
             },
             Bug::DoubtAsFailure => Page {
                 change: "A leader that loses office tells its clients that the writes in its log were not \

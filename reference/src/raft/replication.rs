@@ -170,7 +170,8 @@ impl Raft {
             return fx.send(from, self.term, body);
         }
         if self.config.bugs.has(Bug::AppendTruncatesMatching) {
-            self.cut(previous.index.max(base).next(), fx);
+            let snapshot = self.snapshot.as_ref().map_or(base, |snapshot| snapshot.last.index);
+            self.cut(previous.index.max(snapshot).next(), fx);
         }
         let mut index = previous.index;
         for entry in entries {
@@ -225,6 +226,8 @@ impl Raft {
             return;
         }
         follower.quiet = 0;
+        let hasty = self.config.bugs.has(Bug::MatchFromNext);
+        let matched = if hasty { matched.max(follower.next.previous()) } else { matched };
         follower.matched = matched;
         let catching_up = matches!(&follower.mode, Mode::Snapshot(outgoing) if matched < outgoing.last());
         if !catching_up {

@@ -14,7 +14,7 @@ use elenchus_core::random::{Rng, Seed};
 use elenchus_reference::bug::Bugs;
 use elenchus_reference::protocol::{Connection, Input, Output, Peer, Replica, SyncId, Tick, Timer};
 use elenchus_reference::raft::Raft;
-use elenchus_reference::raft::entry::EntryId;
+use elenchus_reference::raft::entry::{EntryId, Term};
 use elenchus_reference::replica::{Config, RaftReplica, Trace};
 use elenchus_reference::wal;
 
@@ -315,13 +315,13 @@ impl World {
             None => Peer(self.rng.below(self.nodes.len() as u64) as u16),
         };
         let lasts = self.rng.between(100, 4_000) * MS;
-        match self.rng.below(10) {
+        match self.rng.below(12) {
             0 | 1 => {
                 let power = self.rng.chance(1, 2);
                 self.crash(node, power);
                 self.later(lasts, Pending::Restart { node });
             }
-            2 | 3 => {
+            2..=4 => {
                 let mut side: BTreeSet<Peer> = self.peers().filter(|_| self.rng.chance(1, 2)).collect();
                 side.insert(node);
                 if self.rng.chance(1, 2) {
@@ -330,21 +330,21 @@ impl World {
                 self.partition(&side);
                 self.later(lasts, Pending::Heal);
             }
-            4 => {
+            5 => {
                 // One way only.
                 for to in self.peers() {
                     self.cut.insert((node, to));
                 }
                 self.later(lasts, Pending::Heal);
             }
-            5 => {
+            6 => {
                 let jump = self.rng.below(20_000 * MS) as i64 - 10_000 * MS as i64;
                 self.set_clock(node, EPOCH + jump);
             }
-            6 | 7 => self.nodes[usize::from(node.0)].asleep = self.now + lasts,
-            8 => {
+            7 | 8 => self.nodes[usize::from(node.0)].asleep = self.now + lasts,
+            9 | 10 => {
                 // All are impatient at once, and one of them dies again and again meanwhile.
-                self.flicker(node, 3);
+                self.flicker(node, 5);
                 for other in self.peers() {
                     let offset = self.nodes[usize::from(other.0)].offset;
                     self.set_clock(other, offset + 3_000 * MS as i64);
@@ -368,7 +368,7 @@ impl World {
         }
         let power = self.rng.chance(1, 2);
         self.crash(node, power);
-        let (dead, lives) = (self.rng.between(MS / 10, 5 * MS), self.rng.between(5 * MS, 40 * MS));
+        let (dead, lives) = (self.rng.between(MS / 10, 5 * MS), self.rng.between(4 * MS, 30 * MS));
         self.later(dead, Pending::Restart { node });
         self.later(dead + lives, Pending::Flicker { node, times: times - 1 });
     }
@@ -378,7 +378,7 @@ impl World {
         let clock = Tick((self.now as i64 + self.nodes[at].offset) as u64);
         let Some(replica) = &mut self.nodes[at].replica else { return };
         self.steps += 1;
-        let before = replica.raft().commit();
+        let (led, before) = (replica.raft().is_leader(), replica.raft().commit());
         let mut out = Vec::new();
         replica.step(clock, input, &mut out);
         for output in out {
@@ -386,10 +386,23 @@ impl World {
         }
         if let Some(replica) = &self.nodes[at].replica {
             self.invariants.check(node, replica);
-            if replica.raft().is_leader() && replica.raft().commit() > before {
+            if replica.raft().is_leader() && !led {
+                self.check_votes(node, replica.raft().term());
+            } else if replica.raft().is_leader() && replica.raft().commit() > before {
                 self.check_quorum(replica.raft());
             }
         }
+    }
+
+    /// A majority votes for a leader, and remembers it; who is dead, or in a later term, may have.
+    fn check_votes(&self, leader: Peer, term: Term) {
+        let voted = |node: &&Node| {
+            let Some(replica) = &node.replica else { return true };
+            let stand = replica.raft().stand();
+            stand.term > term || (stand.term == term && stand.vote == Some(leader))
+        };
+        let (votes, needed) = (self.nodes.iter().filter(voted).count(), self.nodes.len() / 2 + 1);
+        assert!(votes >= needed, "Vote Quorum: {votes} of {} for {leader:?} in {term:?}", self.nodes.len());
     }
 
     /// What a leader commits is on the disks of a majority. (It stays so: no later leader lacks it.)
