@@ -334,6 +334,43 @@ mod tests {
     }
 
     #[test]
+    fn session_expires_early_applies_a_command_again_when_others_came_between() {
+        for (others, text) in [(0, "x"), (9, "xx")] {
+            let mut kv = store(Bugs::NONE.with(Bug::SessionExpiresEarly));
+            let request = write(1, 1, &[append("t", "x")]);
+            kv.apply(2, &request);
+            kv.apply(3 + others, &request);
+            assert_eq!(kv.get("t"), Some(&Datum::Text(text.into())));
+        }
+    }
+
+    #[test]
+    fn a_mixed_or_forgetful_snapshot_applies_a_command_again() {
+        for bug in [Bug::RestartAppliesTwice, Bug::SnapshotForgetsSessions] {
+            let mut kv = store(Bugs::NONE.with(bug));
+            let request = write(1, 1, &[append("t", "x")]);
+            kv.apply(2, &request);
+            let mut copy = Kv::decode(&kv.snapshot(), Bugs::NONE.with(bug)).unwrap();
+            copy.apply(2, &request);
+            assert_eq!(copy.get("t"), Some(&Datum::Text("xx".into())), "{bug}");
+        }
+        let mut kv = store(Bugs::NONE);
+        kv.apply(2, &write(1, 1, &[append("t", "x")]));
+        assert_eq!(kv.snapshot(), kv.encode());
+    }
+
+    #[test]
+    fn a_cas_that_is_decided_early_ignores_what_comes_between() {
+        let mut kv = store(Bugs::NONE);
+        kv.apply(2, &Request::Register);
+        kv.apply(3, &write(1, 1, &[put("a", 1)]));
+        let (one, two) = (write(1, 2, &[cas("a", Some(1), 2)]), write(2, 1, &[cas("a", Some(1), 3)]));
+        let early = [kv.decide(one).unwrap(), kv.decide(two.clone()).unwrap()];
+        assert!(early.iter().all(|request| kv.apply(4, request) == done(&[None])), "both succeed");
+        assert_eq!(kv.decide(two), Err(Answer::Refused { at: 0, saw: Some(Datum::Int(3)) }));
+    }
+
+    #[test]
     fn a_snapshot_restores_data_sessions_and_kept_answers() {
         let mut kv = store(Bugs::NONE);
         kv.apply(2, &Request::Register);

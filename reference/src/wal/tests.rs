@@ -1,7 +1,7 @@
 //! Adversarial tests of recovery: every cut, every flipped byte.
 
 use super::*;
-use crate::bug::Bugs;
+use crate::bug::{Bug, Bugs};
 use crate::protocol::Peer;
 use crate::raft::entry::{EntryId, Term};
 
@@ -113,6 +113,16 @@ fn the_last_record_cut_anywhere_is_cut_off_and_reported() {
         assert_eq!(recovered.cut, (bytes > 0).then_some(Cut { offset: before as u64, bytes }));
         *disk.file(FILE) = whole.clone();
     }
+}
+
+#[test]
+fn forget_log_tail_forgets_the_last_record_that_was_synced_and_no_other() {
+    let (mut disk, ends) = written();
+    let forgetful = Bugs::NONE.with(Bug::ForgetLogTail);
+    let recovered = recover(&disk.0, forgetful).unwrap().unwrap();
+    assert_eq!((recovered.entries, recovered.length), (entries(&[1, 1, 2, 2]), ends[2] as u64));
+    disk.file(FILE).truncate(ends[0]);
+    assert_eq!(recover(&disk.0, forgetful).unwrap().unwrap().records, 1, "the first was never torn");
 }
 
 #[test]
