@@ -60,7 +60,7 @@ pub enum Bug {
     CasDecidedAtPropose,
     /// A snapshot's state is one entry ahead of its index.
     RestartAppliesTwice,
-    /// A snapshot's index is one entry ahead of its state when it is restored.
+    /// After a restart the first entry after the snapshot counts as applied.
     RestartSkipsEntry,
     /// A heartbeat commits entries of a follower that may not be the leader's.
     HeartbeatCommitsUnmatched,

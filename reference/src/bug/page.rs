@@ -72,7 +72,7 @@ impl Bug {
                 checker: "the model check; invariants over traces (two leaders in a term)",
             },
             Bug::VoteIgnoresLog => Page {
-                change: "A vote is granted without comparing the candidate's log with the voter's.",
+                change: "A vote, or a pre-vote, is granted without comparing the candidate's log with the voter's.",
                 breaks: "Leader Completeness: a leader without a committed entry overwrites it.",
                 source: "Ongaro 2014, section 3.6.1, the election restriction.",
                 fault: "A server that was cut off and comes back while the leader dies.",
@@ -284,7 +284,8 @@ impl Bug {
                 breaks: "What a failure means: an operation that certainly did nothing takes effect. No \
                          invariant of the protocol breaks.",
                 source: "Aborted reads of Redis-Raft (Jepsen: Redis-Raft 1b3fbf6, 2020).",
-                fault: "A partition or pause that deposes a leader with writes under way.",
+                fault: "A cut that lets a leader send and not hear: its entries arrive, their acknowledgements do \
+                        not. A client that gives up before it finds the next leader relies on what it was told.",
                 checker: "linearizability of the register workload; elements of the set workload that were \
                           never added",
             },
