@@ -39,6 +39,7 @@ impl RaftReplica {
                 if let Err(why) = self.resume(recovered) {
                     return self.halt(why, out);
                 }
+                self.wal.sync_recovered(self.raft.log().last_index(), out);
             }
             None => {
                 self.boot = 1;
@@ -90,7 +91,8 @@ impl RaftReplica {
 
     pub(super) fn synced(&mut self, id: SyncId, fx: &mut Effects, out: &mut Vec<Output>) {
         let Some(covers) = self.wal.synced(id, out) else { return };
-        if self.life == Life::Starting {
+        // The sync of what was recovered comes before that of the start.
+        if self.life == Life::Starting && !self.wal.is_dirty() {
             self.life = Life::Running;
             self.alarm.patience();
         }
