@@ -15,7 +15,7 @@ use super::MS;
 
 const KEYS: u64 = 3;
 /// After how long a client sends again.
-const PATIENCE: u64 = 700 * MS;
+const PATIENCE: u64 = 250 * MS;
 /// After how long it gives up.
 const DEADLINE: u64 = 6_000 * MS;
 

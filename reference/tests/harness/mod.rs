@@ -54,7 +54,7 @@ enum Pending {
     Fault,
     Restart { node: Peer },
     Flicker { node: Peer, times: u64 },
-    Heal,
+    Heal { cut: u64 },
 }
 
 impl Pending {
@@ -105,8 +105,9 @@ pub struct World {
     sequence: u64,
     pending: BTreeMap<(u64, u64), Pending>,
     nodes: Vec<Node>,
-    /// Links that carry nothing, by sender and receiver.
-    cut: BTreeSet<(Peer, Peer)>,
+    /// Links that carry nothing, by sender and receiver, and which cuts they are part of.
+    cut: BTreeSet<(Peer, Peer, u64)>,
+    cuts: u64,
     weather: Weather,
     stormy: bool,
     pub clients: Clients,
@@ -139,6 +140,7 @@ impl World {
             pending: BTreeMap::new(),
             nodes: (0..peers).map(node).collect(),
             cut: BTreeSet::new(),
+            cuts: 0,
             weather,
             stormy: true,
             clients: Clients::new(6, peers, seed),
@@ -197,7 +199,7 @@ impl World {
         for from in self.peers() {
             for to in self.peers() {
                 if side.contains(&from) != side.contains(&to) {
-                    self.cut.insert((from, to));
+                    self.cut.insert((from, to, self.cuts));
                 }
             }
         }
@@ -251,7 +253,7 @@ impl World {
     fn happen(&mut self, pending: Pending) {
         match pending {
             Pending::Letter { from, to, bytes } => {
-                if !self.cut.contains(&(from, to)) {
+                if !self.cut.iter().any(|cut| (cut.0, cut.1) == (from, to)) {
                     self.step(to, Input::Message { from, bytes });
                 }
             }
@@ -288,7 +290,7 @@ impl World {
                 }
             }
             Pending::Flicker { node, times } => self.flicker(node, times),
-            Pending::Heal => self.heal(),
+            Pending::Heal { cut } => self.cut.retain(|link| link.2 != cut),
         }
     }
 
@@ -327,15 +329,17 @@ impl World {
                 if self.rng.chance(1, 2) {
                     side = BTreeSet::from([node]);
                 }
+                self.cuts += 1;
                 self.partition(&side);
-                self.later(lasts, Pending::Heal);
+                self.later(lasts, Pending::Heal { cut: self.cuts });
             }
             5 => {
                 // One way only.
+                self.cuts += 1;
                 for to in self.peers() {
-                    self.cut.insert((node, to));
+                    self.cut.insert((node, to, self.cuts));
                 }
-                self.later(lasts, Pending::Heal);
+                self.later(lasts, Pending::Heal { cut: self.cuts });
             }
             6 => {
                 let jump = self.rng.below(20_000 * MS) as i64 - 10_000 * MS as i64;
