@@ -56,7 +56,8 @@ impl Raft {
     pub(super) fn send_heartbeats(&mut self, fx: &mut Effects) {
         let Role::Leader(leader) = &self.role else { return };
         for (peer, follower) in &leader.followers {
-            let commit = self.commit.min(follower.matched);
+            let sure = !self.config.bugs.has(Bug::HeartbeatCommitsUnmatched);
+            let commit = if sure { self.commit.min(follower.matched) } else { self.commit };
             fx.send(*peer, self.term, Body::Heartbeat { commit, round: leader.reads.round });
         }
     }

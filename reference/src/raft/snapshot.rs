@@ -3,6 +3,7 @@
 //! A snapshot travels in pieces, one unanswered at a time, so that no frame grows with the state. Pieces
 //! that have come are kept in memory only: after a restart the sender begins again.
 
+use crate::bug::Bug;
 use crate::protocol::Peer;
 use crate::raft::entry::{EntryId, Index, Snapshot};
 use crate::raft::log::Log;
@@ -83,7 +84,8 @@ impl Raft {
     /// A follower's part of InstallSnapshot: `piece.data` belongs at `offset`.
     pub(super) fn receive_chunk(&mut self, from: Peer, piece: Incoming, offset: u64, fx: &mut Effects) {
         let last = piece.last;
-        if last.index <= self.commit || self.log.term_at(last.index) == Some(last.term) {
+        let known = last.index <= self.commit || self.log.term_at(last.index) == Some(last.term);
+        if known && !self.config.bugs.has(Bug::SnapshotDropsTail) {
             // The log already holds what it covers, and it is committed.
             self.incoming = None;
             self.advance_to(last.index);
@@ -109,7 +111,11 @@ impl Raft {
     fn install(&mut self, from: Peer, whole: Incoming, fx: &mut Effects) {
         let last = whole.last;
         self.snapshot = Some(Snapshot { last, data: whole.data.into() });
-        self.log = Log::new(last);
+        let mut log = Log::new(last);
+        if self.config.bugs.has(Bug::SnapshotKeepsStaleLog) {
+            self.log.entries_from(last.index.next()).for_each(|entry| log.push(entry.clone()));
+        }
+        self.log = log;
         self.commit = last.index;
         // Nothing of the new log is on disk yet.
         self.durable = Index(0);

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+mod gallery;
+
 use super::*;
 use crate::raft::message::Body;
 

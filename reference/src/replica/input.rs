@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::bug::Bug;
 use crate::kv::Kv;
 use crate::kv::request::Request;
 use crate::protocol::{Connection, Output, Peer, Replica, SyncId};
@@ -21,7 +22,7 @@ const OWED_MAX: usize = 50_000;
 
 impl RaftReplica {
     pub(super) fn restart(&mut self, files: &[(String, Vec<u8>)], out: &mut Vec<Output>) {
-        let recovered = match wal::recover(files) {
+        let recovered = match wal::recover(files, self.config.bugs) {
             Ok(recovered) => recovered,
             Err(damage) => return self.halt(damage.to_string(), out),
         };
@@ -38,6 +39,7 @@ impl RaftReplica {
                 if let Err(why) = self.resume(recovered) {
                     return self.halt(why, out);
                 }
+                self.wal.sync_recovered(self.raft.log().last_index(), out);
             }
             None => {
                 self.boot = 1;
@@ -69,6 +71,9 @@ impl RaftReplica {
         if let Some(snapshot) = &recovered.snapshot {
             self.restore(snapshot)?;
         }
+        if self.config.bugs.has(Bug::RestartSkipsEntry) && !recovered.entries.is_empty() {
+            self.applied = self.applied.next();
+        }
         let Recovered { hard, snapshot, entries, .. } = recovered;
         self.raft = Raft::new(self.config.core(), hard, snapshot, entries);
         Ok(())
@@ -86,7 +91,8 @@ impl RaftReplica {
 
     pub(super) fn synced(&mut self, id: SyncId, fx: &mut Effects, out: &mut Vec<Output>) {
         let Some(covers) = self.wal.synced(id, out) else { return };
-        if self.life == Life::Starting {
+        // The sync of what was recovered comes before that of the start.
+        if self.life == Life::Starting && !self.wal.is_dirty() {
             self.life = Life::Running;
             self.alarm.patience();
         }
@@ -205,6 +211,11 @@ impl RaftReplica {
         if self.raft.is_leader() {
             return self.lead(origin, request, encoded, fx, out);
         }
+        if let Request::Read { commands } = &request
+            && self.config.bugs.has(Bug::FollowerRead)
+        {
+            return self.answer(origin, self.kv.read(commands), out);
+        }
         let Some(leader) = self.raft.leader() else {
             return self.answer(origin, not_done("no leader is known"), out);
         };
@@ -253,6 +264,17 @@ impl RaftReplica {
             self.raft.read(read, fx);
             return;
         }
+        let (request, encoded) = if self.config.bugs.has(Bug::CasDecidedAtPropose) {
+            match self.kv.decide(request) {
+                Ok(decided) => {
+                    let encoded = decided.encode();
+                    (decided, encoded)
+                }
+                Err(refusal) => return self.answer(origin, refusal, out),
+            }
+        } else {
+            (request, encoded)
+        };
         let Some(index) = self.raft.propose(encoded.into(), fx) else { return };
         match &mut self.ahead {
             Some(ahead) => {

@@ -1,4 +1,5 @@
-//! The five properties of figure 3.2 in Ongaro 2014, checked after every step of any server.
+//! The five properties of figure 3.2 in Ongaro 2014, checked after every step of any server; beside them
+//! that a commit index never falls and that a leader commits by counting only entries of its own term.
 
 use std::collections::BTreeMap;
 
@@ -62,6 +63,7 @@ impl Invariants {
         if seen.last != raft.log().last() {
             matching(&mut self.entries, raft);
         }
+        assert!(seen.commit <= raft.commit(), "Commit Monotonic: {node:?} from {}", seen.commit);
         if seen.commit < raft.commit() {
             machine_safety(&mut self.committed, seen.commit, raft);
         }
@@ -72,6 +74,10 @@ impl Invariants {
             if seen.leads == leads {
                 let kept = raft.log().term_at(seen.last.index);
                 assert_eq!(kept, Some(seen.last.term), "Leader Append-Only: {node:?} in term {term}");
+                if seen.commit < raft.commit() {
+                    let of = raft.log().term_at(raft.commit());
+                    assert_eq!(of, leads, "Own Term: {node:?} commits by counting what it did not propose");
+                }
             } else {
                 completeness(&self.committed, raft);
             }

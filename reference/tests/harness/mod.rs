@@ -13,7 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use elenchus_core::random::{Rng, Seed};
 use elenchus_reference::bug::Bugs;
 use elenchus_reference::protocol::{Connection, Input, Output, Peer, Replica, SyncId, Tick, Timer};
+use elenchus_reference::raft::Raft;
+use elenchus_reference::raft::entry::{EntryId, Term};
 use elenchus_reference::replica::{Config, RaftReplica, Trace};
+use elenchus_reference::wal;
 
 use clients::Clients;
 use disk::Disk;
@@ -35,6 +38,8 @@ pub struct Weather {
     pub late: u64,
     /// Between two faults, on average.
     pub calm_ms: u64,
+    /// The longest that a letter takes when it is not late.
+    pub travel_ms: u64,
 }
 
 /// All that the simulation waits for.
@@ -48,7 +53,19 @@ enum Pending {
     Client { client: usize },
     Fault,
     Restart { node: Peer },
-    Heal,
+    Flicker { node: Peer, times: u64 },
+    Heal { cut: u64 },
+}
+
+impl Pending {
+    /// Who has to be awake for it.
+    fn node(&self) -> Option<Peer> {
+        match self {
+            Pending::Letter { to, .. } | Pending::Request { to, .. } => Some(*to),
+            Pending::Synced { node, .. } | Pending::Ring { node, .. } => Some(*node),
+            _ => None,
+        }
+    }
 }
 
 struct Node {
@@ -60,6 +77,25 @@ struct Node {
     timer: Option<(Tick, u64)>,
     /// Counts its starts; what belonged to an earlier one is dropped.
     life: u64,
+    /// It is paused until then: whatever concerns it waits.
+    asleep: u64,
+}
+
+impl Node {
+    /// Whether a power failure would leave it `entry`, or a snapshot that covers it.
+    fn holds(&self, entry: EntryId) -> bool {
+        if let Some(replica) = &self.replica {
+            let (log, durable) = (replica.raft().log(), replica.raft().durable());
+            return durable >= entry.index
+                && (log.base().index > entry.index || log.term_at(entry.index) == Some(entry.term));
+        }
+        let Ok(Some(found)) = wal::recover(&self.disk.durable(), Bugs::NONE) else { return false };
+        let base = found.snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index.0);
+        match entry.index.0.checked_sub(base + 1) {
+            Some(offset) => found.entries.get(offset as usize).is_some_and(|held| held.term == entry.term),
+            None => true,
+        }
+    }
 }
 
 /// The world of one run.
@@ -69,8 +105,9 @@ pub struct World {
     sequence: u64,
     pending: BTreeMap<(u64, u64), Pending>,
     nodes: Vec<Node>,
-    /// Links that carry nothing, by sender and receiver.
-    cut: BTreeSet<(Peer, Peer)>,
+    /// Links that carry nothing, by sender and receiver, and which cuts they are part of.
+    cut: BTreeSet<(Peer, Peer, u64)>,
+    cuts: u64,
     weather: Weather,
     stormy: bool,
     pub clients: Clients,
@@ -83,15 +120,19 @@ pub struct World {
 
 impl World {
     pub fn new(seed: Seed, peers: u16, bugs: Bugs, weather: Weather) -> World {
+        // Small logs and large ones, snapshots in many pieces and in one.
+        let mut draw = seed.stream("config").rng();
+        let mut one_of = |choices: [u64; 2]| choices[draw.below(2) as usize];
         let config = Config {
-            snapshot_every: 40,
-            trailing: 10,
-            chunk_bytes: 200,
+            snapshot_every: one_of([5, 40]),
+            trailing: one_of([0, 10]),
+            chunk_bytes: one_of([200, 8_000]) as usize,
             bugs,
             trace: Trace::Roles,
             ..Config::new(Peer(0), peers, seed)
         };
-        let node = |_| Node { replica: None, disk: Disk::default(), offset: EPOCH, timer: None, life: 0 };
+        let node =
+            |_| Node { replica: None, disk: Disk::default(), offset: EPOCH, timer: None, life: 0, asleep: 0 };
         let mut world = World {
             now: 0,
             rng: seed.stream("world").rng(),
@@ -99,6 +140,7 @@ impl World {
             pending: BTreeMap::new(),
             nodes: (0..peers).map(node).collect(),
             cut: BTreeSet::new(),
+            cuts: 0,
             weather,
             stormy: true,
             clients: Clients::new(6, peers, seed),
@@ -129,7 +171,10 @@ impl World {
         while let Some(entry) = self.pending.first_entry().filter(|entry| entry.key().0 <= end) {
             let ((at, _), pending) = entry.remove_entry();
             self.now = at;
-            self.happen(pending);
+            match pending.node().map(|node| self.nodes[usize::from(node.0)].asleep) {
+                Some(until) if until > at => self.later(until - at, pending),
+                _ => self.happen(pending),
+            }
         }
         self.now = end;
     }
@@ -154,7 +199,7 @@ impl World {
         for from in self.peers() {
             for to in self.peers() {
                 if side.contains(&from) != side.contains(&to) {
-                    self.cut.insert((from, to));
+                    self.cut.insert((from, to, self.cuts));
                 }
             }
         }
@@ -162,6 +207,7 @@ impl World {
 
     pub fn heal(&mut self) {
         self.cut.clear();
+        self.nodes.iter_mut().for_each(|node| node.asleep = 0);
         for node in self.peers() {
             self.set_clock(node, EPOCH);
         }
@@ -172,6 +218,7 @@ impl World {
         let state = &mut self.nodes[usize::from(node.0)];
         state.replica = None;
         state.timer = None;
+        state.asleep = 0;
         if power {
             state.disk.lose_power(&mut self.rng);
         }
@@ -206,7 +253,7 @@ impl World {
     fn happen(&mut self, pending: Pending) {
         match pending {
             Pending::Letter { from, to, bytes } => {
-                if !self.cut.contains(&(from, to)) {
+                if !self.cut.iter().any(|cut| (cut.0, cut.1) == (from, to)) {
                     self.step(to, Input::Message { from, bytes });
                 }
             }
@@ -242,7 +289,8 @@ impl World {
                     self.start(node);
                 }
             }
-            Pending::Heal => self.heal(),
+            Pending::Flicker { node, times } => self.flicker(node, times),
+            Pending::Heal { cut } => self.cut.retain(|link| link.2 != cut),
         }
     }
 
@@ -269,33 +317,64 @@ impl World {
             None => Peer(self.rng.below(self.nodes.len() as u64) as u16),
         };
         let lasts = self.rng.between(100, 4_000) * MS;
-        match self.rng.below(6) {
+        match self.rng.below(12) {
             0 | 1 => {
                 let power = self.rng.chance(1, 2);
                 self.crash(node, power);
                 self.later(lasts, Pending::Restart { node });
             }
-            2 | 3 => {
+            2..=4 => {
                 let mut side: BTreeSet<Peer> = self.peers().filter(|_| self.rng.chance(1, 2)).collect();
                 side.insert(node);
                 if self.rng.chance(1, 2) {
                     side = BTreeSet::from([node]);
                 }
+                self.cuts += 1;
                 self.partition(&side);
-                self.later(lasts, Pending::Heal);
+                self.later(lasts, Pending::Heal { cut: self.cuts });
             }
-            4 => {
+            5 => {
                 // One way only.
+                self.cuts += 1;
                 for to in self.peers() {
-                    self.cut.insert((node, to));
+                    self.cut.insert((node, to, self.cuts));
                 }
-                self.later(lasts, Pending::Heal);
+                self.later(lasts, Pending::Heal { cut: self.cuts });
             }
-            _ => {
+            6 => {
                 let jump = self.rng.below(20_000 * MS) as i64 - 10_000 * MS as i64;
                 self.set_clock(node, EPOCH + jump);
             }
+            7 | 8 => self.nodes[usize::from(node.0)].asleep = self.now + lasts,
+            9 | 10 => {
+                // All are impatient at once, and one of them dies again and again meanwhile.
+                self.flicker(node, 5);
+                for other in self.peers() {
+                    let offset = self.nodes[usize::from(other.0)].offset;
+                    self.set_clock(other, offset + 3_000 * MS as i64);
+                }
+            }
+            _ => {
+                // The power fails for all.
+                for other in self.peers() {
+                    self.crash(other, true);
+                    let wait = self.rng.between(MS, 500 * MS);
+                    self.later(wait, Pending::Restart { node: other });
+                }
+            }
         }
+    }
+
+    /// Kills a node for moments, `times` times.
+    fn flicker(&mut self, node: Peer, times: u64) {
+        if times == 0 || !self.stormy {
+            return;
+        }
+        let power = self.rng.chance(1, 2);
+        self.crash(node, power);
+        let (dead, lives) = (self.rng.between(MS / 10, 5 * MS), self.rng.between(4 * MS, 30 * MS));
+        self.later(dead, Pending::Restart { node });
+        self.later(dead + lives, Pending::Flicker { node, times: times - 1 });
     }
 
     fn step(&mut self, node: Peer, input: Input) {
@@ -303,6 +382,7 @@ impl World {
         let clock = Tick((self.now as i64 + self.nodes[at].offset) as u64);
         let Some(replica) = &mut self.nodes[at].replica else { return };
         self.steps += 1;
+        let (led, before) = (replica.raft().is_leader(), replica.raft().commit());
         let mut out = Vec::new();
         replica.step(clock, input, &mut out);
         for output in out {
@@ -310,7 +390,32 @@ impl World {
         }
         if let Some(replica) = &self.nodes[at].replica {
             self.invariants.check(node, replica);
+            if replica.raft().is_leader() && !led {
+                self.check_votes(node, replica.raft().term());
+            } else if replica.raft().is_leader() && replica.raft().commit() > before {
+                self.check_quorum(replica.raft());
+            }
         }
+    }
+
+    /// A majority votes for a leader, and remembers it; who is dead, or in a later term, may have.
+    fn check_votes(&self, leader: Peer, term: Term) {
+        let voted = |node: &&Node| {
+            let Some(replica) = &node.replica else { return true };
+            let stand = replica.raft().stand();
+            stand.term > term || (stand.term == term && stand.vote == Some(leader))
+        };
+        let (votes, needed) = (self.nodes.iter().filter(voted).count(), self.nodes.len() / 2 + 1);
+        assert!(votes >= needed, "Vote Quorum: {votes} of {} for {leader:?} in {term:?}", self.nodes.len());
+    }
+
+    /// What a leader commits is on the disks of a majority. (It stays so: no later leader lacks it.)
+    fn check_quorum(&self, leader: &Raft) {
+        let last = leader.log().term_at(leader.commit()).map(|term| EntryId { term, index: leader.commit() });
+        let last = last.expect("a leader holds what it has just committed");
+        let holders = self.nodes.iter().filter(|node| node.holds(last)).count();
+        let needed = self.nodes.len() / 2 + 1;
+        assert!(holders >= needed, "Commit Quorum: {last:?} is on {holders} disks of {}", self.nodes.len());
     }
 
     fn carry_out(&mut self, node: Peer, output: Output) {
@@ -357,7 +462,7 @@ impl World {
         }
         let copies = if bad(self.weather.doubled, self) { 2 } else { 1 };
         for _ in 0..copies {
-            let mut wait = self.rng.between(MS / 10, 3 * MS);
+            let mut wait = self.rng.between(MS / 10, self.weather.travel_ms * MS);
             if bad(self.weather.late, self) {
                 wait = self.rng.between(MS, 3_000 * MS);
             }
