@@ -421,7 +421,7 @@ fn a_torn_end_is_cut_off_told_in_the_trace_and_synced_before_anything_is_said() 
 
 #[test]
 fn what_a_killed_process_may_not_have_synced_is_synced_before_another_record_is_begun() {
-    let mut node = Alone::started(|_| {});
+    let node = Alone::started(|_| {});
     let files = node.files();
     let mut node = Alone::restart(|_| {}, files);
     let writes =
