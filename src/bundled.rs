@@ -40,6 +40,6 @@ pub fn system(plan: &TrialPlan, ground: &Ground, folder: &Path) -> Result<Bundle
 }
 
 /// When a client gives up by itself: before the loop would, so that it can say why.
-fn client_limit(timeout: Duration) -> Duration {
+pub fn client_limit(timeout: Duration) -> Duration {
     timeout.saturating_sub(Duration::from_millis(200)).max(timeout / 2)
 }

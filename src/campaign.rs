@@ -10,6 +10,7 @@ use crate::schedule::Written;
 use elenchus_checkers::consistency::{self, CONDITIONS, Condition};
 use elenchus_nemeses::FaultName;
 use elenchus_reference::bug::{Bug, UnknownBug};
+use elenchus_reference::sim::Simulation;
 use elenchus_systems::described::description::Description;
 use elenchus_systems::described::hosts::Trust;
 use serde::de::{self, Deserializer};
@@ -69,10 +70,15 @@ pub struct Campaign {
     #[serde(default)]
     pub name: Option<String>,
 
-    /// The system under test: `bundled` (a real Raft cluster), `memory` (one linearizable map, no faults), or what `[cluster]` of the file describes
+    /// The system under test: `bundled` (a real Raft cluster), `simulated` (the same in virtual time), `memory` (one linearizable map, no faults), or what `[cluster]` of the file describes
     #[arg(long, value_name = "SYSTEM")]
     #[serde(default)]
     pub system: Option<String>,
+
+    /// Everything in virtual time and one thread: the bundled nodes' own code, thousands of times faster, the same for the same seed
+    #[arg(long)]
+    #[serde(default)]
+    pub sim: bool,
 
     /// What the clients do: register, set, bank, counter, lock, watch
     #[arg(long, short = 'w')]
@@ -204,10 +210,45 @@ pub struct Campaign {
     #[serde(default)]
     pub cluster: Option<Description>,
 
+    /// What the simulated universe is like; only a file can say
+    #[arg(skip)]
+    #[serde(default)]
+    pub simulation: Option<Simulation>,
+
     /// Where the file lies, if it is one
     #[arg(skip)]
     #[serde(skip)]
     pub folder: PathBuf,
+}
+
+/// What `[cluster]` says of itself before anything else is looked at.
+#[derive(Deserialize)]
+struct Kind {
+    cluster: Option<KindOfCluster>,
+}
+
+#[derive(Deserialize)]
+struct KindOfCluster {
+    kind: Option<String>,
+}
+
+/// The same text with `simulation` in place of `cluster`, line by line, if its cluster is a simulated one.
+fn as_simulation(text: &str) -> Option<String> {
+    let kind = toml::from_str::<Kind>(text).ok()?.cluster?.kind?;
+    if kind != "simulated" {
+        return None;
+    }
+    let renamed = |line: &str| {
+        let bare = line.trim_start();
+        let inside = bare.strip_prefix('[').map_or(bare, str::trim_start);
+        match inside.strip_prefix("cluster") {
+            Some(rest) if rest.trim_start().starts_with(['=', '.', ']']) => {
+                line[..line.len() - inside.len()].to_owned() + "simulation" + rest
+            }
+            _ => line.to_owned(),
+        }
+    };
+    Some(text.lines().map(renamed).collect::<Vec<_>>().join("\n"))
 }
 
 /// The nodes, by number or by name.
@@ -308,7 +349,10 @@ impl Campaign {
 
     /// Reads a campaign's text.
     pub fn parse(text: &str) -> Result<Campaign, toml::de::Error> {
-        toml::from_str(text)
+        match as_simulation(text) {
+            None => toml::from_str(text),
+            Some(text) => toml::from_str(&text).map(|campaign| Campaign { sim: true, ..campaign }),
+        }
     }
 
     /// This campaign, with whatever `over` says in place of what this says.
@@ -316,6 +360,7 @@ impl Campaign {
         Campaign {
             name: over.name.or(self.name),
             system: over.system.or(self.system),
+            sim: over.sim || self.sim,
             workload: over.workload.or(self.workload),
             values: over.values.or(self.values),
             consistency: over.consistency.or(self.consistency),
@@ -340,7 +385,8 @@ impl Campaign {
             strict_host_key_checking: over.strict_host_key_checking.or(self.strict_host_key_checking),
             check_timeout: over.check_timeout.or(self.check_timeout),
             check_memory: over.check_memory.or(self.check_memory),
-            // Flags describe no cluster, and write no schedule.
+            // Flags describe no cluster and no universe, and write no schedule.
+            simulation: self.simulation,
             schedule: self.schedule,
             cluster: self.cluster,
             folder: self.folder,
@@ -480,6 +526,24 @@ mod tests {
     fn refused(text: &str, line: &str, word: &str) {
         let error = Campaign::parse(text).expect_err("it must be refused").to_string();
         assert!(error.contains(line) && error.contains(word), "{error}");
+    }
+
+    #[test]
+    fn a_cluster_can_be_a_simulated_one() {
+        let texts = [
+            "cluster = { kind = \"simulated\", snapshot-every = 50 }",
+            "nodes = 3\n[cluster]\nkind = \"simulated\"\nsnapshot-every = 50\n",
+            "[cluster]\nkind = \"simulated\"\nsnapshot-every = 50\n[cluster.weather]\nloss-ppm = 9",
+            "cluster.kind = \"simulated\"\ncluster.snapshot-every = 50",
+        ];
+        for text in texts {
+            let campaign = Campaign::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let simulation = campaign.simulation.expect("it says what it is like");
+            assert!(campaign.sim && campaign.cluster.is_none() && simulation.snapshot_every == 50);
+        }
+        let error = Campaign::parse("nodes = 3\n[cluster]\nkind = \"simulated\"\nspeed = 1\n").unwrap_err();
+        assert!(error.to_string().contains("line 4") && error.to_string().contains("speed"), "{error}");
+        assert!(Campaign::parse("[cluster]\nkind = \"imagined\"").is_err());
     }
 
     #[test]

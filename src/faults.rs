@@ -18,11 +18,14 @@ pub enum Ground {
     LocalUnprivileged,
     /// A described cluster on hosts over SSH.
     Hosts,
+    /// The bundled cluster in virtual time.
+    Simulation,
 }
 
 impl Ground {
     /// All of them, in the order of the table's columns.
-    pub const ALL: [Ground; 4] = [Ground::Bundled, Ground::Local, Ground::LocalUnprivileged, Ground::Hosts];
+    pub const ALL: [Ground; 5] =
+        [Ground::Simulation, Ground::Bundled, Ground::Local, Ground::LocalUnprivileged, Ground::Hosts];
 
     /// The ground of a described cluster on this machine, for whoever asks.
     pub fn local() -> Ground {
@@ -36,6 +39,7 @@ impl Ground {
             Ground::Local => "local, root",
             Ground::LocalUnprivileged => "local, no root",
             Ground::Hosts => "SSH hosts",
+            Ground::Simulation => "simulated",
         }
     }
 }
@@ -44,6 +48,9 @@ impl Ground {
 pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'static str> {
     use FaultName::{Clock, Damage, Disk, Kill, Membership, Packets, Partition, Pause, Power, Resources};
     use Ground::{Bundled, Hosts, LocalUnprivileged};
+    if ground == Ground::Simulation {
+        return simulated(fault);
+    }
     match (fault, ground) {
         (Partition, Hosts) => Ok("an own packet filter table on each host, by our helper there"),
         (Kill, Hosts) => Ok("SIGKILL to the process group, by our helper there"),
@@ -74,6 +81,21 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
     }
 }
 
+fn simulated(fault: FaultName) -> Result<&'static str, &'static str> {
+    match fault {
+        FaultName::Partition => Ok("letters on cut links are lost, or kept until the cut is mended"),
+        FaultName::Kill => Ok("the node's process ends at some point of its work, often around a sync"),
+        FaultName::Pause => Ok("the node takes no step; what comes for it waits"),
+        FaultName::Clock => Ok("the node's own clock source, wall and timers both"),
+        FaultName::Packets => Ok("letters are late, lost, doubled or slow"),
+        FaultName::Power => Ok("of what was not synced any first part stays, or (torn) any part"),
+        FaultName::Disk => Ok("the node's syncs are slow, or its writes and syncs fail, which ends it"),
+        FaultName::Damage => Ok("the stopped node's files are changed"),
+        FaultName::Resources => Err("simulated nodes take no processor time and no memory"),
+        FaultName::Membership => Err("the bundled cluster has a fixed membership"),
+    }
+}
+
 /// Whether a proxy on each link, where nodes have no networks of their own, can bring this fault about.
 pub fn by_proxy(fault: FaultName) -> Result<(), &'static str> {
     match fault {
@@ -87,6 +109,9 @@ pub fn by_proxy(fault: FaultName) -> Result<(), &'static str> {
 
 /// Whether this machine has what the fault needs on this ground; an error says what it lacks.
 pub fn probe(fault: FaultName, ground: Ground) -> Result<(), String> {
+    if ground == Ground::Simulation {
+        return Ok(());
+    }
     match fault {
         FaultName::Packets if ground != Ground::Hosts => crate::host::packets::probe().map(drop),
         FaultName::Resources if ground != Ground::Hosts => crate::host::resources::probe().map(drop),

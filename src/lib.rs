@@ -10,9 +10,10 @@
 //! | [`hosts`] | the same, on hosts over SSH |
 //! | [`host`] | plan to a provisioned ground: processes apart from each other |
 //! | [`agent`] | the same on other hosts: who runs, breaks and heals their nodes |
-//! | [`trial`], [`live`], [`runner`], [`ending`] | ground to history |
+//! | [`trial`], [`live`], [`sim`], [`runner`], [`ending`] | ground to history |
 //! | [`judge`] | history to verdicts |
 //! | [`report`] | verdicts to pages and pictures |
+//! | [`results`] | many verdicts to a table |
 //! | [`store`] | what each stage leaves for the next |
 
 pub mod agent;
@@ -34,8 +35,10 @@ pub mod progress;
 pub mod quantity;
 pub mod registry;
 pub mod report;
+pub mod results;
 pub mod runner;
 pub mod schedule;
+pub mod sim;
 pub mod store;
 pub mod trial;
 pub mod utc;

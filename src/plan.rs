@@ -13,6 +13,7 @@ use elenchus_core::fault::Fault;
 use elenchus_core::process::NodeId;
 use elenchus_core::random::Seed;
 use elenchus_nemeses::{FaultName, Strike};
+use elenchus_reference::sim::Simulation;
 use elenchus_systems::described::description::{Absurd, Description};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -77,6 +78,9 @@ pub struct TrialPlan {
     pub port_base: Option<u16>,
     /// The mistakes that the nodes make.
     pub bugs: Vec<String>,
+    /// What the simulated universe is like, if the trial takes place in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulation: Option<Simulation>,
     /// The user's own system, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<Description>,
@@ -179,6 +183,7 @@ impl TrialPlan {
             isolation: isolation(campaign),
             port_base: port_base(campaign, nodes.len())?,
             bugs: bugs(campaign, system)?,
+            simulation: simulation(campaign, system)?,
             cluster: described(campaign, &nodes)?,
             require_recovery: campaign.require_recovery,
             leave_running: campaign.leave_running,
@@ -237,6 +242,11 @@ fn external_contradictions(campaign: &Campaign) -> Result<(), Impossible> {
 }
 
 impl TrialPlan {
+    /// Whether it takes place in virtual time.
+    pub fn is_simulated(&self) -> bool {
+        self.simulation.is_some()
+    }
+
     /// Whether faults of this kind strike, drawn or written out.
     pub fn strikes(&self, kind: FaultName) -> bool {
         let written = || self.schedule.iter().any(|strike| strike.fault.name() == kind.as_str());
@@ -260,8 +270,11 @@ fn contradictions(campaign: &Campaign, system: &SystemEntry, workload: &str) -> 
     if campaign.lease_ttl.is_some_and(|ttl| ttl.0 < Duration::from_millis(100)) {
         return Err(impossible("lease-ttl", "a lock of less than 100ms cannot be kept alive"));
     }
-    if campaign.isolation.is_some() && system.name == "memory" {
-        return Err(impossible("isolation", "the system `memory` has no nodes to keep apart"));
+    if (campaign.isolation.is_some() || campaign.port_base.is_some())
+        && ["memory", registry::SIMULATED].contains(&system.name)
+    {
+        let key = if campaign.isolation.is_some() { "isolation" } else { "port-base" };
+        return Err(impossible(key, format!("the system `{}` has no processes to keep apart", system.name)));
     }
     if campaign.isolation == Some(IsolationRequest::Proxy) && campaign.cluster.is_some() {
         let what = "a described cluster needs namespaces: each of its nodes has an address of its own";
@@ -283,7 +296,14 @@ fn contradictions(campaign: &Campaign, system: &SystemEntry, workload: &str) -> 
 }
 
 fn system<'r>(registry: &'r Registry, campaign: &Campaign) -> Result<&'r SystemEntry, Impossible> {
-    let name = match (&campaign.cluster, campaign.system.as_deref()) {
+    let system = match (campaign.sim, campaign.system.as_deref()) {
+        (true, None | Some("bundled" | registry::SIMULATED)) => Some(registry::SIMULATED),
+        (true, Some(name)) => {
+            return Err(impossible("sim", format!("the system `{name}` cannot be simulated; leave one out")));
+        }
+        (false, name) => name,
+    };
+    let name = match (&campaign.cluster, system) {
         (Some(_), None) => registry::DESCRIBED,
         (Some(_), Some(name)) if name != registry::DESCRIBED => {
             let what = format!("`{name}` and `[cluster]` are two systems: leave one out");
@@ -560,10 +580,29 @@ fn port_base(campaign: &Campaign, nodes: usize) -> Result<Option<u16>, Impossibl
 }
 
 fn bugs(campaign: &Campaign, system: &SystemEntry) -> Result<Vec<String>, Impossible> {
-    if !campaign.bug.is_empty() && system.name != "bundled" {
-        return Err(impossible("bug", "only the bundled system can be told to make mistakes"));
+    if !campaign.bug.is_empty() && !["bundled", registry::SIMULATED].contains(&system.name) {
+        return Err(impossible(
+            "bug",
+            "only the bundled system, simulated or not, can be told to make mistakes",
+        ));
     }
     Ok(campaign.bug.iter().map(|BugName(bug)| bug.name().to_owned()).collect())
+}
+
+/// What the universe of a simulated system is like.
+fn simulation(campaign: &Campaign, system: &SystemEntry) -> Result<Option<Simulation>, Impossible> {
+    if system.name != registry::SIMULATED {
+        return match campaign.simulation {
+            None => Ok(None),
+            Some(_) => Err(impossible("simulation", "nothing is simulated: say `--sim`")),
+        };
+    }
+    if campaign.leave_running {
+        return Err(impossible("leave-running", "a simulated cluster ends with its trial"));
+    }
+    let simulation = campaign.simulation.unwrap_or_default();
+    simulation.check().map_err(|why| impossible("simulation", why))?;
+    Ok(Some(simulation))
 }
 
 /// The command that runs this one trial again.
@@ -599,6 +638,9 @@ fn again(program: &str, campaign: &Campaign, seed: Seed, file: Option<&str>) -> 
     flag("check-timeout", campaign.check_timeout.map(|s| s.to_string()));
     flag("check-memory", campaign.check_memory.map(|b| b.to_string()));
     flag("seed", Some(seed.0.to_string()));
+    if campaign.sim {
+        words.push("--sim".into());
+    }
     if campaign.fencing {
         words.push("--fencing".into());
     }

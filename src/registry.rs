@@ -15,7 +15,7 @@ use elenchus_core::process::NodeId;
 use elenchus_core::random::Seed;
 use elenchus_core::system::System;
 use elenchus_core::workload::Workload;
-use elenchus_systems::{bundled, memory};
+use elenchus_systems::{bundled, memory, simulated};
 use elenchus_workloads::{Bank, Counters, Lock, Register, Set, Watch, lock, register, set};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
@@ -206,6 +206,13 @@ const SYSTEMS: &[SystemEntry] = &[
         rate: 2000.0,
     },
     SystemEntry {
+        name: SIMULATED,
+        about: "the same store in virtual time, in one thread: a seed brings back every trial, byte for byte",
+        ground: Some(|| Ground::Simulation),
+        offers: simulated::CAPABILITIES,
+        rate: 100.0,
+    },
+    SystemEntry {
         name: DESCRIBED,
         about: "your own: what `[cluster]` of a campaign file describes, on this machine",
         ground: Some(Ground::local),
@@ -220,6 +227,9 @@ const SYSTEMS: &[SystemEntry] = &[
         rate: 10_000.0,
     },
 ];
+
+/// The name of the bundled cluster in virtual time.
+pub const SIMULATED: &str = "simulated";
 
 /// The name of the user's own system.
 pub const DESCRIBED: &str = "described";

@@ -5,6 +5,7 @@
 //! or in collecting logs never costs a verdict.
 
 mod hosts;
+mod simulated;
 
 use crate::ending::{self, Collector};
 use crate::live::{Disks, LiveCluster, LiveWorld, LocalMachines, Machines};
@@ -44,6 +45,8 @@ pub enum Stage {
     External,
     /// Hosts over SSH, as the plan's cluster names them.
     Hosts,
+    /// Virtual time in this very thread.
+    Simulation,
 }
 
 /// A trial that failed as a trial. What the history holds can still be judged.
@@ -84,6 +87,7 @@ pub fn run<W: Workload>(
         Stage::Ground(ground) => on_ground(workload, registry, plan, *ground, folder, &mut record),
         Stage::External => on_external(workload, plan, folder, &mut record),
         Stage::Hosts => hosts::on_hosts(workload, plan, folder, &mut record),
+        Stage::Simulation => simulated::in_simulation(workload, plan, folder, &mut record),
     };
     record.ended = Some(utc::extended(SystemTime::now()));
     (record.end, record.why) = match &result {
@@ -101,6 +105,7 @@ fn record(plan: &TrialPlan, stage: &Stage, prefix: &str) -> TrialRecord {
         Stage::Hosts => ("hosts".to_owned(), "each node has a host of its own, reached over SSH".to_owned()),
         Stage::Ground(ground) => (ground.isolation.chosen.to_string(), ground.isolation.why.clone()),
         Stage::External => ("none".to_owned(), "somebody else runs the nodes".to_owned()),
+        Stage::Simulation => ("simulation".to_owned(), "the nodes run in virtual time".to_owned()),
     };
     TrialRecord {
         version: 1,
@@ -109,7 +114,11 @@ fn record(plan: &TrialPlan, stage: &Stage, prefix: &str) -> TrialRecord {
         wiped: plan.cluster.as_ref().map(|description| !description.is_unwiped()),
         prefix: prefix.into(),
         assumptions: Vec::new(),
-        began: utc::extended(SystemTime::now()),
+        began: match stage {
+            // The history names it, and must not depend on when it was made.
+            Stage::Simulation => utc::extended(SystemTime::UNIX_EPOCH),
+            _ => utc::extended(SystemTime::now()),
+        },
         ended: None,
         end: TrialEnd::Running,
         why: None,
@@ -135,7 +144,7 @@ fn in_memory<W: Workload>(
     let connector: Rc<dyn Connector> = Rc::new(MemoryConnector::default());
     let mut world =
         LiveWorld::new(runtime()?, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
-    world.block_on(prepare(&*workload, &*connector, plan))?;
+    world.block_on(prepare(&*workload, &*connector, plan, tokio::time::sleep))?;
     drive(&*workload, plan, folder, record, &mut world)
 }
 
@@ -200,7 +209,7 @@ fn perform<W: Workload>(
     let up = world.block_on(async {
         let up = async {
             come_up(cluster, &**system, plan, setup).await?;
-            prepare(&**workload, &**connector, plan).await?;
+            prepare(&**workload, &**connector, plan, tokio::time::sleep).await?;
             machines.settle().await.map_err(|why| Failed::Setup(why.to_string()))
         };
         tokio::select! {
@@ -262,7 +271,7 @@ fn on_external<W: Workload>(
     reached.unwrap_or_else(|_| {
         Err(Failed::Setup(format!("not within {SETUP_LIMIT:?}; {} says who is not ready", file::SETUP)))
     })?;
-    world.block_on(prepare(&*workload, &*connector, plan))?;
+    world.block_on(prepare(&*workload, &*connector, plan, tokio::time::sleep))?;
     drive(&*workload, plan, folder, record, &mut world)
 }
 
@@ -362,11 +371,12 @@ async fn come_up(
     Ok(())
 }
 
-/// Lets the workload lay its foundations, through the first node.
-async fn prepare<W: Workload>(
+/// Lets the workload lay its foundations, through the first node; it rests between two tries.
+async fn prepare<W: Workload, S: Future<Output = ()>>(
     workload: &W,
     connector: &dyn Connector,
     plan: &TrialPlan,
+    rest: impl Fn(Duration) -> S,
 ) -> Result<(), Failed> {
     let offered = connector.capabilities();
     if let Some(lacking) = workload.needs().iter().find(|need| !offered.contains(need)) {
@@ -388,7 +398,7 @@ async fn prepare<W: Workload>(
             }
             Err(_) => {
                 tries -= 1;
-                tokio::time::sleep(Duration::from_millis(500)).await;
+                rest(Duration::from_millis(500)).await;
             }
         }
     }
@@ -410,7 +420,7 @@ fn drive<W: Workload>(
         nodes: plan.nodes.len() as u32,
     };
     let limits = Limits { operation: plan.timeout.0, fault: elenchus_core::fault::FAULT_TIMEOUT };
-    let mut progress = Progress::new(false);
+    let mut progress = Progress::new(plan.is_simulated());
     let last = Rc::new(RefCell::new(workload.final_generator(&shape)));
     let mut main = Both { first: main_generator(workload, plan, &shape), second: last.clone() };
     let mut runner = Runner::new(workload, world, &mut progress, log, plan.concurrency, limits)

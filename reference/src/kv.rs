@@ -24,13 +24,15 @@ const VERSION: u8 = 1;
 pub struct Kv {
     data: BTreeMap<String, Datum>,
     sessions: Sessions,
+    /// The sessions before the last command: only for a bug.
+    before: Sessions,
     bugs: Bugs,
 }
 
 impl Kv {
     /// An empty store.
     pub fn new(bugs: Bugs) -> Kv {
-        Kv { data: BTreeMap::new(), sessions: Sessions::default(), bugs }
+        Kv { data: BTreeMap::new(), sessions: Sessions::default(), before: Sessions::default(), bugs }
     }
 
     /// What `key` holds.
@@ -45,6 +47,9 @@ impl Kv {
 
     /// Applies the entry at `index` of the log. A read is not logged; its answer is [`Kv::read`]'s.
     pub fn apply(&mut self, index: u64, request: &Request) -> Answer {
+        if self.bugs.has(Bug::RestartAppliesTwice) {
+            self.before = self.sessions.clone();
+        }
         match request {
             Request::Register => {
                 self.sessions.open(index);
@@ -66,6 +71,9 @@ impl Kv {
     }
 
     fn write(&mut self, index: u64, session: u64, number: u64, commands: &[Command]) -> Answer {
+        if self.bugs.has(Bug::SessionExpiresEarly) {
+            self.sessions.expire(session, index);
+        }
         let Some(kept) = self.sessions.touch(session, index) else { return Answer::NoSession };
         if !self.bugs.has(Bug::DoubleApply) {
             match kept {
@@ -129,8 +137,37 @@ impl Kv {
         }
     }
 
+    /// A bug's part: decides each cas of a write by the state as it is now. What is left to apply puts, and
+    /// is refused by nothing; the answer if the write is refused already.
+    pub fn decide(&self, request: Request) -> Result<Request, Answer> {
+        let Request::Write { session, number, commands } = request else { return Ok(request) };
+        let mut decided = Vec::with_capacity(commands.len());
+        for (at, command) in commands.into_iter().enumerate() {
+            let Command::Cas { key, from, to } = command else {
+                decided.push(command);
+                continue;
+            };
+            let saw = self.data.get(&key);
+            if saw != from.as_ref() {
+                return Err(Answer::Refused { at, saw: saw.cloned() });
+            }
+            decided.push(Command::Put { key, value: to });
+        }
+        Ok(Request::Write { session, number, commands: decided })
+    }
+
+    /// The state as a snapshot keeps it, [`Kv::encode`] unless a bug makes it a mixture.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let late = self.bugs.has(Bug::RestartAppliesTwice);
+        self.encode_with(if late { &self.before } else { &self.sessions })
+    }
+
     /// The whole state as bytes, equal on all nodes that applied the same entries.
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_with(&self.sessions)
+    }
+
+    fn encode_with(&self, sessions: &Sessions) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.u8(VERSION);
         bytes.u32(u32::try_from(self.data.len()).expect("a snapshot has fewer than 2^32 keys"));
@@ -138,7 +175,7 @@ impl Kv {
             bytes.bytes(key.as_bytes());
             write_datum(&mut bytes, Some(value));
         }
-        self.sessions.encode(&mut bytes);
+        sessions.encode(&mut bytes);
         bytes
     }
 
@@ -148,9 +185,13 @@ impl Kv {
         (reader.u8()? == VERSION).then_some(())?;
         let keys = reader.u32()?;
         let data = reader.many(keys, |reader| Some((reader.text()?, read_datum(reader)??)))?;
-        let sessions = Sessions::decode(&mut reader)?;
+        let mut sessions = Sessions::decode(&mut reader)?;
         reader.end()?;
-        Some(Kv { data: data.into_iter().collect(), sessions, bugs })
+        if bugs.has(Bug::SnapshotForgetsSessions) {
+            sessions.forget_answers();
+        }
+        let before = sessions.clone();
+        Some(Kv { data: data.into_iter().collect(), sessions, before, bugs })
     }
 }
 
@@ -290,6 +331,43 @@ mod tests {
         kv.apply(2, &request);
         kv.apply(3, &request);
         assert_eq!(kv.get("t"), Some(&Datum::Text("xx".into())));
+    }
+
+    #[test]
+    fn session_expires_early_applies_a_command_again_when_others_came_between() {
+        for (others, text) in [(0, "x"), (9, "xx")] {
+            let mut kv = store(Bugs::NONE.with(Bug::SessionExpiresEarly));
+            let request = write(1, 1, &[append("t", "x")]);
+            kv.apply(2, &request);
+            kv.apply(3 + others, &request);
+            assert_eq!(kv.get("t"), Some(&Datum::Text(text.into())));
+        }
+    }
+
+    #[test]
+    fn a_mixed_or_forgetful_snapshot_applies_a_command_again() {
+        for bug in [Bug::RestartAppliesTwice, Bug::SnapshotForgetsSessions] {
+            let mut kv = store(Bugs::NONE.with(bug));
+            let request = write(1, 1, &[append("t", "x")]);
+            kv.apply(2, &request);
+            let mut copy = Kv::decode(&kv.snapshot(), Bugs::NONE.with(bug)).unwrap();
+            copy.apply(2, &request);
+            assert_eq!(copy.get("t"), Some(&Datum::Text("xx".into())), "{bug}");
+        }
+        let mut kv = store(Bugs::NONE);
+        kv.apply(2, &write(1, 1, &[append("t", "x")]));
+        assert_eq!(kv.snapshot(), kv.encode());
+    }
+
+    #[test]
+    fn a_cas_that_is_decided_early_ignores_what_comes_between() {
+        let mut kv = store(Bugs::NONE);
+        kv.apply(2, &Request::Register);
+        kv.apply(3, &write(1, 1, &[put("a", 1)]));
+        let (one, two) = (write(1, 2, &[cas("a", Some(1), 2)]), write(2, 1, &[cas("a", Some(1), 3)]));
+        let early = [kv.decide(one).unwrap(), kv.decide(two.clone()).unwrap()];
+        assert!(early.iter().all(|request| kv.apply(4, request) == done(&[None])), "both succeed");
+        assert_eq!(kv.decide(two), Err(Answer::Refused { at: 0, saw: Some(Datum::Int(3)) }));
     }
 
     #[test]

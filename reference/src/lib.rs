@@ -15,6 +15,7 @@ pub mod protocol;
 pub mod raft;
 pub mod replica;
 pub mod session;
+pub mod sim;
 pub mod timers;
 pub mod wal;
 pub mod wire;

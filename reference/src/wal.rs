@@ -2,8 +2,9 @@
 //!
 //! One file, `raft.wal`: a header, then records. **A record is one flush**: everything that gathered while
 //! the sync before it was under way (group commit). A record is begun only after the one before it is
-//! durable, so of all records only the last can be torn, however the disk reorders its sectors; a bad record
-//! with a good one after it is damage, never a crash. [`recover`] rests on that.
+//! durable (after a restart what was recovered is synced first), so of all records only the last can be torn,
+//! however the disk reorders its sectors; a bad record with a good one after it is damage, never a crash.
+//! [`recover`] rests on that.
 //!
 //! The file is born, and shortened once a snapshot allows it, by writing `raft.wal.new`, syncing it, and
 //! renaming it: whatever has the name `raft.wal` was once whole, so its header and first record are never
@@ -94,6 +95,12 @@ impl Wal {
         }
     }
 
+    /// Syncs what was recovered, up to `last`. A process that was killed may have written the last record
+    /// and not synced it: until it is durable no other may be begun.
+    pub fn sync_recovered(&mut self, last: Index, out: &mut Vec<Output>) {
+        self.begin_sync(FILE, last, None, out);
+    }
+
     /// The server has started for the `boot`th time.
     pub fn boot(&mut self, boot: u64) {
         Item::Boot(boot).encode(&mut self.gathered);
@@ -146,11 +153,15 @@ impl Wal {
         };
         self.gathered.clear();
         self.renew = false;
+        self.begin_sync(file, last, renewed, out);
+        true
+    }
+
+    fn begin_sync(&mut self, file: &str, covers: Index, renewed: Option<u64>, out: &mut Vec<Output>) {
         self.syncs += 1;
         let id = SyncId(self.syncs);
-        self.under_way = Some(UnderWay { id, covers: last, renewed });
+        self.under_way = Some(UnderWay { id, covers, renewed });
         out.push(Output::Sync { id, file: file.to_owned() });
-        true
     }
 
     /// The sync `id` has ended; how far the log is durable. `None` if it is not the one under way.

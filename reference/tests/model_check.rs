@@ -367,6 +367,18 @@ fn a_vote_that_ignores_the_log_is_found_to_break_leader_completeness() {
 }
 
 #[test]
+fn a_forgotten_term_is_found_to_break_election_safety() {
+    let bounds = Bounds { term: 1, proposals: 0, restarts: 1, depth: 12 };
+    finds(Bug::ForgetTerm, bounds, "Election Safety");
+}
+
+#[test]
+fn a_commit_without_a_majority_is_found_to_break_leader_completeness() {
+    let bounds = Bounds { term: 2, proposals: 0, restarts: 0, depth: 12 };
+    finds(Bug::CommitMinority, bounds, "Leader Completeness");
+}
+
+#[test]
 fn one_term_with_restarts_and_proposals_is_safe() {
     let report = holds("one term", Bounds { term: 1, proposals: 2, restarts: 1, depth: 40 });
     assert!(report.complete && report.committed == 3 && report.states > 100_000);

@@ -2,6 +2,7 @@
 
 #[cfg(target_os = "linux")]
 mod agent;
+mod campaign;
 mod check;
 mod client;
 mod doctor;
@@ -10,6 +11,8 @@ mod heal;
 mod init;
 mod junit;
 mod list;
+mod merge;
+mod replay;
 mod report;
 mod say;
 mod test;
@@ -38,6 +41,12 @@ const AFTER: &str = "Exit codes: 0 valid, 1 invalid (a promise was broken), 2 un
 enum Command {
     /// Run trials: a cluster, clients, faults, a verdict and a report
     Test(test::TestArgs),
+    /// Run many trials: workloads × nemeses × seeds, and a table of what came of them
+    Campaign(Box<campaign::CampaignArgs>),
+    /// Run a simulated trial once more, and compare it with what it left, byte for byte
+    Replay(Box<replay::ReplayArgs>),
+    /// Join the results of a campaign's shards
+    Merge(merge::MergeArgs),
     /// Show what `test` would do, every choice made, and start nothing
     Plan(PlanArgs),
     /// Write a commented campaign to start from
@@ -76,7 +85,7 @@ enum Command {
 }
 
 /// A campaign and where it leaves its trials.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct PlanArgs {
     /// A campaign file (TOML); flags override what it says
     file: Option<PathBuf>,
@@ -111,6 +120,9 @@ pub fn main(registry: &Registry, arguments: Vec<std::ffi::OsString>) -> Exit {
     };
     match cli.command {
         Command::Test(args) => test::run(&args, registry),
+        Command::Campaign(args) => campaign::run(&args, registry),
+        Command::Replay(args) => replay::run(&args, registry),
+        Command::Merge(args) => merge::run(&args),
         Command::Init(args) => init::run(&args, registry.program_name()),
         Command::Plan(args) => plan(&args, registry),
         Command::Doctor(args) => doctor::run(&args, registry),

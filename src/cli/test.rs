@@ -164,12 +164,17 @@ fn one(registry: &Registry, trial: &TrialPlan, folder: &Path, args: &TestArgs) -
     }
 }
 
-fn carry_out(registry: &Registry, trial: &TrialPlan, folder: &Path) -> Result<(), String> {
-    let prefix = fresh_prefix();
+/// Carries a planned trial out; what it leaves is in `folder`.
+pub(super) fn carry_out(registry: &Registry, trial: &TrialPlan, folder: &Path) -> Result<(), String> {
+    // In a simulation nothing is left over from before, and nothing may differ from one run to the next.
+    let prefix = if trial.is_simulated() { String::new() } else { fresh_prefix() };
     let erased =
         registry.trial(trial, &prefix).ok_or_else(|| format!("there is no workload `{}`", trial.workload))?;
     if trial.system == "memory" {
         return erased.run(registry, trial, &prefix, Stage::Memory, folder).map_err(|e| e.to_string());
+    }
+    if trial.is_simulated() {
+        return erased.run(registry, trial, &prefix, Stage::Simulation, folder).map_err(|e| e.to_string());
     }
     if trial.cluster.as_ref().is_some_and(|description| description.external) {
         return erased.run(registry, trial, &prefix, Stage::External, folder).map_err(|e| e.to_string());

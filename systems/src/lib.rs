@@ -9,6 +9,7 @@
 //! | [`etcd`], [`http_client`], [`exec`] | the clients it can have: etcd's gateway, described requests, a program of any language |
 //! | [`http`] | one connection, for clients and for questions |
 //! | [`memory`] | one map in this process, which never fails |
+//! | [`simulated`] | the bundled cluster's nodes in virtual time |
 
 #[cfg(unix)]
 pub mod bundled;
@@ -18,3 +19,5 @@ pub mod exec;
 pub mod http;
 pub mod http_client;
 pub mod memory;
+#[cfg(unix)]
+pub mod simulated;

@@ -12,6 +12,9 @@ use crate::wire::Answer;
 /// How many sessions are kept.
 pub(super) const SESSIONS_MAX: usize = 10_000;
 
+/// A bug's: after how many entries that are not its own what is kept of a session is dropped.
+const IDLE_MAX: u64 = 8;
+
 /// The open sessions.
 ///
 /// Invariant: `by_use` holds exactly one index per session, its `used`.
@@ -57,6 +60,20 @@ impl Sessions {
         if let Some(found) = self.open.get_mut(&session) {
             found.last = Some((number, answer));
         }
+    }
+
+    /// A bug's: drops what is kept of `session` if it was idle for a little while before `index`.
+    pub fn expire(&mut self, session: u64, index: u64) {
+        if let Some(found) = self.open.get_mut(&session)
+            && index.saturating_sub(found.used) > IDLE_MAX
+        {
+            found.last = None;
+        }
+    }
+
+    /// A bug's: the sessions stay open, but what they did last is not known.
+    pub fn forget_answers(&mut self) {
+        self.open.values_mut().for_each(|session| session.last = None);
     }
 
     pub fn encode(&self, bytes: &mut Vec<u8>) {

@@ -114,7 +114,7 @@ impl Raft {
     /// `term` is the one that the sender is in, the one before that of its candidacy.
     pub(super) fn answer_pre_vote(&mut self, from: Peer, term: Term, last: EntryId, fx: &mut Effects) {
         let wanted = !self.heard && !self.is_leader();
-        let granted = wanted && term >= self.term && last >= self.last();
+        let granted = wanted && term >= self.term && self.is_complete(last);
         fx.send(from, self.term, Body::PreVoteResponse { asked: term, granted });
     }
 
@@ -131,17 +131,20 @@ impl Raft {
     }
 
     pub(super) fn answer_vote(&mut self, from: Peer, last: EntryId, fx: &mut Effects) {
-        let bugs = self.config.bugs;
-        let free = self.vote.is_none_or(|vote| vote == from) || bugs.has(Bug::VoteTwice);
-        // The election restriction (section 3.6.1): a leader must hold every committed entry.
-        let complete = last >= self.last() || bugs.has(Bug::VoteIgnoresLog);
-        let granted = free && complete;
+        let free = self.vote.is_none_or(|vote| vote == from) || self.config.bugs.has(Bug::VoteTwice);
+        let granted = free && self.is_complete(last);
         if granted {
             fx.hard_state |= self.vote != Some(from);
             self.vote = Some(from);
             fx.patience = true;
         }
         fx.send(from, self.term, Body::RequestVoteResponse { granted });
+    }
+
+    /// The election restriction (section 3.6.1): a leader must hold every committed entry, so its log, which
+    /// ends with `last`, is at least as up-to-date as those of its voters.
+    fn is_complete(&self, last: EntryId) -> bool {
+        last >= self.last() || self.config.bugs.has(Bug::VoteIgnoresLog)
     }
 
     pub(super) fn count_vote(&mut self, from: Peer, granted: bool, fx: &mut Effects) {

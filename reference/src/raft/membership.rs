@@ -72,10 +72,19 @@ impl Membership {
 
     /// The largest value that a majority has reached; of both majorities, if the configuration is joint.
     pub fn agreed<T: Ord + Copy>(&self, reached: impl Fn(Peer) -> T) -> T {
+        self.reached_by(|voters| voters / 2 + 1, reached)
+    }
+
+    /// The largest value that half of the voters have reached: no majority where they are even.
+    pub(super) fn reached_by_half<T: Ord + Copy>(&self, reached: impl Fn(Peer) -> T) -> T {
+        self.reached_by(|voters| (voters / 2).max(1), reached)
+    }
+
+    fn reached_by<T: Ord + Copy>(&self, needed: impl Fn(usize) -> usize, reached: impl Fn(Peer) -> T) -> T {
         let by = |set: &BTreeSet<Peer>| {
             let mut values: Vec<T> = set.iter().map(|peer| reached(*peer)).collect();
             values.sort_unstable_by(|a, b| b.cmp(a));
-            values[set.len() / 2]
+            values[needed(set.len()) - 1]
         };
         let of_voters = by(&self.voters);
         if self.is_joint() { of_voters.min(by(&self.outgoing)) } else { of_voters }
@@ -158,9 +167,11 @@ impl Memberships {
         true
     }
 
-    /// The log was cut: entries from `index` on are gone. True if a configuration was among them.
+    /// The log was cut: entries from `index` on are gone. True if a configuration was among them. The first
+    /// stays: a snapshot covers it.
     pub fn truncate(&mut self, index: Index) -> bool {
-        !self.0.split_off(&index).is_empty()
+        let first = *self.0.keys().next().expect("there is always one");
+        !self.0.split_off(&index.max(first.next())).is_empty()
     }
 
     /// The log up to `index` is in a snapshot: only the configuration in force there is still of use.

@@ -84,7 +84,8 @@ impl Raft {
         let Role::Leader(leader) = &self.role else { return };
         fx.round = Some(leader.reads.round);
         for (peer, follower) in &leader.followers {
-            let commit = self.commit.min(follower.matched);
+            let sure = !self.config.bugs.has(Bug::HeartbeatCommitsUnmatched);
+            let commit = if sure { self.commit.min(follower.matched) } else { self.commit };
             fx.send(*peer, self.term, Body::Heartbeat { commit, round: leader.reads.round });
         }
     }

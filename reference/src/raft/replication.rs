@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::bug::Bug;
 use crate::protocol::Peer;
 use crate::raft::entry::{Entry, EntryId, Index, Term};
 use crate::raft::message::Body;
@@ -157,14 +158,23 @@ impl Raft {
         let base = self.log.base().index;
         // What the base covers is committed, so it stands in the leader's log as well.
         let covered = base.0.saturating_sub(previous.index.0);
-        if covered == 0 && self.log.term_at(previous.index) != Some(previous.term) {
-            let conflict = self.log.term_at(previous.index);
+        let found = self.log.term_at(previous.index);
+        let matches = match found {
+            Some(term) => term == previous.term || self.config.bugs.has(Bug::AppendSkipsPrevCheck),
+            None => false,
+        };
+        if covered == 0 && !matches {
+            let conflict = found;
             let hint = match conflict {
                 Some(_) => self.log.first_of_term_at(previous.index),
                 None => self.log.last_index().next(),
             };
             let body = Body::AppendRejected { previous: previous.index, conflict, hint };
             return fx.send(from, self.term, body);
+        }
+        if self.config.bugs.has(Bug::AppendTruncatesMatching) {
+            let snapshot = self.snapshot.as_ref().map_or(base, |snapshot| snapshot.last.index);
+            self.cut(previous.index.max(snapshot).next(), fx);
         }
         let mut index = previous.index;
         for entry in entries {
@@ -190,15 +200,20 @@ impl Raft {
                     ));
                     return false;
                 }
-                self.log.truncate(index);
-                fx.membership |= self.memberships.truncate(index);
-                self.durable = self.durable.min(index.previous());
-                fx.truncated = Some(fx.truncated.map_or(index, |first| first.min(index)));
+                self.cut(index, fx);
             }
             None => {}
         }
         self.push(entry, fx);
         true
+    }
+
+    /// Drops the log from `index` on.
+    fn cut(&mut self, index: Index, fx: &mut Effects) {
+        self.log.truncate(index);
+        fx.membership |= self.memberships.truncate(index);
+        self.durable = self.durable.min(index.previous());
+        fx.truncated = Some(fx.truncated.map_or(index, |first| first.min(index)));
     }
 
     /// A follower learns how far the log is committed; its own log reaches at least as far.
@@ -215,6 +230,8 @@ impl Raft {
             return;
         }
         follower.quiet = 0;
+        let hasty = self.config.bugs.has(Bug::MatchFromNext);
+        let matched = if hasty { matched.max(follower.next.previous()) } else { matched };
         follower.matched = matched;
         let catching_up = matches!(&follower.mode, Mode::Snapshot(outgoing) if matched < outgoing.last());
         if !catching_up {
@@ -264,13 +281,18 @@ impl Raft {
     /// still be overwritten, whatever number of servers hold it).
     pub(super) fn advance_commit(&mut self, fx: &mut Effects) {
         let Role::Leader(leader) = &self.role else { return };
+        let bugs = self.config.bugs;
+        let own = if bugs.has(Bug::AckBeforeSync) { self.log.last_index() } else { self.durable };
         let holds = |peer: Peer| match leader.followers.get(&peer) {
             Some(follower) => follower.matched,
-            None if peer == self.config.me => self.durable,
+            None if peer == self.config.me => own,
             None => Index(0),
         };
-        let held = self.membership().1.agreed(holds);
-        if held > self.commit && self.log.term_at(held) == Some(self.term) {
+        let (_, membership) = self.membership();
+        let half = bugs.has(Bug::CommitMinority);
+        let held = if half { membership.reached_by_half(holds) } else { membership.agreed(holds) };
+        let own_term = self.log.term_at(held) == Some(self.term) || bugs.has(Bug::CommitOldTerm);
+        if held > self.commit && own_term {
             self.commit = held;
             self.settle_membership(fx);
             self.start_round(fx);

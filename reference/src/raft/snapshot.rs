@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::bug::Bug;
 use crate::protocol::Peer;
 use crate::raft::entry::{EntryId, Index, Snapshot};
 use crate::raft::log::Log;
@@ -90,7 +91,8 @@ impl Raft {
     /// A follower's part of InstallSnapshot: `piece.data` belongs at `offset`.
     pub(super) fn receive_chunk(&mut self, from: Peer, piece: Incoming, offset: u64, fx: &mut Effects) {
         let last = piece.last;
-        if last.index <= self.commit || self.log.term_at(last.index) == Some(last.term) {
+        let known = last.index <= self.commit || self.log.term_at(last.index) == Some(last.term);
+        if known && !self.config.bugs.has(Bug::SnapshotDropsTail) {
             // The log already holds what it covers, and it is committed.
             self.incoming = None;
             self.advance_to(last.index);
@@ -120,7 +122,14 @@ impl Raft {
         self.memberships = Memberships::new(last.index, membership.clone());
         fx.membership = true;
         self.snapshot = Some(Snapshot { last, membership: Some(membership), data: whole.data.into() });
-        self.log = Log::new(last);
+        let mut log = Log::new(last);
+        if self.config.bugs.has(Bug::SnapshotKeepsStaleLog) {
+            for entry in self.log.entries_from(last.index.next()) {
+                self.memberships.observe(log.last_index().next(), entry);
+                log.push(entry.clone());
+            }
+        }
+        self.log = log;
         self.commit = last.index;
         // Nothing of the new log is on disk yet.
         self.durable = Index(0);

@@ -6,6 +6,8 @@ mod transfer;
 
 use std::collections::{BTreeMap, VecDeque};
 
+mod gallery;
+
 use super::*;
 use crate::raft::message::Body;
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::bug::Bug;
 use crate::kv::Kv;
 use crate::kv::request::Request;
 use crate::protocol::{Connection, Output, Peer, Replica, SyncId};
@@ -45,7 +46,7 @@ impl Wish {
 
 impl RaftReplica {
     pub(super) fn restart(&mut self, files: &[(String, Vec<u8>)], out: &mut Vec<Output>) {
-        let recovered = match wal::recover(files) {
+        let recovered = match wal::recover(files, self.config.bugs) {
             Ok(recovered) => recovered,
             Err(damage) => return self.halt(damage.to_string(), out),
         };
@@ -62,6 +63,7 @@ impl RaftReplica {
                 if let Err(why) = self.resume(recovered) {
                     return self.halt(why, out);
                 }
+                self.wal.sync_recovered(self.raft.log().last_index(), out);
             }
             None => {
                 self.boot = 1;
@@ -93,6 +95,9 @@ impl RaftReplica {
         if let Some(snapshot) = &recovered.snapshot {
             self.restore(snapshot)?;
         }
+        if self.config.bugs.has(Bug::RestartSkipsEntry) && !recovered.entries.is_empty() {
+            self.applied = self.applied.next();
+        }
         let Recovered { hard, snapshot, entries, .. } = recovered;
         self.raft = Raft::new(self.config.core(), hard, snapshot, entries);
         Ok(())
@@ -110,7 +115,8 @@ impl RaftReplica {
 
     pub(super) fn synced(&mut self, id: SyncId, fx: &mut Effects, out: &mut Vec<Output>) {
         let Some(covers) = self.wal.synced(id, out) else { return };
-        if self.life == Life::Starting {
+        // The sync of what was recovered comes before that of the start.
+        if self.life == Life::Starting && !self.wal.is_dirty() {
             self.life = Life::Running;
             // With leases it votes for nobody at first: it may have promised so before it was restarted.
             if Lease::is_used(&self.config) { self.alarm.heard() } else { self.alarm.patience() }
@@ -239,6 +245,11 @@ impl RaftReplica {
         if self.raft.is_leader() {
             return self.lead(origin, wish, encoded, fx, out);
         }
+        if let Wish::Store(Request::Read { commands }) = &wish
+            && self.config.bugs.has(Bug::FollowerRead)
+        {
+            return self.answer(origin, self.kv.read(commands), out);
+        }
         let Some(leader) = self.raft.leader() else {
             return self.answer(origin, not_done("no leader is known"), out);
         };
@@ -292,6 +303,17 @@ impl RaftReplica {
                 return;
             }
             Wish::Store(request) => request,
+        };
+        let (request, encoded) = if self.config.bugs.has(Bug::CasDecidedAtPropose) {
+            match self.kv.decide(request) {
+                Ok(decided) => {
+                    let encoded = decided.encode();
+                    (decided, encoded)
+                }
+                Err(refusal) => return self.answer(origin, refusal, out),
+            }
+        } else {
+            (request, encoded)
         };
         let Some(index) = self.raft.propose(encoded.into(), fx) else {
             let why = "the leader hands its office over".to_owned();

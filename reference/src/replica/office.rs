@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::bug::{Bug, Bugs};
 use crate::protocol::{Connection, Peer};
 use crate::raft::ReadId;
 use crate::raft::entry::{Index, Term};
@@ -83,10 +84,13 @@ impl Office {
     }
 
     /// Leaves office: what to say to whom.
-    pub fn leave(self) -> impl Iterator<Item = (Origin, Answer)> {
+    pub fn leave(self, bugs: Bugs) -> impl Iterator<Item = (Origin, Answer)> {
         let term = self.term;
         let doubt = move |origin| {
             let why = format!("the leader of term {term} lost office before the entry was committed");
+            if bugs.has(Bug::DoubtAsFailure) {
+                return (origin, Answer::NotDone { why });
+            }
             (origin, Answer::InDoubt { why })
         };
         let refuse = move |(origin, _)| {

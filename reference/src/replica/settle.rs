@@ -6,7 +6,7 @@ use crate::protocol::{Output, Peer};
 use crate::raft::Effects;
 use crate::raft::entry::Index;
 use crate::raft::membership::Membership;
-use crate::raft::message::Message;
+use crate::raft::message::{Body, Message};
 use crate::replica::envelope::{Envelope, Letter, Stamp};
 use crate::replica::lease::Lease;
 use crate::replica::office::{Office, Origin};
@@ -83,7 +83,7 @@ impl RaftReplica {
         self.lease.end();
         if let Some(office) = self.office.take() {
             self.alarm.follow();
-            for (origin, answer) in office.leave() {
+            for (origin, answer) in office.leave(self.config.bugs) {
                 self.answer(origin, answer, out);
             }
         }
@@ -125,7 +125,8 @@ impl RaftReplica {
     }
 
     fn send_or_hold(&mut self, to: Peer, message: Message, out: &mut Vec<Output>) {
-        if !message.waits_for_disk() {
+        let hasty = self.config.bugs.has(Bug::AckBeforeSync) && matches!(message.body, Body::Appended { .. });
+        if hasty || !message.waits_for_disk() {
             self.send(to, message, out);
         } else if self.wal.is_dirty() {
             self.held_next.push((to, message));
@@ -228,7 +229,9 @@ impl RaftReplica {
         if self.applied.0 - covered < self.config.snapshot_every.max(1) {
             return;
         }
-        self.raft.compact(self.applied, self.kv.encode());
+        let late = self.config.bugs.has(Bug::RestartAppliesTwice);
+        let index = if late { self.applied.previous() } else { self.applied };
+        self.raft.compact(index, self.kv.snapshot());
         // What is being synced stays true: the log loses only what the snapshot covers.
         self.wal.renew(self.raft.log().last_index());
     }

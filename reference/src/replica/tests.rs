@@ -339,6 +339,7 @@ fn a_forwarded_request_is_refused_only_by_a_node_that_cannot_have_taken_it() {
     let files = node.files();
     let mut node = Alone::restart(|_| {}, files);
     node.sync();
+    node.sync();
     assert_eq!(node.replica.status().term, 3);
     node.forward(2, 3, &write);
     assert!(is_doubt(&node.returned()[0].1));
@@ -415,8 +416,21 @@ fn a_torn_end_is_cut_off_told_in_the_trace_and_synced_before_anything_is_said() 
     node.hear(1, 3, Body::RequestVote { last: EntryId::default(), transfer: false });
     assert_eq!(node.sent(), []);
     node.sync();
+    node.sync();
     node.hear(1, 3, Body::RequestVote { last: EntryId::default(), transfer: false });
     assert_eq!(node.promises(), 1, "it remembers its vote");
+}
+
+#[test]
+fn what_a_killed_process_may_not_have_synced_is_synced_before_another_record_is_begun() {
+    let node = Alone::started(|_| {});
+    let files = node.files();
+    let mut node = Alone::restart(|_| {}, files);
+    let writes =
+        |node: &Alone| node.out.iter().filter(|output| matches!(output, Output::Write { .. })).count();
+    assert_eq!(writes(&node), 0, "two records that are not durable could both be torn");
+    node.sync();
+    assert_eq!(writes(&node), 1, "it has started once more");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Adversarial tests of recovery: every cut, every flipped byte.
 
 use super::*;
+use crate::bug::{Bug, Bugs};
 use crate::codec::Write as _;
 use crate::protocol::Peer;
 use crate::raft::entry::{EntryId, Term};
@@ -47,7 +48,7 @@ impl Disk {
     }
 
     fn recover(&self) -> Result<Option<Recovered>, Damage> {
-        recover(&self.0)
+        recover(&self.0, Bugs::NONE)
     }
 }
 
@@ -97,8 +98,8 @@ fn what_was_synced_is_recovered() {
 
 #[test]
 fn no_file_is_a_new_server_and_an_unfinished_one_too() {
-    assert_eq!(recover(&[]), Ok(None));
-    assert_eq!(recover(&[(NEW_FILE.to_owned(), b"half of it".to_vec())]), Ok(None));
+    assert_eq!(recover(&[], Bugs::NONE), Ok(None));
+    assert_eq!(recover(&[(NEW_FILE.to_owned(), b"half of it".to_vec())], Bugs::NONE), Ok(None));
 }
 
 #[test]
@@ -115,6 +116,16 @@ fn the_last_record_cut_anywhere_is_cut_off_and_reported() {
         assert_eq!(recovered.cut, (bytes > 0).then_some(Cut { offset: before as u64, bytes }));
         *disk.file(FILE) = whole.clone();
     }
+}
+
+#[test]
+fn forget_log_tail_forgets_the_last_record_that_was_synced_and_no_other() {
+    let (mut disk, ends) = written();
+    let forgetful = Bugs::NONE.with(Bug::ForgetLogTail);
+    let recovered = recover(&disk.0, forgetful).unwrap().unwrap();
+    assert_eq!((recovered.entries, recovered.length), (entries(&[1, 1, 2, 2]), ends[2] as u64));
+    disk.file(FILE).truncate(ends[0]);
+    assert_eq!(recover(&disk.0, forgetful).unwrap().unwrap().records, 1, "the first was never torn");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Clients that append to lists and read them, and the history that they leave.
 //!
 //! A list makes everything visible: each write adds a token of its own, each answer shows the list up to
-//! some token. The final list is the order in which writes took effect; every answer must be a prefix of
+//! some token. Some writes append, others compare the list with the one seen last and set it: a lost
+//! update loses a token. The final list is the order in which writes took effect; every answer must be a prefix of
 //! it, and must reach at least as far as any answer that came before it was asked (linearizability).
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use super::MS;
 
 const KEYS: u64 = 3;
 /// After how long a client sends again.
-const PATIENCE: u64 = 700 * MS;
+const PATIENCE: u64 = 250 * MS;
 /// After how long it gives up.
 const DEADLINE: u64 = 6_000 * MS;
 
@@ -35,6 +36,8 @@ pub struct Operation {
     pub key: u64,
     /// What a write appends.
     pub token: Option<String>,
+    /// The list that it compares with, if it sets instead of appending.
+    pub from: Option<String>,
     pub invoked: u64,
     pub ended: u64,
     pub end: End,
@@ -62,6 +65,8 @@ struct Client {
     sent: u64,
     open: Option<Open>,
     idle_until: u64,
+    /// The list that it last saw, by key.
+    seen: BTreeMap<u64, String>,
 }
 
 struct Open {
@@ -107,7 +112,9 @@ impl Clients {
         });
         let key = self.rng.below(KEYS);
         let node = Peer(self.rng.below(u64::from(self.peers)) as u16);
-        let operation = Operation { key, token, invoked: now, ended: u64::MAX, end: End::Doubt };
+        let compares = token.is_some() && self.rng.chance(1, 3);
+        let from = compares.then(|| client.seen.get(&key).cloned().unwrap_or_default());
+        let operation = Operation { key, token, from, invoked: now, ended: u64::MAX, end: End::Doubt };
         client.open = Some(Open { operation, node, unknown: Vec::new() });
     }
 
@@ -123,7 +130,15 @@ impl Clients {
             (Some(_), None) => ToNode::Register { id },
             (Some(token), Some(session)) => {
                 open.unknown.push(id);
-                let commands = vec![Command::Append { key, text: token.clone() }, get];
+                let text = |list: &str| Some(Datum::Text(list.to_owned()));
+                let change = match &open.operation.from {
+                    None => Command::Append { key, text: token.clone() },
+                    Some(from) => {
+                        let to = Datum::Text(format!("{from}{token}"));
+                        Command::Cas { key, from: if from.is_empty() { None } else { text(from) }, to }
+                    }
+                };
+                let commands = vec![change, get];
                 ToNode::Write { id, session, number: client.number, commands }
             }
             (None, _) => {
@@ -155,11 +170,25 @@ impl Clients {
                     None => String::new(),
                     Some(other) => panic!("{other:?} is no list"),
                 };
+                client.seen.insert(open.operation.key, list.clone());
                 self.end(at, now, Some(End::Ok(list)));
+                self.clients[at].idle_until = now + pause;
+            }
+            // Its session sees to it that no copy of the command can find otherwise.
+            Answer::Refused { saw, .. } if current => {
+                if let Some(Datum::Text(list)) = saw {
+                    client.seen.insert(open.operation.key, list);
+                }
+                self.end(at, now, Some(End::NotDone));
                 self.clients[at].idle_until = now + pause;
             }
             Answer::NotDone { .. } => {
                 open.unknown.retain(|sending| *sending != id);
+                if open.unknown.is_empty() && self.rng.chance(1, 4) {
+                    // Had enough: whoever was told that nothing was done may rely on it.
+                    self.end(at, now, None);
+                    return;
+                }
                 client.idle_until = now + 10 * pause;
                 client.sent = 0;
             }

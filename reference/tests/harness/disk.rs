@@ -19,6 +19,11 @@ impl Disk {
         self.seen.clone().into_iter().collect()
     }
 
+    /// The files as a power failure would leave them at worst.
+    pub fn durable(&self) -> Vec<(String, Vec<u8>)> {
+        self.durable.clone().into_iter().collect()
+    }
+
     pub fn carry_out(&mut self, output: Output) {
         match output {
             Output::Write { file, offset, bytes } => {

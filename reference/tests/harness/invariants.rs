@@ -1,4 +1,5 @@
-//! The five properties of figure 3.2 in Ongaro 2014, checked after every step of any server; and that
+//! The five properties of figure 3.2 in Ongaro 2014, checked after every step of any server; beside them
+//! that a commit index never falls, that a leader commits by counting only entries of its own term, and that
 //! configurations which follow upon each other share a server of any two majorities.
 
 use std::collections::BTreeMap;
@@ -66,9 +67,10 @@ impl Invariants {
         if seen.last != raft.log().last() {
             matching(&mut self.entries, raft);
         }
+        assert!(seen.commit <= raft.commit(), "Commit Monotonic: {node:?} from {}", seen.commit);
         if seen.commit < raft.commit() {
             machine_safety(&mut self.committed, seen.commit, raft);
-            succession(&mut self.memberships, seen.commit, raft);
+            succession(&mut self.memberships, &self.committed, seen.commit, raft);
         }
         let leads = raft.is_leader().then(|| raft.term());
         if let Some(term) = leads {
@@ -77,6 +79,10 @@ impl Invariants {
             if seen.leads == leads {
                 let kept = raft.log().term_at(seen.last.index);
                 assert_eq!(kept, Some(seen.last.term), "Leader Append-Only: {node:?} in term {term}");
+                if seen.commit < raft.commit() {
+                    let of = raft.log().term_at(raft.commit());
+                    assert_eq!(of, leads, "Own Term: {node:?} commits by counting what it did not propose");
+                }
             } else {
                 completeness(&self.committed, raft);
             }
@@ -109,20 +115,29 @@ fn machine_safety(committed: &mut BTreeMap<Index, (Entry, Term)>, from: Index, r
 }
 
 /// Each committed configuration is one step from the one before it (section 4.1), or joins it with the next
-/// (section 4.3).
-fn succession(memberships: &mut BTreeMap<Index, Membership>, from: Index, raft: &Raft) {
-    let first = || Membership::initial(raft.config().peers);
+/// (section 4.3). What a snapshot took out of sight may have been a configuration; then nothing is known.
+fn succession(
+    memberships: &mut BTreeMap<Index, Membership>,
+    committed: &BTreeMap<Index, (Entry, Term)>,
+    from: Index,
+    raft: &Raft,
+) {
     for index in (from.0 + 1..=raft.commit().0).map(Index) {
         let entry = raft.log().get(index);
         let Some(next) = entry.and_then(|entry| Membership::decode(&entry.data)) else { continue };
-        let before = memberships.range(..index).next_back().map_or_else(first, |(_, before)| before.clone());
+        let before = memberships.range(..index).next_back();
+        let (known, before) = before
+            .map(|(index, before)| (*index, before.clone()))
+            .unwrap_or_else(|| (Index(0), Membership::initial(raft.config().peers)));
+        let between = committed.range(known.next()..index).count() as u64;
         let fits = match (before.is_joint(), next.is_joint()) {
+            _ if known.0 + between + 1 < index.0 => true,
             (false, false) => before.voters.symmetric_difference(&next.voters).count() <= 1,
             (false, true) => next.outgoing == before.voters,
             (true, false) => next == before.joined_out(),
             (true, true) => false,
         };
-        assert!(fits, "entry {index}: {next:?} cannot follow {before:?}");
+        assert!(fits, "Succession: {next:?} of entry {index} cannot follow {before:?}");
         memberships.insert(index, next);
     }
 }

@@ -15,7 +15,11 @@ use elenchus_core::random::{Rng, Seed};
 use elenchus_reference::bug::Bugs;
 use elenchus_reference::clock::{Clock, Lie};
 use elenchus_reference::protocol::{Connection, Input, Output, Peer, Replica, SyncId, Tick, Timer};
+use elenchus_reference::raft::Raft;
+use elenchus_reference::raft::entry::EntryId;
+use elenchus_reference::raft::membership::Membership;
 use elenchus_reference::replica::{Config, RaftReplica, Reads, Trace};
+use elenchus_reference::wal;
 
 use clients::Clients;
 use disk::Disk;
@@ -38,9 +42,11 @@ pub struct Weather {
     pub late: u64,
     /// Between two faults, on average.
     pub calm_ms: u64,
+    /// The longest that a letter takes when it is not late.
+    pub travel_ms: u64,
     /// Whether clocks jump.
     pub jumps: bool,
-    /// By how many parts per million clocks go wrong at most.
+    /// By how many parts per million clocks that do not jump go wrong at most.
     pub drift_ppm: u64,
     /// Whether members come and go, and the office is handed over.
     pub reforms: bool,
@@ -58,7 +64,19 @@ enum Pending {
     Fault,
     Reform,
     Restart { node: Peer },
-    Heal,
+    Flicker { node: Peer, times: u64 },
+    Heal { cut: u64 },
+}
+
+impl Pending {
+    /// Who has to be awake for it.
+    fn node(&self) -> Option<Peer> {
+        match self {
+            Pending::Letter { to, .. } | Pending::Request { to, .. } => Some(*to),
+            Pending::Synced { node, .. } | Pending::Ring { node, .. } => Some(*node),
+            _ => None,
+        }
+    }
 }
 
 struct Node {
@@ -69,6 +87,25 @@ struct Node {
     timer: Option<(Tick, u64)>,
     /// Counts its starts; what belonged to an earlier one is dropped.
     life: u64,
+    /// It is paused until then: whatever concerns it waits.
+    asleep: u64,
+}
+
+impl Node {
+    /// Whether a power failure would leave it `entry`, or a snapshot that covers it.
+    fn holds(&self, entry: EntryId) -> bool {
+        if let Some(replica) = &self.replica {
+            let (log, durable) = (replica.raft().log(), replica.raft().durable());
+            return durable >= entry.index
+                && (log.base().index > entry.index || log.term_at(entry.index) == Some(entry.term));
+        }
+        let Ok(Some(found)) = wal::recover(&self.disk.durable(), Bugs::NONE) else { return false };
+        let base = found.snapshot.as_ref().map_or(0, |snapshot| snapshot.last.index.0);
+        match entry.index.0.checked_sub(base + 1) {
+            Some(offset) => found.entries.get(offset as usize).is_some_and(|held| held.term == entry.term),
+            None => true,
+        }
+    }
 }
 
 /// The world of one run.
@@ -78,8 +115,9 @@ pub struct World {
     sequence: u64,
     pending: BTreeMap<(u64, u64), Pending>,
     nodes: Vec<Node>,
-    /// Links that carry nothing, by sender and receiver.
-    cut: BTreeSet<(Peer, Peer)>,
+    /// Links that carry nothing, by sender and receiver, and which cuts they are part of.
+    cut: BTreeSet<(Peer, Peer, u64)>,
+    cuts: u64,
     weather: Weather,
     stormy: bool,
     pub clients: Clients,
@@ -97,19 +135,28 @@ impl World {
     }
 
     pub fn with(seed: Seed, peers: u16, bugs: Bugs, reads: Reads, weather: Weather) -> World {
+        // Small logs and large ones, snapshots in many pieces and in one.
+        let mut draw = seed.stream("config").rng();
+        let mut one_of = |choices: [u64; 2]| choices[draw.below(2) as usize];
         let config = Config {
             reads,
-            snapshot_every: 40,
-            trailing: 10,
-            chunk_bytes: 200,
+            snapshot_every: one_of([5, 40]),
+            trailing: one_of([0, 10]),
+            chunk_bytes: one_of([200, 8_000]) as usize,
             bugs,
             trace: Trace::Roles,
             ..Config::new(Peer(0), peers, seed)
         };
         let mut clock = Clock::new();
         clock.set(Lie { offset_ns: EPOCH, ..Lie::default() }, 0);
-        let node =
-            |_| Node { replica: None, disk: Disk::default(), clock: clock.clone(), timer: None, life: 0 };
+        let node = |_| Node {
+            replica: None,
+            disk: Disk::default(),
+            clock: clock.clone(),
+            timer: None,
+            life: 0,
+            asleep: 0,
+        };
         let mut world = World {
             now: 0,
             rng: seed.stream("world").rng(),
@@ -117,6 +164,7 @@ impl World {
             pending: BTreeMap::new(),
             nodes: (0..peers).map(node).collect(),
             cut: BTreeSet::new(),
+            cuts: 0,
             weather,
             stormy: true,
             clients: Clients::new(6, peers, seed),
@@ -151,7 +199,10 @@ impl World {
         while let Some(entry) = self.pending.first_entry().filter(|entry| entry.key().0 <= end) {
             let ((at, _), pending) = entry.remove_entry();
             self.now = at;
-            self.happen(pending);
+            match pending.node().map(|node| self.nodes[usize::from(node.0)].asleep) {
+                Some(until) if until > at => self.later(until - at, pending),
+                _ => self.happen(pending),
+            }
         }
         self.now = end;
     }
@@ -176,7 +227,7 @@ impl World {
         for from in self.peers() {
             for to in self.peers() {
                 if side.contains(&from) != side.contains(&to) {
-                    self.cut.insert((from, to));
+                    self.cut.insert((from, to, self.cuts));
                 }
             }
         }
@@ -184,6 +235,7 @@ impl World {
 
     pub fn heal(&mut self) {
         self.cut.clear();
+        self.nodes.iter_mut().for_each(|node| node.asleep = 0);
         for node in self.peers() {
             if self.weather.jumps {
                 self.set_clock(node, EPOCH);
@@ -198,6 +250,7 @@ impl World {
         let state = &mut self.nodes[usize::from(node.0)];
         state.replica = None;
         state.timer = None;
+        state.asleep = 0;
         if power {
             state.disk.lose_power(&mut self.rng);
         }
@@ -218,8 +271,12 @@ impl World {
 
     /// Lets a clock run faster or slower from now on, without a jump.
     fn set_rate(&mut self, node: Peer, rate_ppm: i64) {
-        let offset_ns = self.nodes[usize::from(node.0)].clock.offset(self.now);
+        let offset_ns = self.offset(node);
         self.set_lie(node, Lie { offset_ns, rate_ppm, ..Lie::default() });
+    }
+
+    fn offset(&self, node: Peer) -> i64 {
+        self.nodes[usize::from(node.0)].clock.offset(self.now)
     }
 
     fn set_lie(&mut self, node: Peer, lie: Lie) {
@@ -240,7 +297,7 @@ impl World {
     fn happen(&mut self, pending: Pending) {
         match pending {
             Pending::Letter { from, to, bytes } => {
-                if !self.cut.contains(&(from, to)) {
+                if !self.cut.iter().any(|cut| (cut.0, cut.1) == (from, to)) {
                     self.step(to, Input::Message { from, bytes });
                 }
             }
@@ -280,7 +337,8 @@ impl World {
                     self.start(node);
                 }
             }
-            Pending::Heal => self.heal(),
+            Pending::Flicker { node, times } => self.flicker(node, times),
+            Pending::Heal { cut } => self.cut.retain(|link| link.2 != cut),
         }
     }
 
@@ -326,38 +384,68 @@ impl World {
             None => Peer(self.rng.below(self.nodes.len() as u64) as u16),
         };
         let lasts = self.rng.between(100, 4_000) * MS;
-        match self.rng.below(6) {
+        match self.rng.below(12) {
             0 | 1 => {
                 let power = self.rng.chance(1, 2);
                 self.crash(node, power);
                 self.later(lasts, Pending::Restart { node });
             }
-            2 | 3 => {
+            2..=4 => {
                 let mut side: BTreeSet<Peer> = self.peers().filter(|_| self.rng.chance(1, 2)).collect();
                 side.insert(node);
                 if self.rng.chance(1, 2) {
                     side = BTreeSet::from([node]);
                 }
+                self.cuts += 1;
                 self.partition(&side);
-                self.later(lasts, Pending::Heal);
+                self.later(lasts, Pending::Heal { cut: self.cuts });
             }
-            4 => {
+            5 => {
                 // One way only.
+                self.cuts += 1;
                 for to in self.peers() {
-                    self.cut.insert((node, to));
+                    self.cut.insert((node, to, self.cuts));
                 }
-                self.later(lasts, Pending::Heal);
+                self.later(lasts, Pending::Heal { cut: self.cuts });
             }
-            _ if !self.weather.jumps => {
+            6 if !self.weather.jumps => {
                 let most = self.weather.drift_ppm;
                 let rate = self.rng.between(0, 2 * most) as i64 - most as i64;
                 self.set_rate(node, rate);
             }
-            _ => {
+            6 => {
                 let jump = self.rng.below(20_000 * MS) as i64 - 10_000 * MS as i64;
                 self.set_clock(node, EPOCH + jump);
             }
+            7 | 8 => self.nodes[usize::from(node.0)].asleep = self.now + lasts,
+            9 | 10 => {
+                // All are impatient at once, and one of them dies again and again meanwhile.
+                self.flicker(node, 5);
+                for other in self.peers().filter(|_| self.weather.jumps).collect::<Vec<_>>() {
+                    self.set_clock(other, self.offset(other) + 3_000 * MS as i64);
+                }
+            }
+            _ => {
+                // The power fails for all.
+                for other in self.peers() {
+                    self.crash(other, true);
+                    let wait = self.rng.between(MS, 500 * MS);
+                    self.later(wait, Pending::Restart { node: other });
+                }
+            }
         }
+    }
+
+    /// Kills a node for moments, `times` times.
+    fn flicker(&mut self, node: Peer, times: u64) {
+        if times == 0 || !self.stormy {
+            return;
+        }
+        let power = self.rng.chance(1, 2);
+        self.crash(node, power);
+        let (dead, lives) = (self.rng.between(MS / 10, 5 * MS), self.rng.between(4 * MS, 30 * MS));
+        self.later(dead, Pending::Restart { node });
+        self.later(dead + lives, Pending::Flicker { node, times: times - 1 });
     }
 
     fn step(&mut self, node: Peer, input: Input) {
@@ -365,6 +453,8 @@ impl World {
         let clock = self.nodes[at].clock.read(self.now);
         let Some(replica) = &mut self.nodes[at].replica else { return };
         self.steps += 1;
+        let (led, before) = (replica.raft().is_leader(), replica.raft().commit());
+        let membership = replica.raft().membership().1.clone();
         let mut out = Vec::new();
         replica.step(clock, input, &mut out);
         for output in out {
@@ -372,7 +462,35 @@ impl World {
         }
         if let Some(replica) = &self.nodes[at].replica {
             self.invariants.check(node, replica);
+            if replica.raft().is_leader() && !led {
+                self.check_votes(node, replica.raft());
+            } else if replica.raft().is_leader() && replica.raft().commit() > before {
+                self.check_quorum(replica.raft(), &membership);
+            }
         }
+    }
+
+    /// A majority votes for a leader, and remembers it; who is dead, or in a later term, may have.
+    fn check_votes(&self, leader: Peer, raft: &Raft) {
+        let (term, (_, membership)) = (raft.term(), raft.membership());
+        let voted = |node: Peer| {
+            let Some(replica) = self.replica(node) else { return true };
+            let stand = replica.raft().stand();
+            stand.term > term || (stand.term == term && stand.vote == Some(leader))
+        };
+        assert!(
+            membership.is_quorum(voted),
+            "Vote Quorum: too few of {membership:?} for {leader:?} in {term:?}"
+        );
+    }
+
+    /// What a leader commits is on the disks of a majority of the configuration that it had in force. (It stays
+    /// so: no later leader lacks it.)
+    fn check_quorum(&self, leader: &Raft, membership: &Membership) {
+        let last = leader.log().term_at(leader.commit()).map(|term| EntryId { term, index: leader.commit() });
+        let last = last.expect("a leader holds what it has just committed");
+        let holds = |node: Peer| self.nodes[usize::from(node.0)].holds(last);
+        assert!(membership.is_quorum(holds), "Commit Quorum: {last:?} is on too few disks of {membership:?}");
     }
 
     fn carry_out(&mut self, node: Peer, output: Output) {
@@ -419,7 +537,7 @@ impl World {
         }
         let copies = if bad(self.weather.doubled, self) { 2 } else { 1 };
         for _ in 0..copies {
-            let mut wait = self.rng.between(MS / 10, 3 * MS);
+            let mut wait = self.rng.between(MS / 10, self.weather.travel_ms * MS);
             if bad(self.weather.late, self) {
                 wait = self.rng.between(MS, 3_000 * MS);
             }

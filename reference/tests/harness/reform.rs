@@ -36,7 +36,7 @@ impl Reform {
         let ToClient { answer, .. } = serde_json::from_slice(bytes).unwrap();
         match answer {
             Answer::Configuration { outgoing, committed, .. } => {
-                assert!(committed && outgoing.is_empty(), "a change is done when it is complete");
+                assert!(committed && outgoing.is_empty(), "Change: answered before it is complete");
                 self.changed += 1;
             }
             Answer::Done { .. } => self.transferred += 1,

@@ -279,10 +279,7 @@ fn validate(job: &Job) -> Result<(), String> {
 
 /// Judges a trial's folder in a process of its own, and leaves `verdicts.json` there.
 pub fn trial(folder: &Path) -> Result<Verdicts, String> {
-    match judge_trial(&mut Watchdog::default(), folder).answer {
-        Answer::Verdicts(verdicts) => Ok(Verdicts::of(verdicts)),
-        Answer::Refused(why) | Answer::Broken(why) => Err(why),
-    }
+    Judge::default().trial(folder)
 }
 
 /// A trial's folder: everything that judged it then judges it now, within the limits of its plan.
@@ -299,6 +296,20 @@ fn judge_trial(watchdog: &mut Watchdog, folder: &Path) -> Outcome {
         }
     }
     outcome
+}
+
+/// Judges trials' folders, one after the other, in one process of its own.
+#[derive(Default)]
+pub struct Judge(Watchdog);
+
+impl Judge {
+    /// Judges what a trial left, and keeps the verdicts there.
+    pub fn trial(&mut self, folder: &Path) -> Result<Verdicts, String> {
+        match judge_trial(&mut self.0, folder).answer {
+            Answer::Verdicts(verdicts) => Ok(Verdicts::of(verdicts)),
+            Answer::Refused(why) | Answer::Broken(why) => Err(why),
+        }
+    }
 }
 
 fn job_of(folder: &Path, plan: &TrialPlan) -> Job {

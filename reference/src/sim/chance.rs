@@ -1,0 +1,57 @@
+//! Choices by name: each is drawn from hash(seed, stream, identity), never from one running generator.
+//!
+//! Whoever takes one decision out of a run (a fault, an operation, a letter) leaves all other decisions as they
+//! were; that is what lets a failure be made smaller.
+
+use elenchus_core::random::{Rng, Seed};
+
+/// The streams of one universe.
+#[derive(Clone, Copy, Debug)]
+pub struct Chance {
+    network: Seed,
+    disk: Seed,
+    crashes: Seed,
+    clients: Seed,
+}
+
+impl Chance {
+    /// All choices of this seed.
+    pub fn new(seed: Seed) -> Chance {
+        Chance {
+            network: seed.stream("network"),
+            disk: seed.stream("disk"),
+            crashes: seed.stream("crashes"),
+            clients: seed.stream("client-links"),
+        }
+    }
+
+    /// What becomes of the `nth` letter on a link.
+    pub fn letter(&self, from: u16, to: u16, nth: u64) -> Rng {
+        self.network.nth((u64::from(from) << 16) | u64::from(to)).nth(nth).rng()
+    }
+
+    /// Whether what a cut holds back is kept for later.
+    pub fn cut(&self, fault: u32) -> Rng {
+        self.network.stream("cut").nth(u64::from(fault)).rng()
+    }
+
+    /// How long the `nth` sync of a node takes.
+    pub fn sync(&self, node: u16, nth: u64) -> Rng {
+        self.disk.nth(u64::from(node)).nth(nth).rng()
+    }
+
+    /// What a node's disk keeps when the power fails for the `nth` time, or how its files are harmed.
+    pub fn loss(&self, node: u16, nth: u64) -> Rng {
+        self.disk.stream("loss").nth(u64::from(node)).nth(nth).rng()
+    }
+
+    /// At which point of its work a node dies that is killed for the `nth` time.
+    pub fn crash(&self, node: u16, nth: u64) -> Rng {
+        self.crashes.nth(u64::from(node)).nth(nth).rng()
+    }
+
+    /// How long the `nth` message between a client and its node takes.
+    pub fn client(&self, client: u32, nth: u64) -> Rng {
+        self.clients.nth(u64::from(client)).nth(nth).rng()
+    }
+}

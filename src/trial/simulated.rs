@@ -1,0 +1,93 @@
+//! A trial in virtual time: the bundled cluster's nodes in this very thread.
+
+use super::{Failed, SetupLog, drive, prepare};
+use crate::bundled::client_limit;
+use crate::plan::TrialPlan;
+use crate::runner::End;
+use crate::sim::{self, SimWorld, pass};
+use crate::store::{TrialRecord, file};
+use elenchus_core::process::NodeId;
+use elenchus_core::time::Time;
+use elenchus_core::workload::Workload;
+use elenchus_reference::bug::{Bugs, UnknownBug};
+use elenchus_reference::replica::{self, RaftReplica, Trace};
+use elenchus_reference::sim::{Make, Simulation};
+use elenchus_systems::simulated::{Simulated, SimulatedConnector};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long the cluster may take to elect a leader, in its own time.
+const SETUP_LIMIT: Duration = Duration::from_secs(60);
+
+/// Carries a trial out in virtual time. Nothing in the folder depends on real time or on this machine.
+pub(super) fn in_simulation<W: Workload>(
+    workload: Rc<W>,
+    plan: &TrialPlan,
+    folder: &Path,
+    record: &mut TrialRecord,
+) -> Result<End, Failed> {
+    let simulated = Rc::new(cluster(plan).map_err(Failed::Setup)?);
+    let trace = trace(folder, &plan.nodes)?;
+    let mut setup = SetupLog::create(folder)?;
+    simulated.start_all();
+    while !simulated.has_leader() {
+        if simulated.now() >= Time::from(SETUP_LIMIT) {
+            return Err(Failed::Setup(format!("nobody leads after {SETUP_LIMIT:?} of simulated time")));
+        }
+        simulated.advance(Time::MAX, &mut Vec::new());
+    }
+    setup.line("the cluster has a leader");
+    let connector = SimulatedConnector(simulated.clone());
+    pass(&simulated, prepare(&*workload, &connector, plan, |time| simulated.sleep(time)))?;
+    let mut world = SimWorld::new(simulated, workload.clone(), plan.concurrency, trace);
+    let end = drive(&*workload, plan, folder, record, &mut world);
+    for trouble in world.heal_all() {
+        setup.line(&format!("healing: {trouble}"));
+    }
+    end
+}
+
+/// The cluster of a plan, of which no node runs yet.
+fn cluster(plan: &TrialPlan) -> Result<Simulated, String> {
+    let bugs = plan
+        .bugs
+        .iter()
+        .map(|name| name.parse().map_err(|e: UnknownBug| e.to_string()))
+        .collect::<Result<Bugs, String>>()?;
+    let simulation = plan.simulation.unwrap_or_default();
+    let Simulation { snapshot_every, trailing, chunk_bytes, .. } = simulation;
+    let (seed, nodes) = (plan.seed.stream("raft"), plan.nodes.len() as u16);
+    let make: Make = Box::new(move |me| {
+        let defaults = replica::Config::new(me, nodes, seed.nth(u64::from(me.0)));
+        let config =
+            replica::Config { bugs, snapshot_every, trailing, chunk_bytes, trace: Trace::All, ..defaults };
+        Box::new(RaftReplica::new(config))
+    });
+    let patience = client_limit(plan.timeout.0);
+    Ok(Simulated::new(plan.seed.stream("universe"), &plan.nodes, simulation.weather, patience, make))
+}
+
+/// Writes each node's lines to its file.
+fn trace(folder: &Path, nodes: &[NodeId]) -> Result<sim::Trace, Failed> {
+    let folder = folder.join(file::TRACE);
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| Failed::Folder { path, error }
+    };
+    std::fs::create_dir_all(&folder).map_err(failed(&folder))?;
+    let mut files = BTreeMap::new();
+    for node in nodes {
+        let path = folder.join(format!("{node}.jsonl"));
+        files.insert(node.clone(), BufWriter::new(File::create(&path).map_err(failed(&path))?));
+    }
+    Ok(Box::new(move |node, line| {
+        if let Some(file) = files.get_mut(node) {
+            // A trace that cannot be written ends short, which its readers take for what it is.
+            let _ = writeln!(file, "{line}");
+        }
+    }))
+}

@@ -1,0 +1,153 @@
+//! The simulated system: the bundled cluster's own nodes, in one thread of virtual time.
+//!
+//! | module | its part |
+//! |---|---|
+//! | `client` | what workloads speak to |
+//! | `cluster` | what nemeses break |
+//!
+//! Nothing here waits for real time: whoever owns a [`Simulated`] lets its time pass, and whoever awaits something is
+//! woken when it has happened there.
+
+mod client;
+mod cluster;
+
+use elenchus_core::process::NodeId;
+use elenchus_core::random::Seed;
+use elenchus_core::time::Time;
+use elenchus_core::world::Note;
+use elenchus_reference::protocol::Peer;
+use elenchus_reference::sim::{ClientId, Make, News, TraceLine, Universe, Weather};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+pub use client::{CAPABILITIES, SimulatedConnector};
+
+/// A universe with names, and with those who wait for it.
+pub struct Simulated {
+    universe: RefCell<Universe>,
+    nodes: Vec<NodeId>,
+    waiting: RefCell<BTreeMap<Awaited, Waker>>,
+    alarms: RefCell<u64>,
+    operation_max: Duration,
+}
+
+/// What somebody can wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Awaited {
+    /// The end of a client's operation.
+    Client(ClientId),
+    /// A time.
+    Alarm(u64),
+    /// The end of a node.
+    Node(Peer),
+}
+
+impl Simulated {
+    /// A cluster of which no node runs yet. Its operations end after `operation_max` at the latest.
+    pub fn new(
+        seed: Seed,
+        nodes: &[NodeId],
+        weather: Weather,
+        operation_max: Duration,
+        make: Make,
+    ) -> Simulated {
+        Simulated {
+            universe: RefCell::new(Universe::new(seed, nodes.len() as u16, weather, make)),
+            nodes: nodes.to_vec(),
+            waiting: RefCell::default(),
+            alarms: RefCell::default(),
+            operation_max,
+        }
+    }
+
+    /// The time in the universe.
+    pub fn now(&self) -> Time {
+        Time(self.universe.borrow().now())
+    }
+
+    /// How many inputs all nodes have taken.
+    pub fn steps(&self) -> u64 {
+        self.universe.borrow().steps()
+    }
+
+    /// Starts all nodes.
+    pub fn start_all(&self) {
+        let mut universe = self.universe.borrow_mut();
+        universe.peers().for_each(|node| universe.start(node));
+    }
+
+    /// Whether some node says that it leads.
+    pub fn has_leader(&self) -> bool {
+        let universe = self.universe.borrow();
+        universe.peers().any(|node| universe.status(node).is_some_and(|status| status.role == "leader"))
+    }
+
+    /// Lets the next thing happen, if it happens until then (else the time is then), and wakes whoever waited for
+    /// it. Returns whether anything happened, and what a log should note.
+    pub fn advance(&self, until: Time, notes: &mut Vec<Note>) -> bool {
+        let mut universe = self.universe.borrow_mut();
+        let happened = universe.advance(until.0);
+        while let Some(news) = universe.news() {
+            let awaited = match news {
+                News::Ended(client) => Awaited::Client(client),
+                News::Alarm(alarm) => Awaited::Alarm(alarm),
+                News::Killed(node) => Awaited::Node(node),
+                News::Leads { node, term } => {
+                    notes.push(self.note("leader", node, ("term", term.to_string())));
+                    continue;
+                }
+                News::Exited { node, why } => {
+                    notes.push(self.note("exit", node, ("status", why)));
+                    continue;
+                }
+            };
+            if let Some(waker) = self.waiting.borrow_mut().remove(&awaited) {
+                waker.wake();
+            }
+        }
+        happened
+    }
+
+    fn note(&self, f: &'static str, node: Peer, field: (&'static str, String)) -> Note {
+        Note { f, fields: vec![("node", self.name(node).to_string()), field] }
+    }
+
+    /// Hands over what the nodes have traced since this was last asked.
+    pub fn traced(&self, mut take: impl FnMut(&NodeId, TraceLine)) {
+        for (node, line) in self.universe.borrow_mut().traced() {
+            take(&self.nodes[usize::from(node.0)], line);
+        }
+    }
+
+    /// Lasts so long, in the universe's time.
+    pub async fn sleep(&self, time: Duration) {
+        let at = (self.now() + time).0;
+        let alarm = {
+            let mut alarms = self.alarms.borrow_mut();
+            *alarms += 1;
+            *alarms
+        };
+        self.universe.borrow_mut().wake_at(at, alarm);
+        poll_fn(|cx| if self.now().0 >= at { Poll::Ready(()) } else { self.wait(Awaited::Alarm(alarm), cx) })
+            .await;
+    }
+
+    fn wait<T>(&self, awaited: Awaited, cx: &Context<'_>) -> Poll<T> {
+        self.waiting.borrow_mut().insert(awaited, cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn name(&self, node: Peer) -> &NodeId {
+        &self.nodes[usize::from(node.0)]
+    }
+
+    fn peer(&self, node: &NodeId) -> Option<Peer> {
+        self.nodes.iter().position(|name| name == node).map(|at| Peer(at as u16))
+    }
+}
+
+#[cfg(test)]
+mod tests;

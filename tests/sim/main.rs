@@ -1,0 +1,137 @@
+//! Trials in virtual time, through the command line.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder of the test's own, removed with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let folder = std::env::temp_dir().join(format!("elenchus-sim-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        Folder(folder)
+    }
+
+    fn run(&self, words: &str) -> (Option<i32>, String) {
+        let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_elenchus"))
+            .args(words.split_whitespace())
+            .current_dir(&self.0)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
+        (status.code(), said)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut found =
+        vec![(PathBuf::from("history.jsonl"), std::fs::read(folder.join("history.jsonl")).unwrap())];
+    for entry in std::fs::read_dir(folder.join("trace")).unwrap() {
+        let path = entry.unwrap().path();
+        found.push((path.file_name().unwrap().into(), std::fs::read(path).unwrap()));
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_minute_under_all_faults_is_valid_and_the_seed_brings_it_back() {
+    let folder = Folder::new("again");
+    let flags = "--nemesis all --time-limit 60s --rate 150 --seed 5";
+    let (code, said) = folder.run(&format!("test --sim {flags}"));
+    assert_eq!(code, Some(0), "{said}");
+    let latest = folder.0.join("store/latest").canonicalize().unwrap();
+    let first = files(&latest);
+    assert_eq!(first.len(), 6, "a history and five traces");
+    assert!(first.iter().all(|(_, bytes)| bytes.len() > 10_000));
+    let (code, said) = folder.run(&format!("replay {}", latest.display()));
+    assert!(code == Some(0) && said.contains("identical"), "{said}");
+    let (code, said) = folder.run(&format!("replay {flags}"));
+    assert!(code == Some(0) && said.contains("identical"), "{said}");
+    folder.run("test --sim --nemesis all --time-limit 60s --rate 150 --seed 6");
+    let other = files(&folder.0.join("store/latest").canonicalize().unwrap());
+    assert_ne!(first, other);
+}
+
+#[test]
+fn a_history_that_is_not_the_seeds_is_noticed() {
+    let folder = Folder::new("forged");
+    let (code, said) = folder.run("test --sim --time-limit 5s --seed 1");
+    assert_eq!(code, Some(0), "{said}");
+    let latest = folder.0.join("store/latest").canonicalize().unwrap();
+    let history = latest.join("history.jsonl");
+    let text = std::fs::read_to_string(&history).unwrap();
+    std::fs::write(&history, text.replacen("\"type\":\"ok\"", "\"type\":\"info\"", 1)).unwrap();
+    let (code, said) = folder.run(&format!("replay {}", latest.display()));
+    assert!(code == Some(255) && said.contains("differs") && said.contains("history.jsonl"), "{said}");
+}
+
+#[test]
+fn a_campaign_goes_on_where_it_was_and_its_shards_are_joined() {
+    let folder = Folder::new("campaign");
+    let flags = "campaign --sim --seed 3 --count 3 --time-limit 10s --workloads register,set --nemeses all --nemeses none";
+    let (code, whole) = folder.run(flags);
+    assert_eq!(code, Some(0), "{whole}");
+    assert!(whole.contains("12 trials"), "{whole}");
+    let (code, again) = folder.run(flags);
+    assert!(code == Some(0) && again.contains("12 of them done before"), "{again}");
+    let (_, refused) = folder.run(&flags.replace("10s", "11s"));
+    assert!(refused.contains("another campaign"), "{refused}");
+    let kept = std::fs::read_dir(folder.0.join("store/register/campaign-3")).unwrap().count();
+    assert_eq!(kept, 1, "valid trials leave their line alone");
+
+    for shard in ["1/2", "2/2"] {
+        let (code, said) = folder.run(&format!("{flags} --shard {shard}"));
+        assert_eq!(code, Some(0), "{said}");
+    }
+    let at = "store/register/campaign-3";
+    let (code, said) = folder.run(&format!("merge {at}-1of2 {at}-2of2"));
+    assert!(code == Some(0) && said.contains("12 of 12"), "{said}");
+    let (code, said) = folder.run(&format!("merge {at}-1of2"));
+    assert!(
+        code == Some(2) && said.contains("in none of these shards"),
+        "a part alone decides nothing: {said}"
+    );
+}
+
+#[test]
+fn a_simulated_bug_is_found_and_its_folder_kept() {
+    let folder = Folder::new("bug");
+    let (code, said) = folder
+        .run("campaign --sim --bug ack-before-commit --seed 1 --count 20 --time-limit 30s --rate 150 --stop-at-first");
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("Invalid seed") && said.contains("--bug ack-before-commit"), "{said}");
+    let at = folder.0.join("store/register/campaign-1");
+    let kept =
+        std::fs::read_dir(&at).unwrap().filter(|entry| entry.as_ref().unwrap().path().is_dir()).count();
+    assert!(kept >= 1, "what was found can be looked at");
+}
+
+#[test]
+fn what_cannot_be_simulated_is_refused_by_name() {
+    let folder = Folder::new("refused");
+    for (flags, key) in [
+        ("--nemesis resources", "resources"),
+        ("--nemesis membership", "membership"),
+        ("--isolation proxy", "isolation"),
+        ("--system memory", "sim"),
+        ("--leave-running", "leave-running"),
+    ] {
+        let (code, said) = folder.run(&format!("test --sim {flags}"));
+        assert!(code == Some(254) && said.contains(key), "{flags}: {said}");
+    }
+    let (code, said) = folder.run("campaign --jobs 2 --seed 1");
+    assert!(code == Some(254) && said.contains("--jobs"), "{said}");
+    let (code, said) = folder.run("campaign --sim --shard 3/2 --seed 1");
+    assert!(code == Some(254) && said.contains("I/N"), "{said}");
+    let (code, said) = folder.run("campaign --sim --shard 1/2");
+    assert!(code == Some(254) && said.contains("--seed"), "{said}");
+}
