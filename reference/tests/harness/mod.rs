@@ -11,6 +11,7 @@ pub mod invariants;
 use std::collections::{BTreeMap, BTreeSet};
 
 use elenchus_core::random::{Rng, Seed};
+use elenchus_core::trace::Line;
 use elenchus_reference::bug::Bugs;
 use elenchus_reference::protocol::{Connection, Input, Output, Peer, Replica, SyncId, Tick, Timer};
 use elenchus_reference::replica::{Config, RaftReplica, Trace};
@@ -77,8 +78,8 @@ pub struct World {
     pub invariants: Invariants,
     config: Config,
     pub steps: u64,
-    /// The trace, for determinism and for a look at a failed run.
-    pub trace: Vec<String>,
+    /// The trace, each line with the time in milliseconds: for determinism, for judges, for a look at a failed run.
+    pub trace: Vec<(u64, Line)>,
 }
 
 impl World {
@@ -334,7 +335,7 @@ impl World {
                     if slow { self.rng.between(MS, 300 * MS) } else { self.rng.between(MS / 5, 5 * MS) };
                 self.later(wait, Pending::Synced { node, life, id });
             }
-            Output::Trace(line) => self.trace.push(format!("{} {line}", self.now / MS)),
+            Output::Trace(line) => self.trace.push((self.now / MS, line)),
             Output::Halt(why) => panic!("node {} halts: {why}", node.0),
             Output::SetTimer { timer, .. } => panic!("unknown {timer:?}"),
             disk => state.disk.carry_out(disk),
