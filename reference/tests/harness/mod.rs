@@ -11,6 +11,7 @@ pub mod invariants;
 use std::collections::{BTreeMap, BTreeSet};
 
 use elenchus_core::random::{Rng, Seed};
+use elenchus_core::trace::Line;
 use elenchus_reference::bug::Bugs;
 use elenchus_reference::protocol::{Connection, Input, Output, Peer, Replica, SyncId, Tick, Timer};
 use elenchus_reference::raft::Raft;
@@ -114,12 +115,19 @@ pub struct World {
     pub invariants: Invariants,
     config: Config,
     pub steps: u64,
-    /// The trace, for determinism and for a look at a failed run.
-    pub trace: Vec<String>,
+    /// Whether others judge what happens, so that a broken rule is no panic here.
+    pub lawless: bool,
+    /// The trace, each line with the time in milliseconds: for determinism, for judges, for a look at a failed run.
+    pub trace: Vec<(u64, Line)>,
 }
 
 impl World {
     pub fn new(seed: Seed, peers: u16, bugs: Bugs, weather: Weather) -> World {
+        World::telling(Trace::Roles, seed, peers, bugs, weather)
+    }
+
+    /// A world whose nodes tell so much.
+    pub fn telling(trace: Trace, seed: Seed, peers: u16, bugs: Bugs, weather: Weather) -> World {
         // Small logs and large ones, snapshots in many pieces and in one.
         let mut draw = seed.stream("config").rng();
         let mut one_of = |choices: [u64; 2]| choices[draw.below(2) as usize];
@@ -128,7 +136,7 @@ impl World {
             trailing: one_of([0, 10]),
             chunk_bytes: one_of([200, 8_000]) as usize,
             bugs,
-            trace: Trace::Roles,
+            trace,
             ..Config::new(Peer(0), peers, seed)
         };
         let node =
@@ -147,6 +155,7 @@ impl World {
             invariants: Invariants::default(),
             config,
             steps: 0,
+            lawless: false,
             trace: Vec::new(),
         };
         (0..peers).for_each(|node| world.start(Peer(node)));
@@ -388,7 +397,7 @@ impl World {
         for output in out {
             self.carry_out(node, output);
         }
-        if let Some(replica) = &self.nodes[at].replica {
+        if let Some(replica) = self.nodes[at].replica.as_ref().filter(|_| !self.lawless) {
             self.invariants.check(node, replica);
             if replica.raft().is_leader() && !led {
                 self.check_votes(node, replica.raft().term());
@@ -439,7 +448,8 @@ impl World {
                     if slow { self.rng.between(MS, 300 * MS) } else { self.rng.between(MS / 5, 5 * MS) };
                 self.later(wait, Pending::Synced { node, life, id });
             }
-            Output::Trace(line) => self.trace.push(format!("{} {line}", self.now / MS)),
+            Output::Trace(line) => self.trace.push((self.now / MS, line)),
+            Output::Halt(_) if self.lawless => self.crash(node, false),
             Output::Halt(why) => panic!("node {} halts: {why}", node.0),
             Output::SetTimer { timer, .. } => panic!("unknown {timer:?}"),
             disk => state.disk.carry_out(disk),
