@@ -109,10 +109,13 @@ const BETRAYED_BY: [(Bug, &[&str]); 26] = [
     (Bug::FollowerRead, &["history"]),
     (Bug::AckBeforeSync, &["Commit Quorum"]),
     (Bug::ForgetTerm, &["Vote Quorum", "Election Safety"]),
-    (Bug::ForgetLogTail, &["Leader Completeness", "Commit Quorum", "Vote Quorum", "Election Safety"]),
+    (
+        Bug::ForgetLogTail,
+        &["Leader Completeness", "Log Matching", "Commit Quorum", "Vote Quorum", "Election Safety"],
+    ),
     (Bug::CommitOldTerm, &["Own Term"]),
     (Bug::CommitMinority, &["Commit Quorum"]),
-    (Bug::AppendTruncatesMatching, &["Commit Quorum"]),
+    (Bug::AppendTruncatesMatching, &["Commit Quorum", "Leader Completeness"]),
     (Bug::AppendIgnoresTerm, &["Commit Quorum", "Leader Completeness", "State Machine Safety", "halts"]),
     (Bug::AppendSkipsPrevCheck, &["Log Matching", "State Machine Safety", "Commit Quorum"]),
     (Bug::SnapshotDropsTail, &["Commit Monotonic", "Commit Quorum"]),
@@ -145,6 +148,7 @@ fn every_bug_betrays_itself_within_two_thousand_seeds_and_only_the_bug_does() {
 #[test]
 #[ignore = "a measurement"]
 fn how_often_each_bug_betrays_itself() {
+    let mut missed = Vec::new();
     for (bug, _) in BETRAYED_BY {
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
         for why in seeds().filter_map(|seed| refusal(Bugs::NONE.with(bug), seed)) {
@@ -153,8 +157,9 @@ fn how_often_each_bug_betrays_itself() {
             *counts.entry(kind.to_owned()).or_default() += 1;
         }
         println!("{bug}: of {} seeds {counts:?}", seeds().count());
-        assert!(!counts.is_empty(), "{bug} was not found");
+        missed.extend(counts.is_empty().then_some(bug));
     }
+    assert!(missed.is_empty(), "too few seeds to find {missed:?}");
 }
 
 #[test]
