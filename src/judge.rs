@@ -155,6 +155,12 @@ pub fn cut_short(folder: &Path) -> Option<Verdict> {
     Some(Verdict::new("trial", Validity::Unknown, why))
 }
 
+/// What the nodes' traces showed while they were made, if somebody looked.
+pub fn consensus(folder: &Path) -> Result<Option<Verdict>, JudgeError> {
+    let path = folder.join(file::CONSENSUS);
+    if path.is_file() { read_json(&path).map(Some) } else { Ok(None) }
+}
+
 /// A word on a cluster that held who knows what when the trial began. It changes no verdict: keys bear a prefix of
 /// the trial, so that what was there cannot speak.
 pub fn unwiped(folder: &Path) -> Option<Verdict> {

@@ -17,6 +17,8 @@ pub mod file {
     pub const TRIAL: &str = "trial.json";
     /// What happened.
     pub const HISTORY: &str = "history.jsonl";
+    /// What the nodes' traces showed while a simulation made them.
+    pub const CONSENSUS: &str = "consensus.json";
     /// What the checkers concluded.
     pub const VERDICTS: &str = "verdicts.json";
     /// What was done to set the trial up.

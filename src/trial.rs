@@ -46,7 +46,10 @@ pub enum Stage {
     /// Hosts over SSH, as the plan's cluster names them.
     Hosts,
     /// Virtual time in this very thread.
-    Simulation,
+    Simulation {
+        /// Whether the nodes' traces are kept.
+        traced: bool,
+    },
 }
 
 /// A trial that failed as a trial. What the history holds can still be judged.
@@ -87,7 +90,7 @@ pub fn run<W: Workload>(
         Stage::Ground(ground) => on_ground(workload, registry, plan, *ground, folder, &mut record),
         Stage::External => on_external(workload, plan, folder, &mut record),
         Stage::Hosts => hosts::on_hosts(workload, plan, folder, &mut record),
-        Stage::Simulation => simulated::in_simulation(workload, plan, folder, &mut record),
+        Stage::Simulation { traced } => simulated::in_simulation(workload, plan, folder, &mut record, traced),
     };
     record.ended = Some(utc::extended(SystemTime::now()));
     (record.end, record.why) = match &result {
@@ -105,7 +108,7 @@ fn record(plan: &TrialPlan, stage: &Stage, prefix: &str) -> TrialRecord {
         Stage::Hosts => ("hosts".to_owned(), "each node has a host of its own, reached over SSH".to_owned()),
         Stage::Ground(ground) => (ground.isolation.chosen.to_string(), ground.isolation.why.clone()),
         Stage::External => ("none".to_owned(), "somebody else runs the nodes".to_owned()),
-        Stage::Simulation => ("simulation".to_owned(), "the nodes run in virtual time".to_owned()),
+        Stage::Simulation { .. } => ("simulation".to_owned(), "the nodes run in virtual time".to_owned()),
     };
     TrialRecord {
         version: 1,
@@ -116,7 +119,7 @@ fn record(plan: &TrialPlan, stage: &Stage, prefix: &str) -> TrialRecord {
         assumptions: Vec::new(),
         began: match stage {
             // The history names it, and must not depend on when it was made.
-            Stage::Simulation => utc::extended(SystemTime::UNIX_EPOCH),
+            Stage::Simulation { .. } => utc::extended(SystemTime::UNIX_EPOCH),
             _ => utc::extended(SystemTime::now()),
         },
         ended: None,

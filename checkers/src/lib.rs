@@ -13,6 +13,7 @@
 //! | [`set_full`] | what was added to a set stays in it |
 //! | [`bank`] | transfers neither make nor lose money |
 //! | [`watch`] | a watcher sees every change once, in order |
+//! | [`consensus`] | a consensus protocol's invariants, from its nodes' traces |
 //! | [`faults`], [`recovery`] | the faults asked for struck; the healed cluster answers |
 //! | [`stats`], [`availability`], [`perf`] | none: figures, and whether there was anything to judge |
 //!
@@ -23,6 +24,7 @@
 pub mod availability;
 pub mod bank;
 pub mod compose;
+pub mod consensus;
 pub mod consistency;
 pub mod faults;
 pub mod guide;
@@ -44,6 +46,7 @@ mod vacuity;
 pub use availability::Availability;
 pub use bank::BankChecker;
 pub use compose::{check_all, check_all_watched};
+pub use consensus::Consensus;
 pub use faults::Faults;
 pub use linearizability::Linearizability;
 pub use perf::Perf;

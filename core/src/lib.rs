@@ -23,6 +23,7 @@
 //! | [`fault_log`] | how faults and notes stand in a history |
 //! | [`cluster`] | the running cluster as a nemesis sees it |
 //! | [`model`], [`checker`], [`verdict`], [`budget`] | how a history is judged |
+//! | [`trace`] | what a node's protocol did, line by line |
 //! | [`plain`] | types with a JSON form, as values |
 //! | [`random`], [`time`] | the only sources of chance and of time |
 
@@ -45,6 +46,7 @@ pub mod process;
 pub mod random;
 pub mod system;
 pub mod time;
+pub mod trace;
 pub mod value;
 pub mod verdict;
 pub mod watch;

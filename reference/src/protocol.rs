@@ -123,8 +123,8 @@ pub enum Output {
         /// File name.
         file: String,
     },
-    /// One line of the node's trace, a JSON object. It must reach the kernel before any later output acts.
-    Trace(serde_json::Value),
+    /// One line of the node's trace. It must reach the kernel before any later output acts.
+    Trace(elenchus_core::trace::Line),
     /// The replica cannot go on (its files are damaged): print this and end with an error.
     Halt(String),
 }

@@ -2,7 +2,7 @@
 
 use super::check::Judge;
 use super::say::say;
-use super::test::carry_out;
+use super::test::carry_out_traced;
 use super::{PlanArgs, StoreArgs, usage};
 use crate::campaign::Faults;
 use crate::exit::Exit;
@@ -303,8 +303,17 @@ impl Desk<'_> {
         fs::create_dir_all(folder).map_err(at)?;
         let folder: PathBuf = folder.canonicalize().map_err(at)?;
         store::write_json(&folder.join(file::PLAN), plan).map_err(at)?;
-        carry_out(self.registry, plan, &folder)?;
-        judge.trial(&folder)
+        let keep_all = self.args.keep == Keep::All;
+        carry_out_traced(self.registry, plan, &folder, keep_all)?;
+        let verdicts = judge.trial(&folder)?;
+        if plan.is_simulated() && verdicts.validity != Validity::Valid && !keep_all {
+            // The same trial once more, for the traces: whoever looks at it wants them.
+            for name in [file::HISTORY, file::SETUP] {
+                fs::remove_file(folder.join(name)).map_err(at)?;
+            }
+            carry_out_traced(self.registry, plan, &folder, true)?;
+        }
+        Ok(verdicts)
     }
 }
 
@@ -328,7 +337,8 @@ fn summarize(row: &mut Row, verdicts: &Verdicts) {
     for verdict in decided {
         let class = verdict.class.clone().unwrap_or_else(|| "unnamed".into());
         row.found.push(Found { checker: verdict.checker.clone(), class });
-        let seen = verdict.anomalies.iter().filter_map(seen_at).map(|at| at.0).min();
+        let traced = verdict.figures.get("first_ns").and_then(serde_json::Value::as_u64);
+        let seen = verdict.anomalies.iter().filter_map(seen_at).map(|at| at.0).chain(traced).min();
         row.first_ns = [row.first_ns, seen].into_iter().flatten().min();
     }
 }

@@ -166,6 +166,16 @@ fn one(registry: &Registry, trial: &TrialPlan, folder: &Path, args: &TestArgs) -
 
 /// Carries a planned trial out; what it leaves is in `folder`.
 pub(super) fn carry_out(registry: &Registry, trial: &TrialPlan, folder: &Path) -> Result<(), String> {
+    carry_out_traced(registry, trial, folder, true)
+}
+
+/// The same; the nodes of a simulated trial leave their traces only if they are wanted.
+pub(super) fn carry_out_traced(
+    registry: &Registry,
+    trial: &TrialPlan,
+    folder: &Path,
+    traced: bool,
+) -> Result<(), String> {
     // In a simulation nothing is left over from before, and nothing may differ from one run to the next.
     let prefix = if trial.is_simulated() { String::new() } else { fresh_prefix() };
     let erased =
@@ -174,7 +184,8 @@ pub(super) fn carry_out(registry: &Registry, trial: &TrialPlan, folder: &Path) -
         return erased.run(registry, trial, &prefix, Stage::Memory, folder).map_err(|e| e.to_string());
     }
     if trial.is_simulated() {
-        return erased.run(registry, trial, &prefix, Stage::Simulation, folder).map_err(|e| e.to_string());
+        let stage = Stage::Simulation { traced };
+        return erased.run(registry, trial, &prefix, stage, folder).map_err(|e| e.to_string());
     }
     if trial.cluster.as_ref().is_some_and(|description| description.external) {
         return erased.run(registry, trial, &prefix, Stage::External, folder).map_err(|e| e.to_string());

@@ -11,18 +11,18 @@ use elenchus_core::fault::{Fault, FaultId, Proof};
 use elenchus_core::outcome::Cause;
 use elenchus_core::process::{NodeId, Process, Slot};
 use elenchus_core::time::Time;
+use elenchus_core::trace::Line;
 use elenchus_core::workload::Workload;
 use elenchus_core::world::{Wake, World};
 use elenchus_nemeses::Nemesis;
-use elenchus_reference::sim::TraceLine;
 use elenchus_systems::simulated::Simulated;
 use slot::{Bell, Place};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// Takes the lines that nodes trace.
-pub type Trace = Box<dyn FnMut(&NodeId, TraceLine)>;
+/// Takes the lines that nodes trace, each with its time in the trial.
+pub type Trace = Box<dyn FnMut(Time, &NodeId, &Line)>;
 
 /// See the module.
 pub struct SimWorld<W: Workload> {
@@ -108,7 +108,9 @@ impl<W: Workload> SimWorld<W> {
     fn advance(&mut self, until: Time) -> bool {
         let mut notes = Vec::new();
         let happened = self.simulated.advance(until, &mut notes);
-        self.simulated.traced(&mut self.trace);
+        let now = Time::from(self.simulated.now().since(self.began));
+        let trace = &mut self.trace;
+        self.simulated.traced(|node, line| trace(now, node, line));
         self.wakes.extend(notes.into_iter().map(Wake::Noted));
         self.poll();
         happened

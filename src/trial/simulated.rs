@@ -5,14 +5,18 @@ use crate::bundled::client_limit;
 use crate::plan::TrialPlan;
 use crate::runner::End;
 use crate::sim::{self, SimWorld, pass};
-use crate::store::{TrialRecord, file};
+use crate::store::{self, TrialRecord, file};
+use elenchus_checkers::consensus::Consensus;
 use elenchus_core::process::NodeId;
 use elenchus_core::time::Time;
+use elenchus_core::trace::Line;
 use elenchus_core::workload::Workload;
+use elenchus_nemeses::FaultName;
 use elenchus_reference::bug::{Bugs, UnknownBug};
 use elenchus_reference::replica::{self, RaftReplica, Trace};
 use elenchus_reference::sim::{Make, Simulation};
 use elenchus_systems::simulated::{Simulated, SimulatedConnector};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -29,9 +33,12 @@ pub(super) fn in_simulation<W: Workload>(
     plan: &TrialPlan,
     folder: &Path,
     record: &mut TrialRecord,
+    traced: bool,
 ) -> Result<End, Failed> {
     let simulated = Rc::new(cluster(plan).map_err(Failed::Setup)?);
-    let trace = trace(folder, &plan.nodes)?;
+    let watch = Rc::new(RefCell::new(Watch::new(plan, folder, traced)?));
+    let shared = watch.clone();
+    let trace: sim::Trace = Box::new(move |now, node, line| shared.borrow_mut().saw(now, node, line));
     let mut setup = SetupLog::create(folder)?;
     simulated.start_all();
     while !simulated.has_leader() {
@@ -48,6 +55,7 @@ pub(super) fn in_simulation<W: Workload>(
     for trouble in world.heal_all() {
         setup.line(&format!("healing: {trouble}"));
     }
+    watch.borrow_mut().finish(folder)?;
     end
 }
 
@@ -71,23 +79,50 @@ fn cluster(plan: &TrialPlan) -> Result<Simulated, String> {
     Ok(Simulated::new(plan.seed.stream("universe"), &plan.nodes, simulation.weather, patience, make))
 }
 
-/// Writes each node's lines to its file.
-fn trace(folder: &Path, nodes: &[NodeId]) -> Result<sim::Trace, Failed> {
-    let folder = folder.join(file::TRACE);
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |error| Failed::Folder { path, error }
-    };
-    std::fs::create_dir_all(&folder).map_err(failed(&folder))?;
-    let mut files = BTreeMap::new();
-    for node in nodes {
-        let path = folder.join(format!("{node}.jsonl"));
-        files.insert(node.clone(), BufWriter::new(File::create(&path).map_err(failed(&path))?));
+/// Who looks at the nodes' traces while they are made.
+struct Watch {
+    consensus: Consensus,
+    /// When the first invariant was broken.
+    broken_at: Option<Time>,
+    /// The files of the nodes, if any are wanted.
+    files: BTreeMap<NodeId, BufWriter<File>>,
+}
+
+impl Watch {
+    fn new(plan: &TrialPlan, folder: &Path, traced: bool) -> Result<Watch, Failed> {
+        let forgets = plan.strikes(FaultName::Damage);
+        let consensus = Consensus::new();
+        let consensus = if forgets { consensus.with_forgetful_disks() } else { consensus };
+        let mut files = BTreeMap::new();
+        let folder = folder.join(file::TRACE);
+        for node in plan.nodes.iter().filter(|_| traced) {
+            let path = folder.join(format!("{node}.jsonl"));
+            let file = std::fs::create_dir_all(&folder).and_then(|()| File::create(&path));
+            let file = file.map_err(|error| Failed::Folder { path, error })?;
+            files.insert(node.clone(), BufWriter::new(file));
+        }
+        Ok(Watch { consensus, broken_at: None, files })
     }
-    Ok(Box::new(move |node, line| {
-        if let Some(file) = files.get_mut(node) {
+
+    fn saw(&mut self, now: Time, node: &NodeId, line: &Line) {
+        self.consensus.observe(line);
+        if self.broken_at.is_none() && self.consensus.is_broken() {
+            self.broken_at = Some(now);
+        }
+        if let Some(file) = self.files.get_mut(node) {
             // A trace that cannot be written ends short, which its readers take for what it is.
             let _ = writeln!(file, "{line}");
         }
-    }))
+    }
+
+    /// Leaves the verdict of the invariants in the trial's folder.
+    fn finish(&mut self, folder: &Path) -> Result<(), Failed> {
+        let mut verdict = std::mem::take(&mut self.consensus).finish().verdict();
+        if let Some(at) = self.broken_at {
+            verdict = verdict.with_figure("first_ns", at.0);
+        }
+        self.files.clear();
+        let path = folder.join(file::CONSENSUS);
+        store::write_json(&path, &verdict).map_err(|error| Failed::Folder { path, error })
+    }
 }

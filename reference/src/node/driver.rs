@@ -318,8 +318,8 @@ impl Trace {
         }
     }
 
-    fn add(&mut self, line: &serde_json::Value) {
-        serde_json::to_writer(&mut self.lines, line).expect("a value can be written to memory");
+    fn add(&mut self, line: &elenchus_core::trace::Line) {
+        elenchus_core::trace::json::write(line, &mut self.lines);
         self.lines.push(b'\n');
     }
 

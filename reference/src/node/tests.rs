@@ -6,6 +6,7 @@ use crate::frame::{self, Decoder};
 use crate::hello::Hello;
 use crate::protocol::{Connection, Input, Output, Status, SyncId, Tick, Timer};
 use crate::wire::{Answer, Command, Datum, ToClient, ToNode};
+use elenchus_core::trace::{Line, Node};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener as Std, TcpStream};
@@ -59,7 +60,7 @@ impl Scribe {
         let log = files.into_iter().find(|(name, _)| name == "log").map(|(_, bytes)| bytes);
         self.text = String::from_utf8(log.unwrap_or_default()).unwrap();
         if self.text.contains("poison") {
-            out.push(Output::Trace(serde_json::json!({"event": "Poisoned"})));
+            out.push(Output::Trace(Line::new("Poisoned", Node::Number(1))));
             out.push(Output::Halt("the log is poisoned: restore it".into()));
         }
         out.push(Output::SetTimer { timer: ALARM, at: Tick(now.0 + 10_000_000_000) });
@@ -88,7 +89,7 @@ impl Scribe {
                 }
             }
             Command::Put { .. } => {
-                out.push(Output::Trace(serde_json::json!({"event": "Put", "id": id})));
+                out.push(Output::Trace(Line { index: Some(id), ..Line::new("Put", Node::Number(1)) }));
                 out.push(done(connection, id, vec![]));
             }
             Command::Delete { .. } => {
@@ -318,7 +319,7 @@ fn a_node_that_halts_says_why_and_what_it_traced_before_is_kept() {
     let error = Running::start(&options).end();
     assert_eq!(error.to_string(), "the log is poisoned: restore it");
     let trace = std::fs::read_to_string(options.trace.unwrap()).unwrap();
-    assert_eq!(trace, "{\"event\":\"Poisoned\"}\n");
+    assert_eq!(trace, "{\"name\":\"Poisoned\",\"nid\":\"1\"}\n");
 }
 
 #[test]
@@ -335,7 +336,7 @@ fn trace_lines_are_written_before_what_follows_them_leaves() {
         client.write(put()).unwrap();
         let lines = std::fs::read_to_string(&trace).unwrap();
         assert_eq!(lines.lines().count(), 1 + id, "a line that was cut off is ended, not continued");
-        assert!(lines.ends_with(&format!("{{\"event\":\"Put\",\"id\":{id}}}\n")));
+        assert!(lines.ends_with(&format!("{{\"name\":\"Put\",\"nid\":\"1\",\"index\":{id}}}\n")));
     }
     node.stop().unwrap();
 }

@@ -1,5 +1,6 @@
 //! What comes in: files, ends of syncs, rings of the alarm, peers' letters, clients' requests.
 
+use elenchus_core::trace::{Cut, Line, name};
 use serde_json::Value;
 
 use crate::bug::Bug;
@@ -14,7 +15,8 @@ use crate::replica::alarm::{Alarm, Due};
 use crate::replica::envelope::{Envelope, Letter, Stamp};
 use crate::replica::lease::Lease;
 use crate::replica::office::Origin;
-use crate::replica::{Life, RaftReplica, Trace, trace};
+use crate::replica::trace::Way;
+use crate::replica::{Config, Life, RaftReplica, Trace, trace};
 use crate::wal::{self, Recovered, Wal};
 use crate::wire::{Answer, Command, ToNode};
 
@@ -53,12 +55,12 @@ impl RaftReplica {
         if files.iter().any(|(name, _)| name == wal::NEW_FILE) {
             out.push(Output::Remove { file: wal::NEW_FILE.to_owned() });
         }
-        let mut line = trace::line(self.config.me, "InitState", &self.raft.stand());
+        let mut torn = None;
         match recovered {
             Some(recovered) => {
                 if let Some(cut) = recovered.cut {
                     out.push(Output::Truncate { file: wal::FILE.to_owned(), length: recovered.length });
-                    line["cut"] = serde_json::json!({ "offset": cut.offset, "bytes": cut.bytes });
+                    torn = Some(Cut { offset: cut.offset, bytes: cut.bytes });
                 }
                 if let Err(why) = self.resume(recovered) {
                     return self.halt(why, out);
@@ -78,11 +80,8 @@ impl RaftReplica {
         self.boot_term = self.raft.term();
         self.life = Life::Starting;
         if self.config.trace != Trace::Off {
-            let stand = trace::line(self.config.me, "InitState", &self.raft.stand());
-            for key in ["state", "log"] {
-                line[key] = stand[key].clone();
-            }
-            line["boot"] = self.boot.into();
+            let Config { me, trace, .. } = self.config;
+            let line = Line { cut: torn, ..trace::init_line(me, self.boot, &self.raft, trace) };
             out.push(Output::Trace(line));
         }
         self.flush(out);
@@ -122,9 +121,8 @@ impl RaftReplica {
             if Lease::is_used(&self.config) { self.alarm.heard() } else { self.alarm.patience() }
         }
         if self.config.trace == Trace::All {
-            let mut line = trace::line(self.config.me, "Persist", &self.raft.stand());
-            line["index"] = covers.0.into();
-            out.push(Output::Trace(line));
+            let line = trace::line(self.config.me, name::PERSIST, &self.raft.stand());
+            out.push(Output::Trace(Line { index: Some(covers.0), ..line }));
         }
         for (to, message) in std::mem::take(&mut self.held) {
             self.send(to, message, out);
@@ -159,7 +157,8 @@ impl RaftReplica {
                 if self.config.trace == Trace::All {
                     let way = (from, self.config.me);
                     let stand = self.raft.stand();
-                    let line = trace::message_line(self.config.me, "Receive", &stand, way, stamp, &message);
+                    let line =
+                        trace::message_line(self.config.me, Way::Receive, &stand, way, stamp, &message);
                     out.push(Output::Trace(line));
                 }
                 self.raft.receive(from, message, fx);
@@ -193,7 +192,7 @@ impl RaftReplica {
         if self.raft.is_leader() && self.raft.term() == term {
             return self.lead(origin, decoded, request.to_vec(), fx, out);
         }
-        let why = format!("{} does not lead term {term}", trace::nid(self.config.me));
+        let why = format!("{} does not lead term {term}", trace::node(self.config.me));
         // Only for a term that this node reached since it started does it remember each copy it took.
         let certain = term > self.boot_term || matches!(decoded, Wish::Store(Request::Read { .. }));
         let answer = if certain { Answer::NotDone { why } } else { Answer::InDoubt { why } };

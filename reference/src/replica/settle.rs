@@ -1,5 +1,7 @@
 //! What follows from a step: the core's wishes carried out in the order that safety needs.
 
+use elenchus_core::trace::{Line, name};
+
 use crate::bug::Bug;
 use crate::kv::request::Request;
 use crate::protocol::{Output, Peer};
@@ -10,12 +12,15 @@ use crate::raft::message::{Body, Message};
 use crate::replica::envelope::{Envelope, Letter, Stamp};
 use crate::replica::lease::Lease;
 use crate::replica::office::{Office, Origin};
+use crate::replica::trace::Way;
 use crate::replica::{Life, RaftReplica, Trace, trace};
 use crate::wal::Image;
 use crate::wire::{Answer, ToClient};
 
 /// Between two lines that tell how far the log is committed, in nanoseconds.
 const COMMIT_LINE_NS: u64 = 1_000_000_000;
+/// Every how many entries a full trace tells what the state machine has come to.
+const STATE_LINE_ENTRIES: u64 = 64;
 
 impl RaftReplica {
     /// Carries out what the core asked for: trace, log, letters, state machine, answers, disk, timer.
@@ -28,8 +33,11 @@ impl RaftReplica {
                 out.push(Output::Trace(trace::line(self.config.me, trace::turn(stand), stand)));
             }
         }
-        if self.config.trace == Trace::All && fx.written.is_some() {
-            out.push(Output::Trace(trace::line(self.config.me, "Replicate", &self.raft.stand())));
+        if self.config.trace == Trace::All {
+            self.tell_log(&fx, out);
+        }
+        if self.config.trace != Trace::Off && fx.membership {
+            out.push(Output::Trace(trace::config_line(self.config.me, &self.raft)));
         }
         self.change_office(out);
         self.keep_lease(&fx);
@@ -70,6 +78,24 @@ impl RaftReplica {
         }
         if let Some(round) = fx.confirmed {
             self.lease.confirm(round);
+        }
+    }
+
+    /// Tells what became of the log.
+    fn tell_log(&self, fx: &Effects, out: &mut Vec<Output>) {
+        let me = self.config.me;
+        let changed = fx.truncated.into_iter().chain(fx.written).min();
+        let base = self.raft.snapshot().map(|snapshot| snapshot.last).filter(|_| fx.installed);
+        if let Some(base) = base {
+            let line = trace::line(me, name::INSTALL_SNAPSHOT, &self.raft.stand());
+            out.push(Output::Trace(Line { base: Some(trace::mark(base)), ..line }));
+        }
+        if fx.written.is_some() && self.raft.is_leader() {
+            out.push(Output::Trace(trace::line(me, name::REPLICATE, &self.raft.stand())));
+        }
+        let after = base.map(|base| base.index.next()).filter(|first| *first <= self.raft.log().last_index());
+        if let Some(first) = after.or(changed) {
+            out.push(Output::Trace(trace::append_line(me, &self.raft, first)));
         }
     }
 
@@ -144,7 +170,7 @@ impl RaftReplica {
             let stand = self.raft.stand();
             out.push(Output::Trace(trace::message_line(
                 self.config.me,
-                "Send",
+                Way::Send,
                 &stand,
                 way,
                 stamp,
@@ -195,10 +221,14 @@ impl RaftReplica {
             if membership.is_some_and(|membership| !membership.is_joint()) {
                 self.answer_changes(index, out);
             }
-            let Some(request) = request else { continue };
-            let answer = self.kv.apply(index.0, &request);
-            if let Some(origin) = self.office.as_mut().and_then(|office| office.take_write(index)) {
-                self.answer(origin, answer, out);
+            if let Some(request) = request {
+                let answer = self.kv.apply(index.0, &request);
+                if let Some(origin) = self.office.as_mut().and_then(|office| office.take_write(index)) {
+                    self.answer(origin, answer, out);
+                }
+            }
+            if self.config.trace == Trace::All && index.0.is_multiple_of(STATE_LINE_ENTRIES) {
+                self.tell_state(out);
             }
         }
         self.tell_commit(out);
@@ -213,13 +243,19 @@ impl RaftReplica {
         }
     }
 
+    fn tell_state(&self, out: &mut Vec<Output>) {
+        let line = trace::line(self.config.me, name::STATE, &self.raft.stand());
+        let digest = Some(trace::digest(&self.kv.encode()));
+        out.push(Output::Trace(Line { index: Some(self.applied.0), digest, ..line }));
+    }
+
     fn tell_commit(&mut self, out: &mut Vec<Output>) {
         let now = self.alarm.now();
         let often = self.config.trace == Trace::All;
         let due = now.0.abs_diff(self.told.0) >= COMMIT_LINE_NS;
         if often || (self.config.trace == Trace::Roles && due) {
             self.told = now;
-            out.push(Output::Trace(trace::line(self.config.me, "Commit", &self.raft.stand())));
+            out.push(Output::Trace(trace::line(self.config.me, name::COMMIT, &self.raft.stand())));
         }
     }
 

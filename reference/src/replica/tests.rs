@@ -11,6 +11,7 @@ use crate::raft::message::Body;
 use crate::replica::envelope::{Envelope, Letter, Stamp};
 use crate::wire::{Answer, Command, Datum, ToClient, ToNode};
 use elenchus_core::random::Rng;
+use elenchus_core::trace::Node;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -405,14 +406,9 @@ fn a_torn_end_is_cut_off_told_in_the_trace_and_synced_before_anything_is_said() 
     let line =
         node.out.iter().find_map(|output| if let Output::Trace(line) = output { Some(line) } else { None });
     let line = line.unwrap();
-    assert_eq!(
-        (&line["name"], &line["cut"]["bytes"], &line["boot"]),
-        (&"InitState".into(), &3.into(), &2.into())
-    );
-    assert_eq!(
-        (&line["state"]["term"], &line["state"]["vote"], &line["nid"]),
-        (&3.into(), &"2".into(), &"1".into())
-    );
+    assert_eq!((&*line.name, line.cut.map(|cut| cut.bytes), line.boot), ("InitState", Some(3), Some(2)));
+    assert_eq!((line.term, &line.vote), (Some(3), &Some(Some(Node::Number(2)))));
+    assert_eq!(line.node, Node::Number(1));
     node.hear(1, 3, Body::RequestVote { last: EntryId::default(), transfer: false });
     assert_eq!(node.sent(), []);
     node.sync();
@@ -515,11 +511,12 @@ fn a_full_trace_tells_of_sending_receiving_and_persisting() {
     node.sync();
     let lines: Vec<_> =
         node.out.iter().filter_map(|o| if let Output::Trace(line) = o { Some(line) } else { None }).collect();
-    let names: Vec<_> = lines.iter().map(|line| line["name"].as_str().unwrap()).collect();
+    let names: Vec<_> = lines.iter().map(|line| &*line.name).collect();
     assert_eq!(names, ["ReceiveRequestVoteRequest", "BecomeFollower", "Persist", "SendRequestVoteResponse"]);
-    assert_eq!(lines[0]["msg"]["from"], "2");
-    assert_eq!((&lines[0]["msg"]["boot"], &lines[0]["msg"]["number"]), (&1.into(), &1.into()));
-    assert_eq!((&lines[3]["state"]["vote"], &lines[3]["msg"]["reject"]), (&"2".into(), &false.into()));
+    let letters: Vec<_> = lines.iter().filter_map(|line| line.message.as_deref()).collect();
+    assert_eq!(letters[0].from, Node::Number(2));
+    assert_eq!((letters[0].boot, letters[0].number), (Some(1), Some(1)));
+    assert_eq!((&lines[3].vote, letters[1].reject), (&Some(Some(Node::Number(2))), Some(false)));
     let sent = node.out.iter().position(|output| matches!(output, Output::Send { .. })).unwrap();
     assert!(matches!(node.out[sent - 1], Output::Trace(_)), "a line stands before its letter");
 }

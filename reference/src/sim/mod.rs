@@ -33,6 +33,7 @@ use crate::session::{Call, End};
 use chance::Chance;
 use client::{Client, Link, Wish};
 use elenchus_core::random::Seed;
+use elenchus_core::trace::Line;
 use event::{Event, Queue};
 use machine::{Machine, Point, Process};
 use network::{Letter, Network};
@@ -40,9 +41,6 @@ use std::collections::VecDeque;
 
 /// What a true clock shows when the universe begins, in nanoseconds: enough to jump back from.
 const EPOCH: u64 = 1_000_000_000_000_000_000;
-
-/// A line of a node's trace.
-pub type TraceLine = serde_json::Value;
 
 /// Makes a node's replica, anew for each of its lives.
 pub type Make = Box<dyn Fn(Peer) -> Box<dyn Replica>>;
@@ -84,7 +82,7 @@ pub struct Universe {
     make: Make,
     connections: u64,
     news: VecDeque<News>,
-    traced: Vec<(Peer, TraceLine)>,
+    traced: Vec<(Peer, Line)>,
     outputs: Vec<Output>,
     steps: u64,
 }
@@ -146,7 +144,7 @@ impl Universe {
     }
 
     /// What the nodes have traced since this was last asked, in their common order.
-    pub fn traced(&mut self) -> impl Iterator<Item = (Peer, TraceLine)> + '_ {
+    pub fn traced(&mut self) -> impl Iterator<Item = (Peer, Line)> + '_ {
         self.traced.drain(..)
     }
 

@@ -12,6 +12,7 @@ pub mod reform;
 use std::collections::{BTreeMap, BTreeSet};
 
 use elenchus_core::random::{Rng, Seed};
+use elenchus_core::trace::Line;
 use elenchus_reference::bug::Bugs;
 use elenchus_reference::clock::{Clock, Lie};
 use elenchus_reference::protocol::{Connection, Input, Output, Peer, Replica, SyncId, Tick, Timer};
@@ -125,16 +126,26 @@ pub struct World {
     pub reform: Reform,
     config: Config,
     pub steps: u64,
-    /// The trace, for determinism and for a look at a failed run.
-    pub trace: Vec<String>,
+    /// Whether others judge what happens, so that a broken rule is no panic here.
+    pub lawless: bool,
+    /// The trace, each line with the time in milliseconds: for determinism, for judges, for a look at a failed run.
+    pub trace: Vec<(u64, Line)>,
 }
 
 impl World {
     pub fn new(seed: Seed, peers: u16, bugs: Bugs, weather: Weather) -> World {
-        World::with(seed, peers, bugs, Reads::ReadIndex, weather)
+        World::telling(Trace::Roles, Reads::ReadIndex, seed, peers, bugs, weather)
     }
 
-    pub fn with(seed: Seed, peers: u16, bugs: Bugs, reads: Reads, weather: Weather) -> World {
+    /// A world whose nodes tell so much and make sure of reads so.
+    pub fn telling(
+        trace: Trace,
+        reads: Reads,
+        seed: Seed,
+        peers: u16,
+        bugs: Bugs,
+        weather: Weather,
+    ) -> World {
         // Small logs and large ones, snapshots in many pieces and in one.
         let mut draw = seed.stream("config").rng();
         let mut one_of = |choices: [u64; 2]| choices[draw.below(2) as usize];
@@ -144,7 +155,7 @@ impl World {
             trailing: one_of([0, 10]),
             chunk_bytes: one_of([200, 8_000]) as usize,
             bugs,
-            trace: Trace::Roles,
+            trace,
             ..Config::new(Peer(0), peers, seed)
         };
         let mut clock = Clock::new();
@@ -172,6 +183,7 @@ impl World {
             reform: Reform::default(),
             config,
             steps: 0,
+            lawless: false,
             trace: Vec::new(),
         };
         (0..peers).for_each(|node| world.start(Peer(node)));
@@ -460,7 +472,7 @@ impl World {
         for output in out {
             self.carry_out(node, output);
         }
-        if let Some(replica) = &self.nodes[at].replica {
+        if let Some(replica) = self.nodes[at].replica.as_ref().filter(|_| !self.lawless) {
             self.invariants.check(node, replica);
             if replica.raft().is_leader() && !led {
                 self.check_votes(node, replica.raft());
@@ -514,7 +526,8 @@ impl World {
                     if slow { self.rng.between(MS, 300 * MS) } else { self.rng.between(MS / 5, 5 * MS) };
                 self.later(wait, Pending::Synced { node, life, id });
             }
-            Output::Trace(line) => self.trace.push(format!("{} {line}", self.now / MS)),
+            Output::Trace(line) => self.trace.push((self.now / MS, line)),
+            Output::Halt(_) if self.lawless => self.crash(node, false),
             Output::Halt(why) => panic!("node {} halts: {why}", node.0),
             Output::SetTimer { timer, .. } => panic!("unknown {timer:?}"),
             disk => state.disk.carry_out(disk),

@@ -289,6 +289,12 @@ fn judge_trial(watchdog: &mut Watchdog, folder: &Path) -> Outcome {
         Err(e) => Outcome { answer: Answer::Refused(e.to_string()), ..Outcome::default() },
     };
     if let Answer::Verdicts(verdicts) = &mut outcome.answer {
+        match judge::consensus(folder) {
+            Ok(verdict) => verdicts.extend(verdict),
+            Err(e) => outcome.answer = Answer::Refused(e.to_string()),
+        }
+    }
+    if let Answer::Verdicts(verdicts) = &mut outcome.answer {
         verdicts.extend(judge::cut_short(folder));
         verdicts.extend(judge::unwiped(folder));
         if let Err(e) = judge::keep(folder, &Verdicts::of(verdicts.clone())) {

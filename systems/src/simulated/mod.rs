@@ -14,9 +14,10 @@ mod cluster;
 use elenchus_core::process::NodeId;
 use elenchus_core::random::Seed;
 use elenchus_core::time::Time;
+use elenchus_core::trace::Line;
 use elenchus_core::world::Note;
 use elenchus_reference::protocol::Peer;
-use elenchus_reference::sim::{ClientId, Make, News, TraceLine, Universe, Weather};
+use elenchus_reference::sim::{ClientId, Make, News, Universe, Weather};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -116,9 +117,9 @@ impl Simulated {
     }
 
     /// Hands over what the nodes have traced since this was last asked.
-    pub fn traced(&self, mut take: impl FnMut(&NodeId, TraceLine)) {
+    pub fn traced(&self, mut take: impl FnMut(&NodeId, &Line)) {
         for (node, line) in self.universe.borrow_mut().traced() {
-            take(&self.nodes[usize::from(node.0)], line);
+            take(&self.nodes[usize::from(node.0)], &line);
         }
     }
 
