@@ -178,5 +178,7 @@ fn start(program: &Program) -> Result<Child, Cause> {
     };
     let mut command = Command::new(file);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
+    // A terminal's Ctrl-C is for us: the trial still has its last answers to hear.
+    command.process_group(0);
     command.spawn().map_err(|error| Cause::from(format!("{file}: {error}")))
 }
