@@ -7,6 +7,7 @@
 mod hosts;
 mod simulated;
 mod stop;
+pub mod tryout;
 
 use crate::ending::{self, Collector};
 use crate::live::{Disks, LiveCluster, LiveWorld, LocalMachines, Machines};

@@ -4,8 +4,7 @@
 //! has the words. It is started for each connection and ends with it: when its input ends, or by force. Whatever is
 //! no answer (garbage, an end, silence) is a doubt about the one request that was open, and harms nothing else.
 
-pub mod conformance;
-mod words;
+pub(crate) mod words;
 
 use elenchus_core::LocalFuture;
 use elenchus_core::client::{Capability, Client, Connector, Request, Response};
@@ -165,7 +164,7 @@ impl Client for ExecClient {
     }
 }
 
-fn start(program: &Program) -> Result<Child, Cause> {
+pub(crate) fn start(program: &Program) -> Result<Child, Cause> {
     let Some((file, arguments)) = program.command.split_first() else {
         return Err("no client program is named".into());
     };
