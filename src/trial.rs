@@ -255,14 +255,11 @@ fn perform<W: Workload>(
             machines.settle().await.map_err(|why| Failed::Setup(why.to_string()))
         };
         tokio::select! {
-            up = tokio::time::timeout(SETUP_LIMIT, up) => match up {
-                Ok(up) => up.map(|()| true),
-                Err(_) => Err(Failed::Setup(format!("not within {SETUP_LIMIT:?}; see its logs"))),
-            },
-            () = &mut stop => Ok(false),
+            up = tokio::time::timeout(SETUP_LIMIT, up) => up.ok().map(|up| up.map(|()| true)),
+            () = &mut stop => Some(Ok(false)),
         }
     });
-    let end = match up {
+    let end = match up.unwrap_or_else(|| Err(setup.overdue())) {
         Ok(true) => {
             world = world.with_cluster(cluster.clone()).interrupted_by(stop);
             let end = drive(&**workload, plan, folder, record, &mut world);
@@ -310,9 +307,7 @@ fn on_external<W: Workload>(
     let mut setup = SetupLog::create(folder)?;
     let ready = async {
         let reached = tokio::time::timeout(SETUP_LIMIT, reach(&*system, plan, &mut setup)).await;
-        reached.unwrap_or_else(|_| {
-            Err(Failed::Setup(format!("not within {SETUP_LIMIT:?}; {} says who is not ready", file::SETUP)))
-        })?;
+        reached.unwrap_or_else(|_| Err(setup.overdue()))?;
         prepare(&*workload, &*connector, plan, tokio::time::sleep).await
     };
     world_alone(&*workload, plan, folder, record, world, stop, ready)
@@ -549,17 +544,30 @@ impl<O, R> Generator<O, R> for Shared<O, R> {
 struct SetupLog {
     file: std::fs::File,
     began: std::time::Instant,
+    path: PathBuf,
+    last: String,
 }
 
 impl SetupLog {
     fn create(folder: &Path) -> Result<SetupLog, Failed> {
         let path = folder.join(file::SETUP);
-        let file = std::fs::File::create(&path).map_err(|error| Failed::Folder { path, error })?;
-        Ok(SetupLog { file, began: std::time::Instant::now() })
+        let file = std::fs::File::create(&path);
+        let file = file.map_err(|error| Failed::Folder { path: path.clone(), error })?;
+        Ok(SetupLog { file, began: std::time::Instant::now(), path, last: String::new() })
     }
 
     fn line(&mut self, text: &str) {
         // It is for people who wonder; a trial does not fail for want of it.
         let _ = writeln!(self.file, "{:8.3}s {text}", self.began.elapsed().as_secs_f64());
+        text.clone_into(&mut self.last);
+    }
+
+    /// Why the cluster is not up though its time is over.
+    fn overdue(&self) -> Failed {
+        let (last, path) = (&self.last, self.path.display());
+        let last = if last.is_empty() { "nothing was done" } else { last };
+        Failed::Setup(format!(
+            "not within {SETUP_LIMIT:?}; last of all, {last}; the rest is in {path}, and in logs/ beside it"
+        ))
     }
 }

@@ -189,6 +189,8 @@ impl PlanArgs {
                             None => format!("{file}: {impossible}"),
                         }
                     }
+                    // A table, which no flag stands for.
+                    Some(file) if impossible.key == "cluster" => format!("{file}: {impossible}"),
                     _ => format!("--{impossible}"),
                 },
             )?;

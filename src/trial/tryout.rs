@@ -56,7 +56,10 @@ pub fn on_ground<T>(
     let cluster = LiveCluster::new(plan.nodes.clone(), system.clone(), machines, folder, output);
     let cluster = cluster.map_err(Failed::Setup)?;
     let mut setup = SetupLog::create(folder)?;
-    let ready = async { come_up(&cluster, &*system, plan, &mut setup).await };
+    let ready = async {
+        let up = tokio::time::timeout(SETUP_LIMIT, come_up(&cluster, &*system, plan, &mut setup)).await;
+        up.unwrap_or_else(|_| Err(setup.overdue()))
+    };
     let stop: Stop = Box::pin(async move { drop(interrupts.next().await) });
     let tried = until_stopped(&runtime, stop, ready, &system, described.as_deref(), body);
     LocalSet::new().block_on(&runtime, async {
@@ -74,7 +77,10 @@ pub fn on_external<T>(plan: &TrialPlan, folder: &Path, body: impl AsyncFnOnce(Cl
     let runtime = runtime()?;
     let (_listening, stop) = listen(&runtime, super::NOTHING_LEFT)?;
     let mut setup = SetupLog::create(folder)?;
-    let ready = async { reach(&*system, plan, &mut setup).await };
+    let ready = async {
+        let reached = tokio::time::timeout(SETUP_LIMIT, reach(&*system, plan, &mut setup)).await;
+        reached.unwrap_or_else(|_| Err(setup.overdue()))
+    };
     until_stopped(&runtime, stop, ready, &system, Some(&*described), body)
 }
 
@@ -88,8 +94,7 @@ fn until_stopped<T>(
 ) -> Tried<T> {
     let connector = SystemConnector(system.clone());
     let tried = async {
-        let ready = tokio::time::timeout(SETUP_LIMIT, ready).await;
-        ready.unwrap_or_else(|_| Err(Failed::Setup(format!("not within {SETUP_LIMIT:?}; see its logs"))))?;
+        ready.await?;
         Ok(Some(body(Client { connector: &connector, described }).await))
     };
     LocalSet::new().block_on(runtime, async {

@@ -39,6 +39,22 @@ pub struct Program {
     pub log: Option<PathBuf>,
 }
 
+impl Program {
+    /// Why it did not open, with the last that it said on its standard error.
+    fn explained(&self, why: &Cause) -> Cause {
+        let Some(path) = &self.log else { return why.clone() };
+        let said = std::fs::read(path).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said[said.len().saturating_sub(LAST_MAX)..]).into_owned();
+        match said.lines().rfind(|line| !line.trim().is_empty()) {
+            Some(last) => format!("{why}; it said last: {} ({})", last.trim(), path.display()).into(),
+            None => why.clone(),
+        }
+    }
+}
+
+/// How much is read of the end of what a program said.
+const LAST_MAX: usize = 300;
+
 /// Opens clients by starting programs.
 #[derive(Clone, Debug)]
 pub struct ExecConnector {
@@ -97,7 +113,7 @@ impl ExecClient {
         let output = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let mut client = ExecClient { program: program.clone(), process, child, input, output, sent: 0 };
         let answer = client.exchange(words::open(&program.node, process)).await;
-        words::opened(&answer.map_err(|trouble| trouble.0)?)?;
+        words::opened(&answer.map_err(|trouble| program.explained(&trouble.0))?)?;
         Ok(client)
     }
 

@@ -53,7 +53,7 @@ impl Session {
     /// Tells the program whom to speak to, and hears its consent.
     pub(super) async fn open(&mut self) -> Result<(), Bad> {
         let mend = "answer the first line, `open`, with {\"id\":1,\"ok\":null} once the node is connected";
-        match self.try_open().await? {
+        match self.try_open().await.map_err(unopened)? {
             Ok(()) => Ok(()),
             Err(why) => bad(why, mend),
         }
@@ -142,6 +142,12 @@ impl Session {
         self.input = None;
         tokio::time::timeout(limit, self.child.wait()).await.ok()?.ok()
     }
+}
+
+/// Whoever ends or falls silent before it answers has another trouble than its answers.
+fn unopened(bad: Bad) -> Bad {
+    let mend = "it must answer the first line, `open`: see what it says on its standard error";
+    Bad { what: format!("{}, before `open` was answered", bad.what), mend }
 }
 
 impl Talk for Session {
