@@ -154,7 +154,15 @@ fn in_memory<W: Workload>(
     let runtime = runtime()?;
     let (_listening, stop) = listen(&runtime, NOTHING_LEFT)?;
     let world = LiveWorld::new(runtime, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
-    world_alone(&*workload, plan, folder, record, world, stop, prepare(&*workload, &*connector, plan, tokio::time::sleep))
+    world_alone(
+        &*workload,
+        plan,
+        folder,
+        record,
+        world,
+        stop,
+        prepare(&*workload, &*connector, plan, tokio::time::sleep),
+    )
 }
 
 /// What is said when a trial is ended by force that neither started nor broke anything.

@@ -26,6 +26,9 @@ pub(super) fn check(args: &CheckArgs, path: &Path, registry: &Registry) -> Exit 
              elenchus client check --ip ADDRESS --port client=PORT -- PROGRAM",
         );
     }
+    if plan.system == "memory" {
+        return usage("the system `memory` has no nodes, and its client is no client of yours");
+    }
     let folder = match Folder::make() {
         Ok(folder) => folder,
         Err(error) => return broken(&format!("no temporary folder can be made: {error}")),
@@ -43,7 +46,7 @@ pub(super) fn check(args: &CheckArgs, path: &Path, registry: &Registry) -> Exit 
     };
     if matches!(exit, Exit::Valid) {
         folder.remove();
-    } else {
+    } else if folder.0.join("logs").exists() {
         eprintln!(
             "elenchus: what the node and the client said is kept in {}",
             folder.0.join("logs").display()
