@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// One trial at a time.
 fn turn() -> MutexGuard<'static, ()> {
@@ -103,6 +104,92 @@ fn a_cluster_that_others_run_is_tested_as_it_is_and_the_report_says_so() {
     let refused = run(&store, &campaign, &["--nemesis", "kill"]);
     expect_code(&refused, 254);
     assert!(text(&refused.stderr).contains("somebody else runs the nodes"), "{}", text(&refused.stderr));
+}
+
+/// A trial that would last a minute, of a store that others run, spoken to by this client.
+fn endless(store: &Store, client: &str, port: u16) -> Child {
+    let campaign = format!(
+        "workload = \"register\"\nrate = 100\ntime-limit = \"60s\"\nconcurrency = 2\n[cluster]\nexternal = true\n\
+         addresses = {{ n1 = \"127.0.0.1:{port}\" }}\nready = {{ tcp = \"{{ip}}:{{port.client}}\" }}\n{client}\n",
+    );
+    let file = store.0.join("campaign.toml");
+    std::fs::write(&file, campaign).expect("our own folder");
+    let mut command = Command::new(common::program());
+    command.arg("test").arg(&file).arg("--store").arg(&store.0);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
+}
+
+/// Sends a signal once the trial has come so far, and returns how it ended.
+fn interrupted(store: &Store, trial: Child, signal: &str, has_begun: impl Fn(&Path) -> bool) -> Output {
+    let began = Instant::now();
+    while !store.current().is_some_and(|folder| has_begun(&folder)) {
+        assert!(began.elapsed() < Duration::from_secs(30), "the trial does not begin");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let status = Command::new("kill").args([signal, &trial.id().to_string()]).status().expect("kill(1)");
+    assert!(status.success());
+    let asked = Instant::now();
+    let output = trial.wait_with_output().expect("it ends");
+    assert!(asked.elapsed() < Duration::from_secs(20), "it took {:?} to end", asked.elapsed());
+    output
+}
+
+fn is_working(folder: &Path) -> bool {
+    std::fs::metadata(folder.join("history.jsonl")).is_ok_and(|data| data.len() > 5_000)
+}
+
+#[test]
+fn a_trial_of_a_cluster_that_others_run_ends_in_order_when_it_is_interrupted() {
+    if !has_python() {
+        return;
+    }
+    let (_turn, mut outside) = (turn(), Outside::start());
+    for signal in ["-INT", "-TERM"] {
+        let store = Store::new("external-interrupted");
+        let output = interrupted(&store, endless(&store, &client(), outside.1), signal, is_working);
+        expect_code(&output, 2);
+        let said = text(&output.stdout);
+        assert!(said.contains("unknown  trial") && said.contains("interrupted"), "{said}");
+        assert!(store.latest().join("report/index.html").is_file());
+        assert_eq!(json(&store.latest().join("trial.json"))["end"], "interrupted");
+    }
+    assert!(outside.0.try_wait().expect("it is ours").is_none(), "what others run was ended");
+}
+
+#[test]
+fn what_was_found_before_an_interrupt_stays_found() {
+    if !has_python() {
+        return;
+    }
+    let (_turn, store, outside) = (turn(), Store::new("found-interrupted"), Outside::start());
+    let honest = std::fs::read_to_string(example().join("client.py")).expect("the example");
+    let liar = honest.replace(
+        "    try:\n        link.write",
+        "    if request[\"op\"] == \"put\":\n        return {\"ok\": None}\n    try:\n        link.write",
+    );
+    assert_ne!(honest, liar, "the client has changed");
+    std::fs::write(store.0.join("liar.py"), liar).expect("our own folder");
+    let client = "client = { kind = \"exec\", command = [\"python3\", \"{campaign}/liar.py\"] }";
+    let output = interrupted(&store, endless(&store, client, outside.1), "-INT", is_working);
+    expect_code(&output, 1);
+    assert!(text(&output.stdout).contains("unknown  trial"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_trial_that_is_interrupted_before_it_begins_is_a_doubt() {
+    if !has_python() {
+        return;
+    }
+    let (_turn, store) = (turn(), Store::new("early-interrupted"));
+    let nobody =
+        TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    let waits = |folder: &Path| {
+        std::fs::read_to_string(folder.join("setup.log")).is_ok_and(|log| log.contains("n1 is not ready"))
+    };
+    let output = interrupted(&store, endless(&store, &client(), nobody), "-TERM", waits);
+    expect_code(&output, 2);
+    assert!(text(&output.stdout).contains("interrupted"), "{}", text(&output.stdout));
+    assert!(store.latest().join("report/index.html").is_file());
 }
 
 fn is_root() -> bool {

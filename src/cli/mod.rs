@@ -57,7 +57,7 @@ enum Command {
     Check(check::CheckArgs),
     /// Build the report of a trial's folder anew
     Report(report::ReportArgs),
-    /// Try out a client program of your own
+    /// Try out a client: a program of your own, or that of a campaign
     Client(client::ClientArgs),
     /// Undo what a killed trial left behind
     Heal(heal::HealArgs),
@@ -128,7 +128,7 @@ pub fn main(registry: &Registry, arguments: Vec<std::ffi::OsString>) -> Exit {
         Command::Doctor(args) => doctor::run(&args, registry),
         Command::Check(args) => check::run(&args),
         Command::Report(args) => report::run(&args),
-        Command::Client(args) => client::run(&args),
+        Command::Client(args) => client::run(&args, registry),
         Command::Heal(args) => heal::run(&args),
         Command::List(args) => list::run(&args, registry),
         Command::Completions { shell } => {
@@ -189,6 +189,8 @@ impl PlanArgs {
                             None => format!("{file}: {impossible}"),
                         }
                     }
+                    // A table, which no flag stands for.
+                    Some(file) if impossible.key == "cluster" => format!("{file}: {impossible}"),
                     _ => format!("--{impossible}"),
                 },
             )?;

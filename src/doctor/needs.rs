@@ -5,6 +5,7 @@ use crate::campaign::Campaign;
 use crate::host::IsolationRequest;
 use crate::plan::{Impossible, TrialPlan};
 use elenchus_systems::described::description::{Client, Description, Ready};
+use elenchus_systems::described::hosts::Place;
 use std::collections::BTreeSet;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
@@ -48,7 +49,13 @@ pub fn isolation(campaign: &Campaign, machine: &[Finding]) -> Option<Finding> {
 /// What the description of a cluster names.
 pub fn cluster(description: &Description, folder: &Path) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
-    findings.extend(programs(description).into_iter().map(|program| self::program(&program, folder)));
+    // What nodes on other hosts need is found out there.
+    if description.hosts.is_none() {
+        findings.extend(programs(description).into_iter().map(|program| self::program(&program, folder)));
+    }
+    findings.extend(beside(description, folder));
+    findings
+        .extend(description.hosts.iter().flat_map(|hosts| &hosts.0).map(|(node, place)| host(node, place)));
     findings.extend(description.secrets().into_iter().map(|(key, variable)| secret(&key, variable)));
     findings.extend(description.addresses.iter().map(|(node, address)| reach(node, address)));
     findings
@@ -69,6 +76,29 @@ fn programs(description: &Description) -> BTreeSet<String> {
     let commands = [Some(&description.command), description.stop.as_ref(), ready, leader, client];
     let all = commands.into_iter().flatten().chain(own);
     all.filter_map(|command| command.first()).filter(|program| !is_made(program)).cloned().collect()
+}
+
+/// The files beside the campaign that a client program is started with, if they are missing.
+fn beside<'d>(description: &'d Description, folder: &'d Path) -> impl Iterator<Item = Finding> + 'd {
+    let command = if let Client::Exec { command, .. } = &description.client { &command[..] } else { &[] };
+    let files = command.iter().skip(1).filter_map(|word| word.strip_prefix("{campaign}/"));
+    let missing = files.filter(|file| !file.contains('{') && !folder.join(file).exists());
+    missing.map(|file| {
+        let why = format!("{} is not there, and the client's command names it", folder.join(file).display());
+        Finding::no(format!("file {file}"), why, "the campaign", "put it there, or correct its name").needed()
+    })
+}
+
+/// Whether a host's SSH server can be reached, as far as that is known without OpenSSH's configuration: an alias of it is
+/// looked up when a trial begins.
+fn host(node: &str, place: &Place) -> Finding {
+    let address = format!("{}:{}", place.host, place.port.unwrap_or(22));
+    let found = reach(node, &address);
+    if found.ok {
+        return found;
+    }
+    let remedy = "start its SSH server, or correct its address; where ~/.ssh/config gives it another one, all may be well";
+    Finding::no(found.what, found.why, "the campaign", remedy)
 }
 
 fn is_made(program: &str) -> bool {

@@ -3,7 +3,7 @@
 //! It runs in the process that the user started, which therefore listens to signals itself. Whatever becomes of the
 //! trial, the hosts are left as they were; those that cannot be reached any more are named.
 
-use super::{Cast, Failed, SetupLog, Stop, SystemConnector, keep_record, perform, runtime};
+use super::{Cast, Failed, SetupLog, Stop, SystemConnector, keep_record, listen, perform, runtime};
 use crate::host;
 use crate::hosts::HostGround;
 use crate::live::{LiveCluster, LiveWorld, Machines};
@@ -41,10 +41,8 @@ pub(super) fn on_hosts<W: Workload>(
     let journal = journal.map_err(|error| Failed::Folder { path: folder.join(file::JOURNAL), error })?;
     let runtime = runtime()?;
     let mut setup = SetupLog::create(folder)?;
-    let mut stop = {
-        let _inside = runtime.enter();
-        asked_to_stop().map_err(Failed::Runtime)?
-    };
+    let by_force = "what faults did on hosts is undone within a minute; `elenchus heal` does the rest";
+    let (_listening, mut stop) = listen(&runtime, by_force)?;
     // Standard error, so that `--json` leaves standard output to machines.
     eprintln!("hosts: {} over SSH", plan.nodes.len());
     let ground = unless_stopped(&runtime, &mut stop, HostGround::reach(plan, description, folder));
@@ -148,25 +146,4 @@ fn outputs(plan: &TrialPlan, ground: &HostGround) -> impl Fn(&NodeId) -> PathBuf
     move |node| {
         known.iter().find(|(name, _)| name == node).map_or_else(PathBuf::new, |(_, path)| path.clone())
     }
-}
-
-/// Resolves when the user wants the trial to end; the second time the process ends at once, and the helpers on the
-/// hosts undo everything by themselves.
-fn asked_to_stop() -> std::io::Result<Stop> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(Box::pin(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        tokio::task::spawn(async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            eprintln!("\nelenchus: ended by force; `elenchus heal` undoes what is left");
-            std::process::exit(255);
-        });
-    }))
 }
