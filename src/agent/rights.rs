@@ -4,6 +4,7 @@ use super::clock;
 use super::protocol::Right;
 use super::serve::Options;
 use super::wall;
+use crate::host::disk;
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -25,6 +26,9 @@ pub(super) fn all(options: &Options) -> BTreeMap<String, Right> {
         ("resources", crate::host::resources::probe()),
         ("packets", crate::host::packets::probe()),
         ("clock", clock::probe(options.host_clock)),
+        ("power", disk::probe_as_we_are()),
+        ("disk", disk::probe_as_we_are()),
+        ("damage", Ok("the files of a stopped node".to_owned())),
         ("user", root),
     ];
     rights.into_iter().map(|(what, right)| (what.to_owned(), right.into())).collect()

@@ -5,8 +5,10 @@ use super::undo::{self, HostList, agent_folder};
 use super::{ANSWER_MAX, FETCH_MAX, FOLDER, LOGIN_MAX, UPLOAD_MAX, accesses, each};
 use crate::agent::{AgentHost, AgentMachines, Connect, Right, Stream};
 use crate::host::ssh::{Purpose, SshHost, Trouble, quoted};
+use crate::live::DataFolder;
 use crate::plan::TrialPlan;
 use crate::store::file;
+use elenchus_core::host::Host;
 use elenchus_core::process::NodeId;
 use elenchus_nemeses::FaultName;
 use elenchus_systems::described::Seat;
@@ -101,6 +103,22 @@ impl HostGround {
             }
         }
         Ok(machines)
+    }
+
+    /// Makes these data folders ones that faults can strike.
+    pub async fn store(
+        &self,
+        machines: &AgentMachines,
+        folders: &[(NodeId, DataFolder)],
+    ) -> Result<(), String> {
+        for (node, folder) in folders {
+            let host = self.hosts.iter().find(|host| host.node() == node);
+            let host = host.ok_or_else(|| format!("{node} has no host"))?;
+            // Made by whoever logs in, and not by root, as all that lies beside it.
+            Seated(host.clone()).folder(&folder.path).await.map_err(|why| why.to_string())?;
+            machines.store(node, folder).await.map_err(|error| error.to_string())?;
+        }
+        Ok(())
     }
 
     fn connect(&self, host: &SshHost) -> Connect {

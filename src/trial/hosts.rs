@@ -6,7 +6,7 @@
 use super::{Cast, Failed, SetupLog, Stop, SystemConnector, keep_record, perform, runtime};
 use crate::host;
 use crate::hosts::HostGround;
-use crate::live::{LiveCluster, LiveWorld, Machines};
+use crate::live::{DataFolder, LiveCluster, LiveWorld, Machines};
 use crate::plan::TrialPlan;
 use crate::runner::End;
 use crate::store::{TrialRecord, file};
@@ -108,7 +108,12 @@ fn on_settled<W: Workload>(
     let mut world =
         LiveWorld::new(runtime, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
     let faults: Vec<FaultName> = FaultName::ALL.into_iter().filter(|fault| plan.strikes(*fault)).collect();
-    let agents = world.block_on(ground.machines(&faults)).map(Rc::new);
+    let folders = DataFolder::all(plan, &*system);
+    let agents = world.block_on(async {
+        let folders = folders?;
+        let agents = ground.machines(&faults).await?;
+        ground.store(&agents, &folders).await.map(|()| Rc::new(agents))
+    });
     let cluster = agents.clone().and_then(|agents| {
         keep_record(folder, record).map_err(|failed| failed.to_string())?;
         let machines: Rc<dyn Machines> = agents;
