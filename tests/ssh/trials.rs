@@ -178,10 +178,13 @@ fn power(bed: &Bed) {
     if !has_etcd() || !has_fuse() {
         return;
     }
-    // What it keeps in a file of its own comes back too, and what is not there is told.
     let text = fs::read_to_string(CAMPAIGN).expect("the example");
+    // By sudo, where there is one: then what lies under the disk belongs to another user than who mounts it.
+    let by_sudo = "user = \"tester\"\nsudo = true\nfolder = \"/var/tmp/tester\"";
+    let text = if has_sudo() { text.replace("user = \"root\"", by_sudo) } else { text };
+    // What it keeps in a file of its own comes back too, though only root may read it; what is not there is told.
     let path = bed.folder.join("power.toml");
-    let install = "install = [\"mkdir own; echo one > own/a.log; ln -s /etc/shadow own/link\"]";
+    let install = "install = [\"mkdir -m 700 own; echo one > own/a.log; chmod 600 own/a.log; ln -s /etc/shadow own/link\"]";
     let more = format!("[cluster]\nlogs = [\"own\", \"no/such.log\"]\n{install}");
     fs::write(&path, text.replace("[cluster]", &more)).expect("our own file");
     let more = ["--time-limit", "15s", "--nemesis", "power,disk", "--nemesis-interval", "1500ms"];
