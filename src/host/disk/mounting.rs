@@ -69,7 +69,7 @@ fn is_ours(mounts: &[u8], point: &Path) -> bool {
         is_here.then(|| kind == KIND.as_bytes())
     };
     // Later ones lie over earlier ones.
-    lines.filter_map(kind).last().unwrap_or(false)
+    lines.filter_map(kind).next_back().unwrap_or(false)
 }
 
 /// A path as it was before the kernel wrote some of its bytes as backslash and three octal digits.

@@ -138,7 +138,7 @@ impl SshHost {
 
     /// An error unless the host speaks SFTP.
     pub async fn speaks_sftp(&self, limit: Duration) -> Result<(), SshError> {
-        self.work.ask("SFTP", limit, |open, deadline| transfer::is_there(open, deadline)).await
+        self.work.ask("SFTP", limit, transfer::is_there).await
     }
 
     /// Opens a connection of its own, as root if the host was made with `sudo`, and starts a command on it that
