@@ -416,10 +416,14 @@ fn not_allowed(bed: &Bed) {
     let path = bed.folder.join("nobody.toml");
     let nobody = "user = \"tester\"\nfolder = \"/var/tmp/tester\"";
     fs::write(&path, text.replace("user = \"root\"", nobody)).expect("our own file");
+    let faults = "partition,packets,power,kill";
     let (code, said, _) =
-        begin_with(bed, path.to_str().expect("text"), "nobody", &["--nemesis", "partition"]).end();
+        begin_with(bed, path.to_str().expect("text"), "nobody", &["--nemesis", faults]).end();
     assert!(code == Some(255) && said.contains("n1 (tester@10.77.0.1:22)"), "{said}");
-    assert!(said.contains("it cannot suffer `partition`"), "{said}");
+    for fault in ["partition", "packets", "power"] {
+        assert!(said.contains(&format!("it cannot suffer `{fault}`")), "{said}");
+    }
+    assert!(!said.contains("suffer `kill`"), "{said}");
     (1..=5).for_each(|i| nothing_left(bed, i));
 }
 
