@@ -62,7 +62,11 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
         (Packets, Hosts) => Ok("user-space packet queue on each host, by our helper there"),
         (Resources, Hosts) => Ok("a control group for the node's processes, by our helper there"),
         (Membership, Hosts) => Ok("the commands that `cluster.membership` names, run on the node's host"),
-        (_, Hosts) => Err("our helper on SSH hosts cannot do that in this version"),
+        (Power | Disk, Hosts) => Ok(
+            "a FUSE file system of our own over the node's data folder, by our helper there, where the host's \
+                `/dev/fuse` is open",
+        ),
+        (Damage, Hosts) => Ok("the stopped node's files, changed in its data folder, by our helper there"),
         (Partition, Bundled) => Ok("packet filter in each node's network namespace, or a proxy on each link"),
         (Partition, _) => Ok("packet filter in each node's network namespace"),
         (Kill, _) => Ok("SIGKILL to the process group"),

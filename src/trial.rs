@@ -125,6 +125,7 @@ fn record(plan: &TrialPlan, stage: &Stage, prefix: &str) -> TrialRecord {
         isolation_why,
         wiped: plan.cluster.as_ref().map(|description| !description.is_unwiped()),
         prefix: prefix.into(),
+        left_out: Vec::new(),
         assumptions: Vec::new(),
         began: match stage {
             // The history names it, and must not depend on when it was made.

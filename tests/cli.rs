@@ -251,7 +251,7 @@ fn the_doctor_names_what_is_missing_why_and_how_to_get_it() {
 fn where_each_fault_is_possible_can_be_printed() {
     let page = elenchus(&["list", "--faults", "--markdown"]);
     expect_code(&page, 0);
-    assert!(text(&page.stdout).contains("| `kill` | SIGKILL"), "{}", text(&page.stdout));
+    assert!(text(&page.stdout).contains("| SIGKILL to the process group |"), "{}", text(&page.stdout));
     assert!(text(&elenchus(&["list", "--faults"]).stdout).contains("SSH hosts"));
     refused(&["list", "--markdown"], &["--faults"]);
 }

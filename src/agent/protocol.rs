@@ -5,6 +5,7 @@
 //! sent once more, and what it did is still counted once.
 
 use crate::host::{Exit, Spawn};
+use crate::live::DataFolder;
 use elenchus_core::fault::{Ailment, FaultId, Harm, Limit, Link, Loss, Manner, Skew, Trouble};
 use elenchus_core::process::NodeId;
 use serde::{Deserialize, Serialize};
@@ -122,6 +123,15 @@ pub enum Request {
         /// How; `None`: not any more.
         ailment: Option<Ailment>,
     },
+    /// Put a disk that can fail under the node's data folder, and prepare what damage needs; before it starts.
+    Store {
+        /// Whose.
+        node: NodeId,
+        /// Which, and what may strike it.
+        data: DataFolder,
+    },
+    /// The trial begins: what nodes have written so far is durable, and what files may be set back to.
+    Settle {},
     /// Harm the files of a node that does not run.
     Damage {
         /// Whose.

@@ -5,7 +5,6 @@ use crate::campaign::Campaign;
 use crate::host::IsolationRequest;
 use crate::plan::{Impossible, TrialPlan};
 use elenchus_systems::described::description::{Client, Description, Ready};
-use elenchus_systems::described::hosts::Place;
 use std::collections::BTreeSet;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::fs::PermissionsExt;
@@ -32,7 +31,8 @@ pub fn plan(planned: &Result<TrialPlan, Impossible>) -> Finding {
 
 /// What must keep the nodes apart, given what the machine allows.
 pub fn isolation(campaign: &Campaign, machine: &[Finding]) -> Option<Finding> {
-    let described = campaign.cluster.as_ref().is_some_and(|description| !description.external);
+    let is_here = |description: &Description| !description.external && description.hosts.is_none();
+    let described = campaign.cluster.as_ref().is_some_and(is_here);
     if !described && campaign.isolation != Some(IsolationRequest::Namespaces) {
         return None;
     }
@@ -49,31 +49,33 @@ pub fn isolation(campaign: &Campaign, machine: &[Finding]) -> Option<Finding> {
 /// What the description of a cluster names.
 pub fn cluster(description: &Description, folder: &Path) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
-    // What nodes on other hosts need is found out there.
-    if description.hosts.is_none() {
-        findings.extend(programs(description).into_iter().map(|program| self::program(&program, folder)));
-    }
+    // What nodes on hosts run is looked for there.
+    let nodes = if description.hosts.is_some() { BTreeSet::new() } else { node_programs(description) };
+    let programs: BTreeSet<String> = nodes.into_iter().chain(client_program(description)).collect();
+    findings.extend(programs.into_iter().map(|program| self::program(&program, folder)));
     findings.extend(beside(description, folder));
-    findings
-        .extend(description.hosts.iter().flat_map(|hosts| &hosts.0).map(|(node, place)| host(node, place)));
     findings.extend(description.secrets().into_iter().map(|(key, variable)| secret(&key, variable)));
     findings.extend(description.addresses.iter().map(|(node, address)| reach(node, address)));
     findings
 }
 
-/// The programs that are named, each once. One that a hole stands for is made by the trial.
-fn programs(description: &Description) -> BTreeSet<String> {
+/// The program that speaks to the nodes, if it is one.
+fn client_program(description: &Description) -> Option<String> {
+    match &description.client {
+        Client::Exec { command, .. } => command.first().filter(|program| !is_made(program)).cloned(),
+        _ => None,
+    }
+}
+
+/// The programs that nodes are, or that run beside them, each once. One that a hole stands for is made by the trial.
+pub(super) fn node_programs(description: &Description) -> BTreeSet<String> {
     let ready = match &description.ready {
         Ready::Command(command) => Some(command),
         _ => None,
     };
-    let client = match &description.client {
-        Client::Exec { command, .. } => Some(command),
-        _ => None,
-    };
     let own = description.node.values().filter_map(|own| own.command.as_ref());
     let leader = description.leader.as_ref().and_then(|leader| leader.command.as_ref());
-    let commands = [Some(&description.command), description.stop.as_ref(), ready, leader, client];
+    let commands = [Some(&description.command), description.stop.as_ref(), ready, leader];
     let all = commands.into_iter().flatten().chain(own);
     all.filter_map(|command| command.first()).filter(|program| !is_made(program)).cloned().collect()
 }
@@ -87,18 +89,6 @@ fn beside<'d>(description: &'d Description, folder: &'d Path) -> impl Iterator<I
         let why = format!("{} is not there, and the client's command names it", folder.join(file).display());
         Finding::no(format!("file {file}"), why, "the campaign", "put it there, or correct its name").needed()
     })
-}
-
-/// Whether a host's SSH server can be reached, as far as that is known without OpenSSH's configuration: an alias of it is
-/// looked up when a trial begins.
-fn host(node: &str, place: &Place) -> Finding {
-    let address = format!("{}:{}", place.host, place.port.unwrap_or(22));
-    let found = reach(node, &address);
-    if found.ok {
-        return found;
-    }
-    let remedy = "start its SSH server, or correct its address; where ~/.ssh/config gives it another one, all may be well";
-    Finding::no(found.what, found.why, "the campaign", remedy)
 }
 
 fn is_made(program: &str) -> bool {

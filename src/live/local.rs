@@ -58,6 +58,11 @@ impl LocalMachines {
         LocalMachines { disks, ..self }
     }
 
+    /// The data folders that faults strike.
+    pub fn disks(&self) -> &Disks {
+        &self.disks
+    }
+
     /// The node's living processes.
     fn processes(&self, node: &NodeId) -> Vec<i32> {
         let leader = self.leader(node).ok();
