@@ -151,11 +151,15 @@ impl Machines for LocalMachines {
         Box::pin(async move { self.links.mend(id).map_err(cause) })
     }
 
-    fn skew<'a>(&'a self, node: &'a NodeId, skew: Option<Skew>) -> LocalFuture<'a, Result<i64, Cause>> {
+    fn skew<'a>(
+        &'a self,
+        node: &'a NodeId,
+        skew: Option<Skew>,
+    ) -> LocalFuture<'a, Result<Option<i64>, Cause>> {
         Box::pin(async move { self.clocks.skew(node, self.leader(node)?, skew).await.map_err(cause) })
     }
 
-    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<i64, Cause>> {
+    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<Option<i64>, Cause>> {
         Box::pin(async move { self.clocks.clock(node, self.leader(node)?).await.map_err(cause) })
     }
 
