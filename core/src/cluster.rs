@@ -106,7 +106,7 @@ pub trait Cluster {
 /// What a cut held back, or what else a fault has touched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeldBack {
-    /// How much: packets dropped by rules, or stalled reads and connections of a proxy.
+    /// How much: packets dropped by rules and connections ended, or stalled reads and connections of a proxy.
     pub count: u64,
 }
 

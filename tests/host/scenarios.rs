@@ -2,6 +2,7 @@
 
 use crate::{packets, toy};
 use elenchus::host::addresses::Addresses;
+use elenchus::host::connections;
 use elenchus::host::processes::Process;
 use elenchus::host::vdso::Clocks;
 use elenchus::host::{Exits, Ground, Interrupt, Links, Packets, Spawn, Status, Supervisor, SupervisorError};
@@ -199,8 +200,15 @@ async fn resets(stage: Stage) {
     for from in [0, 1] {
         assert!(stage.is_refused(from, 1 - from));
     }
-    // The connection that was there ends as soon as it is used, and what was said on it is lost.
+    // The connection that was there ends though nobody uses it, at both ends, and what is said on it is lost.
     let peer = stage.addresses.peer(&stage.nodes[0], &stage.nodes[1]);
+    let by_proxy = peer != stage.addresses.listen(&stage.nodes[1]);
+    if by_proxy || connections::probe().is_ok() {
+        eventually("the dialler hears", || stage.ask(&stage.nodes[0], &format!("lasts {peer}")) == "false");
+    }
+    if !by_proxy && connections::probe().is_ok() {
+        eventually("the listener hears", || stage.ask(&stage.nodes[1], "resets") != "0");
+    }
     eventually("the old connection ends", || {
         let said = stage.ask(&stage.nodes[0], &format!("tell {peer} held-back"));
         said.contains("reset") || said.contains("Broken pipe")
