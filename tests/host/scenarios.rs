@@ -37,6 +37,7 @@ pub fn play(name: &str, ground: Ground, folder: &Path) -> i32 {
             }
             "clocks" => clocks(Stage::set(ground, folder)).await,
             "packets-refused" => packets::refused(Stage::set(ground, folder)).await,
+            "packets-slow-streams" => packets::slow_streams(Stage::set(ground, folder)).await,
             "packets-late" => packets::late(Stage::set(ground, folder)).await,
             "packets-mangled" => packets::mangled(Stage::set(ground, folder)).await,
             "packets-streams" => packets::streams(Stage::set(ground, folder)).await,
@@ -121,12 +122,12 @@ impl Stage {
         eventually("the nodes reach each other", || reach(0, 1) && reach(1, 0));
     }
 
-    fn tell(&self, from: usize, to: usize, word: &str) {
+    pub fn tell(&self, from: usize, to: usize, word: &str) {
         let peer = self.addresses.peer(&self.nodes[from], &self.nodes[to]);
         assert_eq!(self.ask(&self.nodes[from], &format!("tell {peer} {word}")), "told");
     }
 
-    fn has_heard(&self, node: usize, word: &str) -> bool {
+    pub fn has_heard(&self, node: usize, word: &str) -> bool {
         self.ask(&self.nodes[node], "heard").split(',').any(|heard| heard == word)
     }
 
