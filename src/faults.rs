@@ -55,7 +55,10 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
     match (fault, ground) {
         (Partition, Hosts) => Ok("an own packet filter table on each host, by our helper there"),
         (Kill, Hosts) => Ok("SIGKILL to the process group, by our helper there"),
-        (Pause, Hosts) => Ok("SIGSTOP and SIGCONT to the process group, by our helper there"),
+        (Pause, Hosts) => Ok(
+            "the kernel's freezer where control groups of version 2 can be made, else SIGSTOP and SIGCONT to the process \
+                group, by our helper there",
+        ),
         (Clock, Hosts) => Ok(
             "what the vDSO of each of the node's processes answers, by our helper there; the host's own clock \
                 if `cluster.ssh.host-clock` says so",
@@ -67,7 +70,11 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
         (Partition, Bundled) => Ok("packet filter in each node's network namespace, or a proxy on each link"),
         (Partition, _) => Ok("packet filter in each node's network namespace"),
         (Kill, _) => Ok("SIGKILL to the process group"),
-        (Pause, _) => Ok("SIGSTOP and SIGCONT to the process group"),
+        (Pause, LocalUnprivileged) => Ok("SIGSTOP and SIGCONT to the process group"),
+        (Pause, _) => Ok(
+            "the kernel's freezer where control groups of version 2 can be made, else SIGSTOP and SIGCONT to the process \
+                group",
+        ),
         (Clock, Bundled) => Ok("the node's own clock source, wall and timers both"),
         (Clock, _) => Ok("what the vDSO of each of the node's processes answers, the wall clock alone"),
         (Packets, Bundled) => Ok(

@@ -20,7 +20,7 @@ pub(super) fn all(options: &Options) -> BTreeMap<String, Right> {
     };
     let rights = [
         ("kill", Ok("signals to the process group".to_owned())),
-        ("pause", Ok("signals to the process group".to_owned())),
+        ("pause", Ok(pause())),
         ("partition", wall::probe(options.filter)),
         ("resources", crate::host::resources::probe()),
         ("packets", crate::host::packets::probe()),
@@ -28,6 +28,13 @@ pub(super) fn all(options: &Options) -> BTreeMap<String, Right> {
         ("user", root),
     ];
     rights.into_iter().map(|(what, right)| (what.to_owned(), right.into())).collect()
+}
+
+fn pause() -> String {
+    match crate::host::resources::freezer::probe() {
+        Ok(where_to) => format!("the kernel's freezer, {where_to}"),
+        Err(_) => "signals to the process group".to_owned(),
+    }
 }
 
 /// Whether we have this right, as `/proc/self/status` shows it.

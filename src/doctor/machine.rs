@@ -3,6 +3,7 @@
 use super::Finding;
 use crate::faults::{self, Ground};
 use crate::host::isolation::Refusal;
+use crate::host::resources::freezer;
 use crate::host::{connections, disk, packets, probe, resources, vdso};
 use elenchus_nemeses::FaultName;
 use std::path::Path;
@@ -129,6 +130,12 @@ const PROBES: &[Probe] = &[
         ask: connections::probe,
         lost: "a partition that resets ends only connections on which somebody speaks",
         remedy: "a kernel with CONFIG_INET_DIAG_DESTROY",
+    },
+    Probe {
+        what: "freezer",
+        ask: freezer::probe,
+        lost: "pauses reach a node's process group by signals, and not those of its processes that left it",
+        remedy: "root, and control groups of version 2",
     },
     Probe {
         what: "control groups",

@@ -3,7 +3,7 @@
 //! Lines it understands: `ping`, `dial ADDRESS` (a new connection there and back), `tell ADDRESS WORD` (over
 //! a connection that it keeps), `lasts ADDRESS` (whether that connection does), `resets` (how many that others made were
 //! reset), `note WORD`, `heard`, `daemon` (leaves a detached grandchild behind),
-//! `getenv NAME`, `time`, `exit CODE`; and those of [`traffic`].
+//! `beget FILE` (a child in a session of its own, which counts in that file), `getenv NAME`, `time`, `exit CODE`; and those of [`traffic`].
 
 use crate::traffic;
 use std::collections::BTreeMap;
@@ -20,6 +20,9 @@ pub const ROLE: &str = "ELENCHUS_TOY";
 /// The environment variable that says where it listens.
 pub const LISTEN: &str = "ELENCHUS_TOY_LISTEN";
 
+/// The environment variable that says where a counter counts.
+const FILE: &str = "ELENCHUS_TOY_FILE";
+
 static HEARD: Mutex<Vec<String>> = Mutex::new(vec![]);
 static RESETS: AtomicUsize = AtomicUsize::new(0);
 static TOLD: Mutex<BTreeMap<SocketAddr, TcpStream>> = Mutex::new(BTreeMap::new());
@@ -35,12 +38,22 @@ pub fn play(role: &str) -> ! {
             sleeper.spawn().expect("the sleeper starts");
             std::process::exit(0)
         }
+        "counter" => count(),
         "sleeper" => loop {
             // It only has to be there; the trial's end ends it.
             std::thread::sleep(Duration::from_secs(60));
         },
         other => panic!("no such role: {other}"),
     }
+}
+
+fn count() -> ! {
+    let file = std::env::var(FILE).expect("somewhere to count");
+    for turn in 0u64.. {
+        std::fs::write(&file, turn.to_string()).expect("a file of ours");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    unreachable!("it ends with its trial")
 }
 
 fn serve() -> ! {
@@ -104,6 +117,14 @@ fn obey(line: &str) -> Option<String> {
             unsafe { forker.pre_exec(|| nix::unistd::setsid().map(|_| ()).map_err(Into::into)) };
             forker.status().expect("the forker ends");
             "left one behind".into()
+        }
+        ["beget", file] => {
+            let mut counter = Command::new("/proc/self/exe");
+            counter.env(ROLE, "counter").env(FILE, file);
+            // SAFETY: one system call between fork and exec.
+            unsafe { counter.pre_exec(|| nix::unistd::setsid().map(|_| ()).map_err(Into::into)) };
+            counter.spawn().expect("the counter starts");
+            "begotten".into()
         }
         ["time"] => {
             let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
