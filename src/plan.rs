@@ -734,6 +734,24 @@ mod tests {
     }
 
     #[test]
+    fn what_the_table_of_faults_denies_is_refused_with_its_reason() {
+        let example =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/etcd-ssh/campaign.toml");
+        let (on_hosts, _) = Campaign::read(&example).expect("an example");
+        let mut denied = 0;
+        for (ground, campaign) in [(Ground::Bundled, Campaign::default()), (Ground::Hosts, on_hosts)] {
+            for fault in FaultName::ALL {
+                let Err(why) = faults::possible(fault, ground) else { continue };
+                let campaign = Campaign { nemesis: fault.as_str().parse().ok(), ..campaign.clone() };
+                let refused = Plan::of(&Registry::builtin(), &campaign, 1, None).expect_err("it is denied");
+                assert!(refused.key == "nemesis" && refused.what.contains(why), "{refused}");
+                denied += 1;
+            }
+        }
+        assert!(denied > 0, "the bundled cluster's members are fixed, for one");
+    }
+
+    #[test]
     fn a_proxy_slows_streams_and_refuses_what_would_break_them() {
         let plan = |nemesis: &str| {
             let isolation = Some(IsolationRequest::Proxy);

@@ -4,7 +4,7 @@ use crate::bed::{Bed, EVER, SOON, eventually, try_ask};
 use elenchus::agent::{AgentHost, AgentMachines, Connect, Right, Step};
 use elenchus::host::{Ground, Spawn, Status};
 use elenchus::live::Machines;
-use elenchus_core::fault::{FaultId, Skew, Trouble};
+use elenchus_core::fault::{FaultId, Limit, Skew, Trouble};
 use elenchus_core::random::Seed;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -107,6 +107,14 @@ async fn nodes(bed: &Bed) {
     match machines.skew(n1, Some(Skew::Bump { delta_ms: 5 })).await {
         Ok(_) => drop(machines.skew(n1, None).await.expect("it tells the truth again")),
         Err(cause) => assert!(cause.0.contains("n1"), "{}", cause.0),
+    }
+    let limit = Some(Limit::Cpu { percent: 50 });
+    match &hello.rights["resources"] {
+        Right::By(_) => {
+            machines.restrict(n1, limit).await.unwrap();
+            machines.restrict(n1, None).await.unwrap();
+        }
+        Right::No(_) => assert!(why(machines.restrict(n1, limit).await).contains("n1")),
     }
     let loss = Trouble::Loss { percent: 30 };
     assert!(why(machines.disturb(&bed.nodes[2], Some(loss)).await).contains("n3"));
