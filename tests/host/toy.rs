@@ -123,7 +123,8 @@ fn obey(line: &str) -> Option<String> {
             counter.env(ROLE, "counter").env(FILE, file);
             // SAFETY: one system call between fork and exec.
             unsafe { counter.pre_exec(|| nix::unistd::setsid().map(|_| ()).map_err(Into::into)) };
-            counter.spawn().expect("the counter starts");
+            let mut counter = counter.spawn().expect("the counter starts");
+            std::thread::spawn(move || counter.wait());
             "begotten".into()
         }
         ["time"] => {
