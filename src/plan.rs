@@ -532,6 +532,11 @@ fn written(
 fn sufferable(campaign: &Campaign, system: &SystemEntry, fault: &Fault) -> Result<(), String> {
     let kind = FaultName::ALL.into_iter().find(|name| name.as_str() == fault.name());
     can_suffer(campaign, system, kind.expect("every fault has a name"))?;
+    if let Fault::Packets { trouble, .. } = fault
+        && isolation(campaign) == IsolationRequest::Proxy
+    {
+        faults::trouble_by_proxy(*trouble)?;
+    }
     let mute = campaign.cluster.as_ref().is_some_and(|description| description.leader.is_none());
     if mute && schedule::aims_at_leaders(fault) {
         return Err("nobody can tell who leads: describe it in [cluster.leader], or name the nodes".into());
@@ -554,9 +559,7 @@ fn can_suffer(campaign: &Campaign, system: &SystemEntry, fault: FaultName) -> Re
         Some(Description { membership: None, .. }) if fault == FaultName::Membership => {
             Err("`cluster.membership` does not say how".to_owned())
         }
-        _ if isolation(campaign) == IsolationRequest::Proxy => faults::by_proxy(fault)
-            .map_err(str::to_owned)
-            .and_then(|()| faults::available(fault, ground).map(drop)),
+        _ if isolation(campaign) == IsolationRequest::Proxy => faults::by_proxy(fault, ground),
         _ => faults::available(fault, ground).map(drop),
     };
     possible.map_err(|why| format!("the system `{name}` cannot suffer `{fault}` here: {why}"))
@@ -731,16 +734,50 @@ mod tests {
     }
 
     #[test]
-    fn packets_cannot_suffer_where_a_proxy_carries_streams() {
+    fn what_the_table_of_faults_denies_is_refused_with_its_reason() {
+        let example =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/etcd-ssh/campaign.toml");
+        let (on_hosts, _) = Campaign::read(&example).expect("an example");
+        let mut denied = 0;
+        for (ground, campaign) in [(Ground::Bundled, Campaign::default()), (Ground::Hosts, on_hosts)] {
+            for fault in FaultName::ALL {
+                let Err(why) = faults::possible(fault, ground) else { continue };
+                let campaign = Campaign { nemesis: fault.as_str().parse().ok(), ..campaign.clone() };
+                let refused = Plan::of(&Registry::builtin(), &campaign, 1, None).expect_err("it is denied");
+                assert!(refused.key == "nemesis" && refused.what.contains(why), "{refused}");
+                denied += 1;
+            }
+        }
+        assert!(denied > 0, "the bundled cluster's members are fixed, for one");
+    }
+
+    #[test]
+    fn a_proxy_slows_streams_and_refuses_what_would_break_them() {
         let plan = |nemesis: &str| {
             let isolation = Some(IsolationRequest::Proxy);
             let campaign = Campaign { isolation, nemesis: nemesis.parse().ok(), ..Campaign::default() };
             Plan::of(&Registry::builtin(), &campaign, 1, None)
         };
-        let refused = plan("kill,packets").expect_err("there are no packets");
-        assert!(refused.key == "nemesis" && refused.what.contains("streams of bytes"), "{refused}");
-        let all = plan("all").expect("the rest can be had");
-        assert!(!all.trials[0].nemesis.contains(&FaultName::Packets));
+        let all = plan("all").expect("what can be had");
+        assert!(all.trials[0].nemesis.contains(&FaultName::Packets));
+        assert!(!all.trials[0].nemesis.contains(&FaultName::Power));
+        assert_eq!(plan("kill,power").expect_err("it takes mounts").key, "nemesis");
+        for (trouble, can) in [
+            ("delay = \"9ms\"", true),
+            ("rate = { kbit = 64 }", true),
+            ("loss = \"9%\"", false),
+            ("corrupt = \"9%\"", false),
+        ] {
+            let strike = format!(
+                "at = \"1s\"\nfault = {{ packets = {{ nodes = \"n1\", trouble = {{ {trouble} }} }} }}"
+            );
+            let text = format!("isolation = \"proxy\"\n[[schedule]]\n{strike}\n");
+            let campaign = Campaign::parse(&text).expect(trouble);
+            let planned = Plan::of(&Registry::builtin(), &campaign, 1, None);
+            let why = planned.err().map(|refused| format!("{}: {}", refused.key, refused.what));
+            assert_eq!(why.is_none(), can, "{trouble}: {why:?}");
+            assert!(why.is_none_or(|why| why.contains("schedule") && why.contains("streams of bytes")));
+        }
     }
 
     #[test]

@@ -472,7 +472,7 @@ fn drive<W: Workload>(
     let limits = Limits { operation: plan.timeout.0, fault: elenchus_core::fault::FAULT_TIMEOUT };
     let mut progress = Progress::new(plan.is_simulated());
     let last = Rc::new(RefCell::new(workload.final_generator(&shape)));
-    let mut main = Both { first: main_generator(workload, plan, &shape), second: last.clone() };
+    let mut main = Both { first: main_generator(workload, plan, record, &shape), second: last.clone() };
     let mut runner = Runner::new(workload, world, &mut progress, log, plan.concurrency, limits)
         .seeded(plan.seed.stream("slots"));
     let mut end = runner.run(&mut main)?;
@@ -486,7 +486,12 @@ fn drive<W: Workload>(
     Ok(end)
 }
 
-fn main_generator<W: Workload>(workload: &W, plan: &TrialPlan, shape: &Shape) -> Boxed<W::Op, W::Ret> {
+fn main_generator<W: Workload>(
+    workload: &W,
+    plan: &TrialPlan,
+    record: &TrialRecord,
+    shape: &Shape,
+) -> Boxed<W::Op, W::Ret> {
     let limit = plan.time_limit.0;
     let work = Shared(Rc::new(RefCell::new(workload.generator(shape))));
     let work: Boxed<W::Op, W::Ret> = if plan.rate > 0.0 {
@@ -506,6 +511,7 @@ fn main_generator<W: Workload>(workload: &W, plan: &TrialPlan, shape: &Shape) ->
         until: limit,
         // Who cannot say who leads has nobody to aim at.
         resets: true,
+        streams: record.isolation == host::Means::Proxy.to_string(),
         primaries: plan.cluster.as_ref().is_none_or(|description| description.leader.is_some()),
     });
     generator::any(vec![drawn.with_written(&plan.schedule).nemesis().boxed(), work]).boxed()

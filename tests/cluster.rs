@@ -250,6 +250,50 @@ env = {{ COLOUR = "blue" }}
 }
 
 #[test]
+fn the_files_of_a_described_node_are_harmed() {
+    if !has_python() {
+        return;
+    }
+    let (_turn, store) = (turn(), Store::new("harmed"));
+    let campaign = format!(
+        r#"workload = "register"
+nodes = 1
+rate = 50
+time-limit = "3s"
+[cluster]
+command = ["sh", "-c", "cat {{data}}/log > found; echo written by n1 > {{data}}/log; exec python3 store.py n1 {{ip}} {{port.client}} 0 {{ip}}:{{port.client}}"]
+ports = {{ client = 7000 }}
+ready = {{ tcp = "{{ip}}:{{port.client}}" }}
+logs = ["found"]
+{}
+[cluster.files]
+"store.py" = {{ file = "{}" }}
+[[schedule]]
+at = "1s"
+for = "500ms"
+fault = {{ damage = {{ nodes = ["n1"], harm = "truncate" }} }}
+"#,
+        client(),
+        example().join("store.py").display()
+    );
+    let output = run(&store, &campaign, &[]);
+    if is_refused(&output) {
+        return;
+    }
+    // What the store does without its memory is its own affair.
+    assert!(matches!(output.status.code(), Some(0..=2)), "{}", text(&output.stderr));
+    let proofs: Vec<String> = events(&store.latest())
+        .iter()
+        .filter(|event| event["f"] == "damage" && event["value"]["proof"]["hit"] == true)
+        .map(|event| event["value"]["proof"]["text"].to_string())
+        .collect();
+    assert!(proofs.iter().any(|text| text.contains("log")), "{proofs:?}");
+    let found = std::fs::read_to_string(store.latest().join("logs/n1/found")).expect("it was kept");
+    assert!(found.len() < "written by n1\n".len(), "{found:?}");
+    assert_eq!(processes_naming(store.0.to_str().expect("text")), Vec::<String>::new());
+}
+
+#[test]
 fn logs_are_kept_of_a_cluster_that_does_not_come_up() {
     let (_turn, store) = (turn(), Store::new("down"));
     let campaign = "nodes = 1\ntime-limit = \"1s\"\n[cluster]\ncommand = [\"sh\", \"-c\", \"echo why > reason; exit 3\"]\n\

@@ -209,7 +209,7 @@ impl Duties {
                 let what = InForce::Skew(self.own(&node)?.clone());
                 self.changing(what, skew.is_some(), async {
                     match &self.clock {
-                        Some(clock) => clock.skew(skew, now_ns, &mut self.faults.borrow_mut()),
+                        Some(clock) => clock.skew(skew, now_ns, &mut self.faults.borrow_mut()).map(Some),
                         None => machines.skew(&node, skew).await.map_err(text),
                     }
                 })
@@ -217,7 +217,7 @@ impl Duties {
                 .map(Answer::Ahead)
             }
             Request::Clock { node } => match &self.clock {
-                Some(clock) => clock.ahead().map(Answer::Ahead),
+                Some(clock) => clock.ahead().map(Some).map(Answer::Ahead),
                 None => machines.clock(self.own(&node)?).await.map_err(text).map(Answer::Ahead),
             },
             Request::Disturb { node, trouble } => {

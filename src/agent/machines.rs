@@ -414,7 +414,11 @@ impl Machines for AgentMachines {
         })
     }
 
-    fn skew<'a>(&'a self, node: &'a NodeId, skew: Option<Skew>) -> LocalFuture<'a, Result<i64, Cause>> {
+    fn skew<'a>(
+        &'a self,
+        node: &'a NodeId,
+        skew: Option<Skew>,
+    ) -> LocalFuture<'a, Result<Option<i64>, Cause>> {
         Box::pin(async move {
             let purpose = if skew.is_some() { Purpose::Work } else { Purpose::Heal };
             let request = Request::Skew { node: node.clone(), skew, now_ns: now_ns() };
@@ -425,7 +429,7 @@ impl Machines for AgentMachines {
         })
     }
 
-    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<i64, Cause>> {
+    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<Option<i64>, Cause>> {
         Box::pin(async move {
             match self.ask(node, Request::Clock { node: node.clone() }, Purpose::Work).await? {
                 Answer::Ahead(ns) => Ok(ns),

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// The version of this language. Both ends are the same program, unless somebody left an old agent behind.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The first line on a connection to an agent's socket: who is at the other end of the bridge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -239,8 +239,8 @@ pub enum Answer {
     Done {},
     /// How much a fault held back or touched.
     HeldBack(u64),
-    /// How far ahead of the truth a clock is, in nanoseconds.
-    Ahead(i64),
+    /// How far ahead of the truth a clock is, in nanoseconds; `None`: nobody has read it since it was set.
+    Ahead(Option<i64>),
     /// What a disk forgot.
     Lost {
         /// How many bytes.

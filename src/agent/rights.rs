@@ -20,7 +20,7 @@ pub fn rights(filter: FilterRequest, host_clock: bool) -> BTreeMap<String, Right
     };
     let rights = [
         ("kill", Ok("signals to the process group".to_owned())),
-        ("pause", Ok("signals to the process group".to_owned())),
+        ("pause", Ok(pause())),
         ("partition", wall::probe(filter)),
         ("resources", crate::host::resources::probe()),
         // The probe makes namespaces of its own, in which everybody may; here it takes the right itself.
@@ -32,6 +32,13 @@ pub fn rights(filter: FilterRequest, host_clock: bool) -> BTreeMap<String, Right
         ("user", root),
     ];
     rights.into_iter().map(|(what, right)| (what.to_owned(), right.into())).collect()
+}
+
+fn pause() -> String {
+    match crate::host::resources::freezer::probe() {
+        Ok(where_to) => format!("the kernel's freezer, {where_to}"),
+        Err(_) => "signals to the process group".to_owned(),
+    }
 }
 
 /// Whether we have this right, as `/proc/self/status` shows it.
