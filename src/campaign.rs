@@ -166,7 +166,7 @@ pub struct Campaign {
     #[serde(default)]
     pub bug: Vec<BugName>,
 
-    /// How much the bundled nodes tell in their traces, by which consensus is judged; `all` judges every invariant
+    /// How much the bundled nodes tell in their traces, by which consensus is judged: off, roles (who led), or all, the default
     #[arg(long, value_enum, value_name = "LEVEL")]
     #[serde(default)]
     pub trace: Option<Level>,

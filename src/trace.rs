@@ -24,9 +24,9 @@ pub enum Level {
     /// Nothing.
     Off,
     /// Starts and changes of role: who led, and no more.
-    #[default]
     Roles,
-    /// Every message, entry and sync as well: all invariants can be judged.
+    /// Every message, entry and sync as well: all invariants can be judged. Some three megabytes a second.
+    #[default]
     All,
 }
 

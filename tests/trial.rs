@@ -180,7 +180,7 @@ fn set_and_bank_are_valid_under_faults() {
     let _turn = turn();
     for workload in ["set", "bank"] {
         let store = Store::new(workload);
-        expect_code(&run(User::Myself, &store, &["-w", workload, "--time-limit", "8s", "--trace", "all"]), 0);
+        expect_code(&run(User::Myself, &store, &["-w", workload, "--time-limit", "8s"]), 0);
         consensus_was_examined(&store.latest());
         nothing_left(&store);
     }
