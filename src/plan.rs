@@ -9,6 +9,7 @@ use crate::host::IsolationRequest;
 use crate::quantity::{Bytes, Concurrency, Span};
 use crate::registry::{self, Registry, SystemEntry};
 use crate::schedule::{self, Written};
+use crate::trace::Level;
 use elenchus_core::fault::Fault;
 use elenchus_core::process::NodeId;
 use elenchus_core::random::Seed;
@@ -81,6 +82,9 @@ pub struct TrialPlan {
     /// What the simulated universe is like, if the trial takes place in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub simulation: Option<Simulation>,
+    /// How much they tell in their traces.
+    #[serde(default)]
+    pub trace: Level,
     /// The user's own system, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<Description>,
@@ -184,6 +188,7 @@ impl TrialPlan {
             port_base: port_base(campaign, nodes.len())?,
             bugs: bugs(campaign, system)?,
             simulation: simulation(campaign, system)?,
+            trace: trace(campaign, system)?,
             cluster: described(campaign, &nodes)?,
             require_recovery: campaign.require_recovery,
             leave_running: campaign.leave_running,
@@ -608,6 +613,16 @@ fn simulation(campaign: &Campaign, system: &SystemEntry) -> Result<Option<Simula
     Ok(Some(simulation))
 }
 
+fn trace(campaign: &Campaign, system: &SystemEntry) -> Result<Level, Impossible> {
+    if campaign.trace.is_some() && system.name != "bundled" {
+        return Err(impossible(
+            "trace",
+            "only the nodes of the bundled system can be told how much to trace",
+        ));
+    }
+    Ok(campaign.trace.unwrap_or_default())
+}
+
 /// The command that runs this one trial again.
 fn again(program: &str, campaign: &Campaign, seed: Seed, file: Option<&str>) -> String {
     let mut words = vec![program.to_owned(), "test".to_owned()];
@@ -635,6 +650,7 @@ fn again(program: &str, campaign: &Campaign, seed: Seed, file: Option<&str>) -> 
     for BugName(bug) in &campaign.bug {
         flag("bug", Some(bug.name().to_owned()));
     }
+    flag("trace", campaign.trace.map(|level| level.word().to_owned()));
     flag("ssh-private-key", campaign.ssh_private_key.as_ref().map(|key| key.display().to_string()));
     flag("username", campaign.username.clone());
     flag("strict-host-key-checking", campaign.strict_host_key_checking.map(|s| s.word().to_owned()));

@@ -218,8 +218,27 @@ fn set_and_bank_are_valid_under_faults() {
     for workload in ["set", "bank"] {
         let store = Store::new(workload);
         expect_code(&run(User::Myself, &store, &["-w", workload, "--time-limit", "8s"]), 0);
+        consensus_was_examined(&store.latest());
         nothing_left(&store);
     }
+}
+
+/// The nodes' traces say enough for every invariant, also when they are judged again by themselves.
+#[track_caller]
+fn consensus_was_examined(folder: &Path) {
+    let verdicts = json(&folder.join("verdicts.json"));
+    let mut all = verdicts["verdicts"].as_array().into_iter().flatten();
+    let verdict = all.find(|verdict| verdict["checker"] == "consensus").expect("the traces are judged");
+    assert_eq!(verdict["validity"], "valid", "{verdict}");
+    for figure in
+        ["terms", "leaders", "elections", "commits", "entries", "committed", "states", "acknowledgements"]
+    {
+        assert!(verdict["figures"][figure].as_u64() > Some(0), "{figure}: {verdict}");
+    }
+    let output = common::elenchus(&["check-trace", "--json", folder.to_str().expect("text")]);
+    expect_code(&output, 0);
+    let told: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert_eq!(told["examined"]["committed"], verdict["figures"]["committed"]);
 }
 
 #[test]

@@ -6,9 +6,8 @@ mod harness;
 
 use elenchus_checkers::consensus::{Consensus, Findings};
 use elenchus_core::random::{Rng, Seed};
-use elenchus_core::trace::{Line, json};
+use elenchus_core::trace::{Line, Node, json};
 use elenchus_reference::bug::{Bug, Bugs};
-use elenchus_reference::protocol::Peer;
 use elenchus_reference::replica::Trace;
 
 use harness::{MS, Weather, World};
@@ -35,25 +34,25 @@ fn files(seed: u64, bugs: Bugs) -> Vec<Vec<Line>> {
     }
     let mut files = vec![Vec::new(); usize::from(peers)];
     for (_, line) in world.trace {
-        let place = world_place(&line);
-        files[place].push(line);
+        files[place(&line)].push(line);
     }
     files
 }
 
-fn world_place(line: &Line) -> usize {
-    let number: usize = line.node.to_string().parse().expect("nodes have numbers");
-    usize::from(Peer(number as u16 - 1).0)
+fn place(line: &Line) -> usize {
+    match line.node {
+        Node::Number(number) => number as usize - 1,
+        Node::Name(_) => panic!("the replica names its nodes by numbers"),
+    }
 }
 
 /// Judges files whose lines come in some order that keeps that of each file.
 fn judge<'l>(files: &[&'l [Line]], rng: &mut Rng) -> Findings {
     let mut judge = Consensus::new();
     let mut rest: Vec<&'l [Line]> = files.to_vec();
-    while let Some(at) =
-        Some(rng.below(rest.len() as u64) as usize).filter(|_| rest.iter().any(|f| !f.is_empty()))
-    {
-        let some = rng.between(1, 200).min(rest[at].len() as u64) as usize;
+    while rest.iter().any(|file| !file.is_empty()) {
+        let at = rng.below(rest.len() as u64) as usize;
+        let some = rest[at].len().min(rng.between(1, 200) as usize);
         let (now, later) = rest[at].split_at(some);
         now.iter().for_each(|line| judge.observe(line));
         rest[at] = later;
@@ -107,20 +106,23 @@ fn what_is_written_and_read_again_is_judged_the_same() {
     assert_eq!(files, again);
 }
 
-/// The classes that the first seeds with this bug show.
+/// Some of the first seeds with this bug show this class.
 #[track_caller]
 fn caught(bug: Bug, class: &str) {
     let mut seen = std::collections::BTreeMap::new();
-    for seed in 0..12 {
+    for seed in 0..400 {
         let files = files(seed, Bugs::NONE.with(bug));
         let whole: Vec<&[Line]> = files.iter().map(Vec::as_slice).collect();
         let findings = judge(&whole, &mut Seed(seed).rng());
         for class in findings.counts.keys() {
             *seen.entry(*class).or_insert(0) += 1;
         }
+        if seen.contains_key(class) {
+            println!("{bug}: {seen:?} within {} seeds", seed + 1);
+            return;
+        }
     }
-    println!("{bug}: {seen:?}");
-    assert!(seen.contains_key(class), "{bug}: {seen:?}");
+    panic!("{bug} shows no {class}, but {seen:?}");
 }
 
 #[test]
@@ -134,8 +136,8 @@ fn a_second_vote_is_seen_when_it_is_given() {
 }
 
 #[test]
-fn a_leader_without_a_committed_entry_is_seen() {
-    caught(Bug::VoteIgnoresLog, "leader-lacks-committed");
+fn two_leaders_are_seen_where_votes_are_given_twice() {
+    caught(Bug::VoteTwice, "two-leaders");
 }
 
 #[test]

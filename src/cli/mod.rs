@@ -4,6 +4,7 @@
 mod agent;
 mod campaign;
 mod check;
+mod check_trace;
 mod client;
 mod doctor;
 mod faults;
@@ -55,6 +56,8 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Judge recorded histories, or the folder of a trial
     Check(check::CheckArgs),
+    /// Judge traces of consensus: a trial's, etcd's, or those of a Raft of your own
+    CheckTrace(check_trace::CheckTraceArgs),
     /// Build the report of a trial's folder anew
     Report(report::ReportArgs),
     /// Try out a client: a program of your own, or that of a campaign
@@ -127,6 +130,7 @@ pub fn main(registry: &Registry, arguments: Vec<std::ffi::OsString>) -> Exit {
         Command::Plan(args) => plan(&args, registry),
         Command::Doctor(args) => doctor::run(&args, registry),
         Command::Check(args) => check::run(&args),
+        Command::CheckTrace(args) => check_trace::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Client(args) => client::run(&args, registry),
         Command::Heal(args) => heal::run(&args),
