@@ -75,9 +75,13 @@ pub mod name {
     pub const SEND_SNAPSHOT_RESPONSE: &str = "SendSnapshotResponse";
     /// The answer to a piece of a snapshot has come.
     pub const RECEIVE_SNAPSHOT_RESPONSE: &str = "ReceiveSnapshotResponse";
+    /// The leader told a successor to stand for election.
+    pub const SEND_TIMEOUT_NOW: &str = "SendTimeoutNow";
+    /// The receiver's side.
+    pub const RECEIVE_TIMEOUT_NOW: &str = "ReceiveTimeoutNow";
 
     /// All of them.
-    pub const ALL: [&str; 29] = [
+    pub const ALL: [&str; 31] = [
         INIT_STATE,
         BECOME_FOLLOWER,
         BECOME_PRE_CANDIDATE,
@@ -107,6 +111,8 @@ pub mod name {
         RECEIVE_SNAPSHOT,
         SEND_SNAPSHOT_RESPONSE,
         RECEIVE_SNAPSHOT_RESPONSE,
+        SEND_TIMEOUT_NOW,
+        RECEIVE_TIMEOUT_NOW,
     ];
 }
 

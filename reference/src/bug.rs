@@ -70,11 +70,21 @@ pub enum Bug {
     MatchFromNext,
     /// A leader that loses office says that the writes in its log were not done.
     DoubtAsFailure,
+    /// A leader's lease is as long as the longest election timeout, whatever the clocks do.
+    LeaseIgnoresDrift,
+    /// A leader begins a change of the membership before the one before it is committed.
+    MembershipTwoAtOnce,
+    /// A new leader changes the membership before it has committed an entry of its own term.
+    MembershipBeforeCommit,
+    /// Time stands still on a node whose clock was set back, until the clock has caught up.
+    ClockJumpElection,
+    /// A new leader answers reads before it has committed an entry of its own term.
+    ReadIndexBeforeOwnCommit,
 }
 
 impl Bug {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Bug; 26] = [
+    pub const ALL: [Bug; 31] = [
         Bug::StaleRead,
         Bug::AckBeforeCommit,
         Bug::DoubleApply,
@@ -101,6 +111,11 @@ impl Bug {
         Bug::StaleVoteResponse,
         Bug::MatchFromNext,
         Bug::DoubtAsFailure,
+        Bug::LeaseIgnoresDrift,
+        Bug::MembershipTwoAtOnce,
+        Bug::MembershipBeforeCommit,
+        Bug::ClockJumpElection,
+        Bug::ReadIndexBeforeOwnCommit,
     ];
 
     /// Its name on the command line.
@@ -132,6 +147,11 @@ impl Bug {
             Bug::StaleVoteResponse => "stale-vote-response",
             Bug::MatchFromNext => "match-from-next",
             Bug::DoubtAsFailure => "doubt-as-failure",
+            Bug::LeaseIgnoresDrift => "lease-ignores-drift",
+            Bug::MembershipTwoAtOnce => "membership-two-at-once",
+            Bug::MembershipBeforeCommit => "membership-before-commit",
+            Bug::ClockJumpElection => "clock-jump-election",
+            Bug::ReadIndexBeforeOwnCommit => "read-index-before-own-commit",
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// The version of frames, messages and this hello; both ends must have the same.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,7 +118,7 @@ mod tests {
     fn strays_are_turned_away() {
         assert_eq!(admit(Hello::client(8)), Err(Stray::Cluster(8)));
         assert_eq!(admit(Hello::peer(8, Peer(2), ME)), Err(Stray::Cluster(8)));
-        assert_eq!(admit(Hello { version: 2, ..Hello::client(7) }), Err(Stray::Version(2)));
+        assert_eq!(admit(Hello { version: 1, ..Hello::client(7) }), Err(Stray::Version(1)));
         for (from, to) in [(2, 0), (1, 1), (3, 1), (u16::MAX, 1)] {
             assert!(matches!(admit(Hello::peer(7, Peer(from), Peer(to))), Err(Stray::Peer { .. })));
         }

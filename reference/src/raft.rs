@@ -9,20 +9,24 @@
 //! |---|---|
 //! | [`entry`], [`log`] | 3.3, 3.5: terms, indices, the log |
 //! | [`message`] | what servers say to each other |
-//! | `election` | 3.4, 3.6.1, 9.6, 6.2: votes, pre-votes, stepping down without a quorum |
+//! | [`membership`] | 4.1, 4.3: configurations, and those that the log knows |
+//! | `election` | 3.4, 3.6.1, 9.6, 4.2.3, 6.2: votes, pre-votes, stepping down without a quorum |
 //! | `replication` | 3.5, 3.6.2: entries, conflicts, commitment |
-//! | `read` | 6.4: reads without writing to the log |
+//! | `read` | 6.4: reads without writing to the log, by ReadIndex or by lease |
 //! | `snapshot` | 5: compaction, sending and installing snapshots |
-//!
-//! Deliberately absent: changes of membership (section 4), transfer of leadership (3.10), reads by lease.
+//! | [`change`] | 4.1 to 4.3: changes of the membership, single steps and joint ones |
+//! | `transfer` | 3.10: handing the office over |
 
+pub mod change;
 mod election;
 pub mod entry;
 pub mod log;
+pub mod membership;
 pub mod message;
 mod read;
 mod replication;
 mod snapshot;
+mod transfer;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,20 +34,25 @@ use crate::bug::{Bug, Bugs};
 use crate::protocol::Peer;
 use crate::raft::entry::{Entry, EntryId, HardState, Index, Snapshot, Term};
 use crate::raft::log::Log;
+use crate::raft::membership::{Membership, Memberships};
 use crate::raft::message::{Body, Message};
 use crate::raft::read::Reads;
 use crate::raft::replication::Follower;
 use crate::raft::snapshot::Incoming;
+use crate::raft::transfer::Transfer;
 
 /// What does not change while a server runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
     /// This server.
     pub me: Peer,
-    /// How many servers the cluster has.
+    /// How many servers there are. All of them vote until the membership is changed.
     pub peers: u16,
     /// Whether a candidate first asks if it would win (section 9.6).
     pub pre_vote: bool,
+    /// Whether leaders may answer reads by lease (section 6.4.1): then nobody who may have promised a leader
+    /// the minimum election timeout votes within it.
+    pub lease: bool,
     /// How many bytes of entries one AppendEntries carries at most, if it has more than one.
     pub append_bytes_max: usize,
     /// How many unanswered AppendEntries a follower may have. What is proposed while they travel gathers
@@ -65,23 +74,13 @@ impl Config {
             me,
             peers,
             pre_vote: true,
+            lease: false,
             append_bytes_max: 256 << 10,
             appends_in_flight_max: 2,
             chunk_bytes: 512 << 10,
             trailing: 2_000,
             bugs: Bugs::NONE,
         }
-    }
-
-    /// The other servers, in order.
-    pub fn others(&self) -> impl Iterator<Item = Peer> + use<> {
-        let me = self.me;
-        (0..self.peers).map(Peer).filter(move |peer| *peer != me)
-    }
-
-    /// How many servers are a majority.
-    pub fn majority(&self) -> usize {
-        usize::from(self.peers) / 2 + 1
     }
 }
 
@@ -103,8 +102,14 @@ pub struct Effects {
     pub written: Option<Index>,
     /// A leader's snapshot replaced log and state: both are to be written and applied anew.
     pub installed: bool,
+    /// The configuration in force is another one: [`Raft::membership`].
+    pub membership: bool,
     /// Reads that may be answered from the state after this index.
     pub reads: Vec<(ReadId, Index)>,
+    /// Heartbeats of this round leave: a lease that they earn counts from now at the earliest.
+    pub round: Option<u64>,
+    /// A majority has answered this round.
+    pub confirmed: Option<u64>,
     /// A leader was heard: the election timer and the lease begin anew.
     pub heard: bool,
     /// The election timer begins anew.
@@ -148,6 +153,7 @@ pub struct Raft {
     /// Whether a leader was heard within the minimum election timeout; then nobody else is wanted (4.2.3).
     heard: bool,
     log: Log,
+    memberships: Memberships,
     /// Invariant: `log.base() <= commit <= log.last()`, and it never falls.
     commit: Index,
     /// How far the log is on this server's disk.
@@ -172,24 +178,35 @@ struct Leader {
     /// The index of its no-op: once that is committed, so is everything committed before its term.
     first: Index,
     reads: Reads,
+    transfer: Option<Transfer>,
+    /// False once it told a successor to stand, who may win within the lease.
+    trusts_lease: bool,
 }
 
 impl Raft {
     /// A server as its disk remembers it; all defaults for a new one.
     pub fn new(config: Config, hard: HardState, snapshot: Option<Snapshot>, entries: Vec<Entry>) -> Raft {
         let base = snapshot.as_ref().map(|snapshot| snapshot.last).unwrap_or_default();
+        let known = snapshot.as_ref().and_then(|snapshot| snapshot.membership.clone());
+        let first = known.unwrap_or_else(|| Membership::initial(config.peers).into());
+        let mut memberships = Memberships::new(base.index, first);
         let mut log = Log::new(base);
-        entries.into_iter().for_each(|entry| log.push(entry));
+        for entry in entries {
+            memberships.observe(log.last_index().next(), &entry);
+            log.push(entry);
+        }
         Raft {
+            // It may have promised a leader not to vote, just before it was restarted.
+            heard: config.lease,
             term: if config.bugs.has(Bug::ForgetTerm) { log.last().term } else { hard.term },
             config,
             vote: hard.vote,
             role: Role::Follower,
             leader: None,
-            heard: false,
             commit: base.index,
             durable: log.last_index(),
             log,
+            memberships,
             snapshot,
             incoming: None,
         }
@@ -262,6 +279,10 @@ impl Raft {
             // Only asks; its term binds nobody (section 9.6).
             return self.answer_pre_vote(from, term, last, fx);
         }
+        if self.config.lease && self.heard && matches!(body, Body::RequestVote { transfer: false, .. }) {
+            // Neither its term nor its wish counts while a lease may rest on this server (section 4.2.3).
+            return;
+        }
         if term > self.term {
             self.become_follower(term, fx);
         }
@@ -273,7 +294,7 @@ impl Raft {
         }
         match body {
             Body::PreVote { .. } | Body::PreVoteResponse { .. } => {}
-            Body::RequestVote { last } => self.answer_vote(from, last, fx),
+            Body::RequestVote { last, .. } => self.answer_vote(from, last, fx),
             Body::RequestVoteResponse { granted } => self.count_vote(from, granted, fx),
             Body::AppendEntries { previous, entries, commit } => {
                 if self.follow(from, fx) {
@@ -286,11 +307,12 @@ impl Raft {
                     fx.send(from, self.term, Body::HeartbeatResponse { round });
                 }
             }
-            Body::InstallSnapshot { last, total, offset, data } => {
+            Body::InstallSnapshot { last, membership, total, offset, data } => {
                 if self.follow(from, fx) {
-                    self.receive_chunk(from, Incoming { last, total, data }, offset, fx);
+                    self.receive_chunk(from, Incoming { last, membership, total, data }, offset, fx);
                 }
             }
+            Body::TimeoutNow => self.succeed(fx),
             Body::Appended { matched } => self.appended(from, matched, fx),
             Body::AppendRejected { previous, conflict, hint } => {
                 self.append_rejected(from, previous, conflict, hint, fx);
@@ -345,8 +367,9 @@ impl Raft {
     }
 
     fn push(&mut self, entry: Entry, fx: &mut Effects) {
+        let index = self.log.last_index().next();
+        fx.membership |= self.memberships.observe(index, &entry);
         self.log.push(entry);
-        let index = self.log.last_index();
         fx.written = Some(fx.written.map_or(index, |first| first.min(index)));
     }
 

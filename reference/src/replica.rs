@@ -7,10 +7,12 @@
 //! A node that does not lead forwards its clients' requests and hands the answers back. It answers nothing
 //! itself for a request that is under way: whether it was done, only the leader can know.
 
+mod admin;
 mod alarm;
 mod envelope;
 mod forward;
 mod input;
+mod lease;
 mod office;
 mod settle;
 mod trace;
@@ -19,17 +21,20 @@ use std::time::Duration;
 
 use elenchus_core::random::Seed;
 
-use crate::bug::Bugs;
+use crate::bug::{Bug, Bugs};
 use crate::kv::Kv;
 use crate::protocol::{Input, Output, Peer, Replica, Status, Tick};
 use crate::raft::entry::{HardState, Index, Term};
 use crate::raft::message::Message;
 use crate::raft::{self, Effects, Raft};
+use crate::replica::admin::Handover;
 use crate::replica::alarm::Alarm;
 use crate::replica::forward::{Forwarded, Taken};
+use crate::replica::lease::Lease;
 use crate::replica::office::Office;
 use crate::wal::Wal;
 
+pub use crate::replica::lease::Reads;
 pub use crate::replica::trace::Trace;
 
 /// What a replica is told before it starts.
@@ -37,12 +42,16 @@ pub use crate::replica::trace::Trace;
 pub struct Config {
     /// Its place in the cluster.
     pub me: Peer,
-    /// How many nodes the cluster has; it does not change.
+    /// How many nodes there are. All of them vote until the membership is changed.
     pub peers: u16,
     /// Where its chance begins. Nodes may share it: each draws from a stream of its own.
     pub seed: Seed,
     /// How long it waits for what.
     pub timeouts: Timeouts,
+    /// How it makes sure, when it leads, that a read is not stale.
+    pub reads: Reads,
+    /// How much faster than another's a node's clock may run while leases are relied on, in parts per million.
+    pub drift_ppm: u32,
     /// After how many applied entries it takes a snapshot and shortens its log.
     pub snapshot_every: u64,
     /// How many entries before the snapshot it keeps for followers that are a little behind.
@@ -64,6 +73,8 @@ impl Config {
             peers,
             seed,
             timeouts: Timeouts::default(),
+            reads: Reads::default(),
+            drift_ppm: 100_000,
             snapshot_every: 10_000,
             trailing: core.trailing,
             chunk_bytes: core.chunk_bytes,
@@ -74,7 +85,8 @@ impl Config {
 
     fn core(&self) -> raft::Config {
         let Config { me, peers, trailing, chunk_bytes, bugs, .. } = *self;
-        raft::Config { trailing, chunk_bytes, bugs, ..raft::Config::new(me, peers) }
+        let lease = Lease::is_used(self);
+        raft::Config { lease, trailing, chunk_bytes, bugs, ..raft::Config::new(me, peers) }
     }
 }
 
@@ -119,12 +131,17 @@ pub struct RaftReplica {
     /// How many letters it has sent since.
     letters: u64,
     alarm: Alarm,
+    lease: Lease,
     /// While it leads.
     office: Option<Office>,
     /// The state as it will be if everything in the log gets committed: only for a bug.
     ahead: Option<Kv>,
+    /// The transfer of its office that it began.
+    handover: Option<Handover>,
     forwarded: Forwarded,
     taken: Taken,
+    /// The term of the sync under way.
+    flushed: Term,
     /// Promises that wait for the sync under way.
     held: Vec<(Peer, Message)>,
     /// Promises that wait for the one after it.
@@ -157,10 +174,13 @@ impl RaftReplica {
             boot_term: Term(0),
             letters: 0,
             alarm: Alarm::new(config.timeouts, rng),
+            lease: Lease::new(&config),
             office: None,
             ahead: None,
+            handover: None,
             forwarded: Forwarded::default(),
             taken: Taken::default(),
+            flushed: Term(0),
             held: Vec::new(),
             held_next: Vec::new(),
             told: Tick(0),
@@ -185,12 +205,27 @@ impl RaftReplica {
     }
 }
 
+impl RaftReplica {
+    /// The node's clock shows `now`; the time that counts.
+    fn observe(&mut self, now: Tick) -> Tick {
+        let seen = self.alarm.now();
+        if now < seen && self.config.bugs.has(Bug::ClockJumpElection) {
+            return seen;
+        }
+        if now < seen {
+            self.lease.end();
+        }
+        self.alarm.observe(now);
+        now
+    }
+}
+
 impl Replica for RaftReplica {
     fn step(&mut self, now: Tick, input: Input, out: &mut Vec<Output>) {
         if self.life == Life::Halted {
             return;
         }
-        self.alarm.observe(now);
+        let now = self.observe(now);
         let mut fx = Effects::default();
         match input {
             Input::Restart { files } => {

@@ -264,7 +264,7 @@ impl ClientSession {
             Answer::NotDone { why } => return self.try_again(now, why, false),
             Answer::InDoubt { why } => return self.try_again(now, why, true),
             Answer::NoSession => return self.session_lost(out),
-            Answer::Session { .. } | Answer::Status { .. } => {
+            Answer::Session { .. } | Answer::Status { .. } | Answer::Configuration { .. } => {
                 return self.try_again(now, "the node answered something else".to_owned(), true);
             }
         };

@@ -1,9 +1,12 @@
 //! What a client and a node of a bundled cluster say to each other, as JSON in frames.
 //!
 //! A client speaks to its own node only; the node forwards to the leader. Writes belong to a session
-//! (Ongaro 2014, section 6.3) so that a command sent twice is applied once; reads need none.
+//! (Ongaro 2014, section 6.3) so that a command sent twice is applied once; reads need none. A change of the
+//! membership or of the leader needs none either: asked for twice, it finds itself done.
 
 use serde::{Deserialize, Serialize};
+
+use crate::protocol::Peer;
 
 /// A value in the store. An absent key has none (`null`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -100,6 +103,31 @@ pub enum ToNode {
         /// Milliseconds between jumps to and fro; 0 is steady.
         strobe_ms: u64,
     },
+    /// The configuration that the node has in force: answered by [`Answer::Configuration`], never forwarded.
+    /// Needs no quorum.
+    Configuration {
+        /// Numbers the request on its connection.
+        id: u64,
+    },
+    /// Changes who takes part. Answered by [`Answer::Configuration`] once the new one is committed;
+    /// [`Answer::NotDone`] if the leader refuses to begin.
+    Change {
+        /// Numbers the request on its connection.
+        id: u64,
+        /// Who is to vote. Whoever has no vote yet must be a learner that has caught up.
+        voters: Vec<Peer>,
+        /// Who is to get the log without a vote.
+        learners: Vec<Peer>,
+        /// Whether to go through a joint configuration; else at most one voter comes or goes.
+        joint: bool,
+    },
+    /// Lets the leader hand its office over. Answered by [`Answer::Done`] once `to` leads.
+    Transfer {
+        /// Numbers the request on its connection.
+        id: u64,
+        /// The successor, a voter.
+        to: Peer,
+    },
 }
 
 /// A node's message.
@@ -154,5 +182,18 @@ pub enum Answer {
         status: crate::protocol::Status,
         /// How far the node's clock is ahead of the true time now, in nanoseconds.
         clock_offset_ns: i64,
+    },
+    /// Who takes part.
+    Configuration {
+        /// Who votes.
+        voters: Vec<Peer>,
+        /// Who voted in the configuration that is being left, if a joint one is in force.
+        outgoing: Vec<Peer>,
+        /// Who gets the log without a vote.
+        learners: Vec<Peer>,
+        /// The index of its entry, 0 for the one that the cluster began with.
+        index: u64,
+        /// Whether the node knows it to be committed.
+        committed: bool,
     },
 }

@@ -166,6 +166,7 @@ impl State {
                 raft.receive(*from, (**message).clone(), &mut fx);
             }
         }
+        raft.voted(raft.term(), &mut fx);
         raft.persisted(raft.log().last_index(), &mut fx);
         if let Some(why) = fx.contradiction {
             return Err(format!("State Machine Safety: {why}"));

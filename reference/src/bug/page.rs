@@ -289,6 +289,54 @@ impl Bug {
                 checker: "linearizability of the register workload; elements of the set workload that were \
                           never added",
             },
+            Bug::LeaseIgnoresDrift => Page {
+                change: "A leader answers reads by a lease that lasts the longest election timeout on its own \
+                         clock, without a margin for clocks that run apart.",
+                breaks: "Linearizability of reads: others, whose timeouts are shorter or whose clocks are \
+                         faster, elect a leader while the old one still trusts its lease.",
+                source: "Ongaro 2014, section 6.4.1: leases rest on a bound of the clocks' drift. etcd says of \
+                         its ReadOnlyLeaseBased that it is unsafe where the drift is unbounded.",
+                fault: "A partition that leaves the leader in a minority together with clients; clocks that \
+                        drift make the window longer.",
+                checker: "linearizability of the register workload",
+            },
+            Bug::MembershipTwoAtOnce => Page {
+                change: "A leader appends a configuration while the one before it is not committed.",
+                breaks: "Quorum intersection: two configurations that differ by two servers have majorities \
+                         that share none, so that a committed entry is missing from the next leader.",
+                source: "Ongaro 2014, section 4.1: a leader must not begin a change before the one before it \
+                         is committed.",
+                fault: "Changes of the membership in quick succession, and a partition.",
+                checker: "the model check; invariants over traces (quorum intersection, leader completeness)",
+            },
+            Bug::MembershipBeforeCommit => Page {
+                change: "A new leader changes the membership before it has committed an entry of its own term.",
+                breaks: "Quorum intersection: a change of an earlier term that it does not know of may still \
+                         come into force, and majorities of the two need share no server.",
+                source: "Ongaro, \"bug in single-server membership changes\", raft-dev, 10 July 2015.",
+                fault: "A change of the membership on each side of a partition, by the old leader and the new.",
+                checker: "the model check; invariants over traces (quorum intersection, leader completeness)",
+            },
+            Bug::ClockJumpElection => Page {
+                change: "A node that answers reads by lease takes the latest time that it saw for the time: \
+                         when its clock is set back, its lease and its timers stand still until the clock has \
+                         caught up.",
+                breaks: "Linearizability of reads: a leader that stands still sends no heartbeats and so is \
+                         replaced, but its lease does not end.",
+                source: "Ongaro 2014, section 6.4.1: leases rest on clocks. etcd measured its leases of keys by \
+                         a clock that could be set back (issues 6700, 2016, and 12291, 2020).",
+                fault: "A jump back of the leader's clock.",
+                checker: "linearizability of the register workload",
+            },
+            Bug::ReadIndexBeforeOwnCommit => Page {
+                change: "A leader answers a read at the commit index that it knows, though it has committed no \
+                         entry of its own term.",
+                breaks: "Linearizability of reads: its predecessor may have committed and acknowledged entries \
+                         that it holds but does not know to be committed.",
+                source: "Ongaro 2014, section 6.4, step 1; etcd answered such reads (issue 7331, 2017).",
+                fault: "A change of the leader under load: a kill, a pause or a partition of the leader.",
+                checker: "linearizability of the register workload",
+            },
         }
     }
 }

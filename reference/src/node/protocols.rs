@@ -3,7 +3,7 @@
 use super::NodeError;
 use crate::bug::Bug;
 use crate::protocol::{Peer, Replica};
-use crate::replica::{Config, RaftReplica, Timeouts};
+use crate::replica::{Config, RaftReplica, Reads, Timeouts};
 use elenchus_core::random::Seed;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -28,6 +28,10 @@ pub struct RaftOptions {
     pub election_min_ms: u64,
     /// The most.
     pub election_max_ms: u64,
+    /// How a leader makes sure that a read is not stale: `read-index`, or `lease`, which relies on the clocks.
+    pub reads: Reads,
+    /// How much faster than another's a clock may run while leases are relied on, in parts per million.
+    pub drift_ppm: u32,
     /// After how many applied entries it takes a snapshot.
     pub snapshot_every: u64,
     /// How much it tells in its trace, if it writes one: `off`, `roles`, `all`.
@@ -36,13 +40,16 @@ pub struct RaftOptions {
 
 impl Default for RaftOptions {
     fn default() -> RaftOptions {
-        let Config { timeouts, snapshot_every, trace, .. } = Config::new(Peer(0), 1, Seed(0));
+        let Config { timeouts, reads, drift_ppm, snapshot_every, trace, .. } =
+            Config::new(Peer(0), 1, Seed(0));
         let millis = |duration: Duration| duration.as_millis() as u64;
         RaftOptions {
             bugs: Vec::new(),
             heartbeat_ms: millis(timeouts.heartbeat),
             election_min_ms: millis(timeouts.election_min),
             election_max_ms: millis(timeouts.election_max),
+            reads,
+            drift_ppm,
             snapshot_every,
             trace: trace.to_string(),
         }
@@ -60,7 +67,15 @@ impl Protocol {
 
 impl RaftOptions {
     fn config(&self, me: Peer, peers: u16, seed: u64) -> Result<Config, NodeError> {
-        let RaftOptions { heartbeat_ms, election_min_ms, election_max_ms, snapshot_every, .. } = *self;
+        let RaftOptions {
+            heartbeat_ms,
+            election_min_ms,
+            election_max_ms,
+            reads,
+            drift_ppm,
+            snapshot_every,
+            ..
+        } = *self;
         if !(0 < heartbeat_ms && heartbeat_ms < election_min_ms && election_min_ms <= election_max_ms) {
             return Err(NodeError::Options(format!(
                 "timeouts must rise from heartbeat ({heartbeat_ms} ms) over election_min ({election_min_ms} ms) \
@@ -74,6 +89,14 @@ impl RaftOptions {
         };
         let trace = self.trace.parse().map_err(NodeError::Options)?;
         let bugs = self.bugs.iter().copied().collect();
-        Ok(Config { timeouts, snapshot_every, trace, bugs, ..Config::new(me, peers, Seed(seed)) })
+        Ok(Config {
+            timeouts,
+            reads,
+            drift_ppm,
+            snapshot_every,
+            trace,
+            bugs,
+            ..Config::new(me, peers, Seed(seed))
+        })
     }
 }

@@ -19,7 +19,10 @@ impl Raft {
         self.leader = None;
         self.heard = false;
         fx.patience = true;
-        if self.config.pre_vote { self.ask_pre_votes(fx) } else { self.campaign(fx) }
+        if !self.may_stand() {
+            return;
+        }
+        if self.config.pre_vote { self.ask_pre_votes(fx) } else { self.campaign(false, fx) }
     }
 
     /// No leader was heard for the minimum election timeout: another one may be wanted (section 4.2.3).
@@ -30,12 +33,15 @@ impl Raft {
     /// An election timeout has passed since a leader last looked whether a majority answers it. Without
     /// one it leaves office, so that its clients learn of it (section 6.2).
     pub fn quorum_timeout(&mut self, fx: &mut Effects) {
+        self.count_transfer();
         let Role::Leader(leader) = &mut self.role else { return };
-        let mut active = 1;
-        for follower in leader.followers.values_mut() {
-            active += usize::from(std::mem::take(&mut follower.active));
+        let mut active = BTreeSet::from([self.config.me]);
+        for (peer, follower) in &mut leader.followers {
+            if std::mem::take(&mut follower.active) {
+                active.insert(*peer);
+            }
         }
-        if active < self.config.majority() && !self.config.bugs.has(Bug::StaleRead) {
+        if !self.is_quorum(&active) && !self.config.bugs.has(Bug::StaleRead) {
             self.become_follower(self.term, fx);
         }
     }
@@ -53,7 +59,8 @@ impl Raft {
         }
         self.role = Role::Follower;
         self.leader = None;
-        self.heard = false;
+        // A lease that rests on this server does not end with the term.
+        self.heard &= self.config.lease;
         self.incoming = None;
         fx.turns.push(self.stand());
     }
@@ -61,28 +68,47 @@ impl Raft {
     fn ask_pre_votes(&mut self, fx: &mut Effects) {
         self.role = Role::PreCandidate(BTreeSet::from([self.config.me]));
         fx.turns.push(self.stand());
-        if self.config.majority() == 1 {
-            return self.campaign(fx);
+        if self.is_quorum(&BTreeSet::from([self.config.me])) {
+            return self.campaign(false, fx);
         }
         let last = self.last();
-        for peer in self.config.others() {
+        for peer in self.other_voters() {
             fx.send(peer, self.term, Body::PreVote { last });
         }
     }
 
-    fn campaign(&mut self, fx: &mut Effects) {
+    /// Stands for election; `transfer`: because the leader wants it.
+    pub(super) fn campaign(&mut self, transfer: bool, fx: &mut Effects) {
         self.term = self.term.next();
         self.vote = Some(self.config.me);
         fx.hard_state = true;
         self.role = Role::Candidate(BTreeSet::from([self.config.me]));
         fx.turns.push(self.stand());
-        if self.config.majority() == 1 {
-            return self.become_leader(fx);
-        }
         let last = self.last();
-        for peer in self.config.others() {
-            fx.send(peer, self.term, Body::RequestVote { last });
+        for peer in self.other_voters() {
+            fx.send(peer, self.term, Body::RequestVote { last, transfer });
         }
+    }
+
+    /// This server's vote in `term` is on its disk. Where it is a majority alone, it leads now and not before:
+    /// a leader's messages do not wait, and after a crash it must not lead the same term again.
+    pub fn voted(&mut self, term: Term, fx: &mut Effects) {
+        let Role::Candidate(votes) = &self.role else { return };
+        let votes = votes.clone();
+        if term == self.term && self.is_quorum(&votes) {
+            self.become_leader(fx);
+        }
+    }
+
+    /// Whether these are a majority of the configuration in force. Whoever has no vote there does not count,
+    /// be it this server itself (section 4.2.2).
+    fn is_quorum(&self, servers: &BTreeSet<Peer>) -> bool {
+        self.membership().1.is_quorum(|peer| servers.contains(&peer))
+    }
+
+    fn other_voters(&self) -> impl Iterator<Item = Peer> + use<> {
+        let me = self.config.me;
+        self.membership().1.all_voters().into_iter().filter(move |peer| *peer != me)
     }
 
     /// `term` is the one that the sender is in, the one before that of its candidacy.
@@ -96,9 +122,10 @@ impl Raft {
         let Role::PreCandidate(votes) = &mut self.role else { return };
         if granted && asked == self.term {
             votes.insert(from);
-            if votes.len() >= self.config.majority() {
+            let votes = votes.clone();
+            if self.is_quorum(&votes) {
                 fx.patience = true;
-                self.campaign(fx);
+                self.campaign(false, fx);
             }
         }
     }
@@ -124,7 +151,8 @@ impl Raft {
         let Role::Candidate(votes) = &mut self.role else { return };
         if granted {
             votes.insert(from);
-            if votes.len() >= self.config.majority() {
+            let votes = votes.clone();
+            if self.is_quorum(&votes) {
                 self.become_leader(fx);
             }
         }
@@ -132,9 +160,10 @@ impl Raft {
 
     fn become_leader(&mut self, fx: &mut Effects) {
         let first = self.log.last_index().next();
-        let followers: BTreeMap<_, _> =
-            self.config.others().map(|peer| (peer, Follower::new(first))).collect();
-        self.role = Role::Leader(Leader { followers, first, reads: Reads::default() });
+        let others = self.membership().1.members().into_iter().filter(|peer| *peer != self.config.me);
+        let followers: BTreeMap<_, _> = others.map(|peer| (peer, Follower::new(first))).collect();
+        let reads = Reads::default();
+        self.role = Role::Leader(Leader { followers, first, reads, transfer: None, trusts_lease: true });
         self.leader = Some(self.config.me);
         self.heard = false;
         fx.turns.push(self.stand());

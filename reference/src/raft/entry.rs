@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::protocol::Peer;
+use crate::raft::membership::Membership;
 
 /// A term, counted from 1; 0 is before the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,7 +65,8 @@ pub struct EntryId {
 pub struct Entry {
     /// The term in which a leader made it.
     pub term: Term,
-    /// What the state machine is to apply; empty is a leader's no-op (section 6.4).
+    /// What the state machine is to apply; empty is a leader's no-op (section 6.4). A configuration concerns
+    /// the consensus alone: [`Membership::decode`] knows it.
     pub data: Arc<[u8]>,
 }
 
@@ -82,6 +84,8 @@ pub struct HardState {
 pub struct Snapshot {
     /// The last entry that it covers.
     pub last: EntryId,
+    /// The configuration in force there; `None`: the one that the cluster began with.
+    pub membership: Option<Arc<Membership>>,
     /// The state machine's own encoding.
     pub data: Arc<[u8]>,
 }

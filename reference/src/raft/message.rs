@@ -5,8 +5,11 @@
 //! because their answer promises nothing that rests on disk and must not wait for one (section 6.4 lets
 //! reads wait for them). They travel in the plain binary of `codec`.
 
+use std::sync::Arc;
+
 use crate::codec::{Reader, Write};
 use crate::raft::entry::{Entry, EntryId, Index, Term};
+use crate::raft::membership::Membership;
 
 /// A message and the term its sender was in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +39,8 @@ pub enum Body {
     RequestVote {
         /// The last entry of the sender's log.
         last: EntryId,
+        /// Whether the leader wants it (section 3.10): then nobody waits until it is missed.
+        transfer: bool,
     },
     /// Answers [`Body::RequestVote`].
     RequestVoteResponse {
@@ -81,6 +86,8 @@ pub enum Body {
     InstallSnapshot {
         /// The last entry that the snapshot covers.
         last: EntryId,
+        /// The configuration in force there; `None`: the one that the cluster began with.
+        membership: Option<Arc<Membership>>,
         /// The length of the whole, in bytes.
         total: u64,
         /// Where this piece belongs.
@@ -96,6 +103,8 @@ pub enum Body {
         /// How many bytes of it have arrived.
         offset: u64,
     },
+    /// The leader wants the receiver to stand for election at once (section 3.10).
+    TimeoutNow,
 }
 
 impl Message {
@@ -117,7 +126,11 @@ impl Message {
         bytes.u8(self.kind());
         bytes.u64(self.term.0);
         match &self.body {
-            Body::PreVote { last } | Body::RequestVote { last } => write_id(bytes, *last),
+            Body::PreVote { last } => write_id(bytes, *last),
+            Body::RequestVote { last, transfer } => {
+                write_id(bytes, *last);
+                bytes.u8(u8::from(*transfer));
+            }
             Body::PreVoteResponse { asked, granted } => {
                 bytes.u64(asked.0);
                 bytes.u8(u8::from(*granted));
@@ -140,8 +153,9 @@ impl Message {
                 bytes.u64(*round);
             }
             Body::HeartbeatResponse { round } => bytes.u64(*round),
-            Body::InstallSnapshot { last, total, offset, data } => {
+            Body::InstallSnapshot { last, membership, total, offset, data } => {
                 write_id(bytes, *last);
+                write_membership(bytes, membership.as_deref());
                 bytes.u64(*total);
                 bytes.u64(*offset);
                 bytes.bytes(data);
@@ -150,6 +164,7 @@ impl Message {
                 bytes.u64(index.0);
                 bytes.u64(*offset);
             }
+            Body::TimeoutNow => {}
         }
     }
 
@@ -161,7 +176,7 @@ impl Message {
         let body = match kind {
             1 => Body::PreVote { last: read_id(r)? },
             2 => Body::PreVoteResponse { asked: read_term(r)?, granted: r.u8()? != 0 },
-            3 => Body::RequestVote { last: read_id(r)? },
+            3 => Body::RequestVote { last: read_id(r)?, transfer: r.u8()? != 0 },
             4 => Body::RequestVoteResponse { granted: r.u8()? != 0 },
             5 => {
                 let (previous, commit) = (read_id(r)?, read_index(r)?);
@@ -177,11 +192,13 @@ impl Message {
             9 => Body::HeartbeatResponse { round: r.u64()? },
             10 => Body::InstallSnapshot {
                 last: read_id(r)?,
+                membership: read_membership(r)?,
                 total: r.u64()?,
                 offset: r.u64()?,
                 data: r.bytes()?.to_vec(),
             },
             11 => Body::SnapshotReceived { index: read_index(r)?, offset: r.u64()? },
+            12 => Body::TimeoutNow,
             _ => return None,
         };
         reader.end()?;
@@ -201,6 +218,7 @@ impl Message {
             Body::HeartbeatResponse { .. } => 9,
             Body::InstallSnapshot { .. } => 10,
             Body::SnapshotReceived { .. } => 11,
+            Body::TimeoutNow => 12,
         }
     }
 }
@@ -227,6 +245,22 @@ pub(crate) fn write_id(bytes: &mut Vec<u8>, id: EntryId) {
 /// What [`write_id`] wrote.
 pub(crate) fn read_id(reader: &mut Reader<'_>) -> Option<EntryId> {
     Some(EntryId { term: read_term(reader)?, index: read_index(reader)? })
+}
+
+/// As the data of an entry, after its length; nothing is the one that the cluster began with.
+pub(crate) fn write_membership(bytes: &mut Vec<u8>, membership: Option<&Membership>) {
+    match membership {
+        Some(membership) => bytes.bytes(&membership.encode()),
+        None => bytes.bytes(&[]),
+    }
+}
+
+/// What [`write_membership`] wrote.
+pub(crate) fn read_membership(reader: &mut Reader<'_>) -> Option<Option<Arc<Membership>>> {
+    match reader.bytes()? {
+        [] => Some(None),
+        bytes => Membership::decode(bytes).map(|membership| Some(membership.into())),
+    }
 }
 
 /// Their count, then term and data of each.
@@ -260,7 +294,7 @@ mod tests {
         let bodies = [
             Body::PreVote { last: id },
             Body::PreVoteResponse { asked: Term(2), granted: true },
-            Body::RequestVote { last: id },
+            Body::RequestVote { last: id, transfer: true },
             Body::RequestVoteResponse { granted: false },
             Body::AppendEntries { previous: id, entries, commit: Index(7) },
             Body::Appended { matched: Index(8) },
@@ -268,7 +302,15 @@ mod tests {
             Body::AppendRejected { previous: Index(8), conflict: Some(Term(2)), hint: Index(4) },
             Body::Heartbeat { commit: Index(1), round: 2 },
             Body::HeartbeatResponse { round: 3 },
-            Body::InstallSnapshot { last: id, total: 10, offset: 4, data: vec![5, 6] },
+            Body::InstallSnapshot { last: id, membership: None, total: 10, offset: 4, data: vec![5, 6] },
+            Body::InstallSnapshot {
+                last: id,
+                membership: Some(Membership::initial(3).into()),
+                total: 10,
+                offset: 4,
+                data: vec![5, 6],
+            },
+            Body::TimeoutNow,
             Body::SnapshotReceived { index: Index(1), offset: 6 },
         ];
         bodies.map(|body| Message { term: Term(5), body }).to_vec()

@@ -66,9 +66,10 @@ impl Follower {
 }
 
 impl Raft {
-    /// Appends an entry to the leader's log and sends it; its index, or `None` when this is no leader.
+    /// Appends an entry to the leader's log and sends it; its index, or `None` when this is no leader or hands
+    /// its office over.
     pub fn propose(&mut self, data: Arc<[u8]>, fx: &mut Effects) -> Option<Index> {
-        if !self.is_leader() {
+        if !self.is_leader() || self.transferring().is_some() {
             return None;
         }
         self.push(Entry { term: self.term, data }, fx);
@@ -87,10 +88,11 @@ impl Raft {
                 lost.push(*peer);
             }
         }
-        self.send_heartbeats(fx);
+        self.beat(fx);
         for peer in lost {
             self.send_again(peer, fx);
         }
+        self.retire(fx);
     }
 
     fn send_again(&mut self, to: Peer, fx: &mut Effects) {
@@ -106,7 +108,8 @@ impl Raft {
     }
 
     pub(super) fn replicate_all(&mut self, fx: &mut Effects) {
-        for peer in self.config.others() {
+        let Role::Leader(leader) = &self.role else { return };
+        for peer in leader.followers.keys().copied().collect::<Vec<_>>() {
             self.replicate(peer, fx);
         }
     }
@@ -208,6 +211,7 @@ impl Raft {
     /// Drops the log from `index` on.
     fn cut(&mut self, index: Index, fx: &mut Effects) {
         self.log.truncate(index);
+        fx.membership |= self.memberships.truncate(index);
         self.durable = self.durable.min(index.previous());
         fx.truncated = Some(fx.truncated.map_or(index, |first| first.min(index)));
     }
@@ -242,6 +246,7 @@ impl Raft {
             }
         }
         self.advance_commit(fx);
+        self.advance_transfer(fx);
         self.replicate(from, fx);
     }
 
@@ -276,16 +281,20 @@ impl Raft {
     /// still be overwritten, whatever number of servers hold it).
     pub(super) fn advance_commit(&mut self, fx: &mut Effects) {
         let Role::Leader(leader) = &self.role else { return };
-        let mut matched: Vec<Index> = leader.followers.values().map(|follower| follower.matched).collect();
         let bugs = self.config.bugs;
-        matched.push(if bugs.has(Bug::AckBeforeSync) { self.log.last_index() } else { self.durable });
-        matched.sort_unstable_by(|a, b| b.cmp(a));
-        let half = usize::from(self.config.peers / 2).max(1);
-        let quorum = if bugs.has(Bug::CommitMinority) { half } else { self.config.majority() };
-        let held = matched[quorum - 1];
-        let own = self.log.term_at(held) == Some(self.term) || bugs.has(Bug::CommitOldTerm);
-        if held > self.commit && own {
+        let own = if bugs.has(Bug::AckBeforeSync) { self.log.last_index() } else { self.durable };
+        let holds = |peer: Peer| match leader.followers.get(&peer) {
+            Some(follower) => follower.matched,
+            None if peer == self.config.me => own,
+            None => Index(0),
+        };
+        let (_, membership) = self.membership();
+        let half = bugs.has(Bug::CommitMinority);
+        let held = if half { membership.reached_by_half(holds) } else { membership.agreed(holds) };
+        let own_term = self.log.term_at(held) == Some(self.term) || bugs.has(Bug::CommitOldTerm);
+        if held > self.commit && own_term {
             self.commit = held;
+            self.settle_membership(fx);
             self.start_round(fx);
         }
     }

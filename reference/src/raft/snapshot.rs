@@ -3,10 +3,13 @@
 //! A snapshot travels in pieces, one unanswered at a time, so that no frame grows with the state. Pieces
 //! that have come are kept in memory only: after a restart the sender begins again.
 
+use std::sync::Arc;
+
 use crate::bug::Bug;
 use crate::protocol::Peer;
 use crate::raft::entry::{EntryId, Index, Snapshot};
 use crate::raft::log::Log;
+use crate::raft::membership::{Membership, Memberships};
 use crate::raft::message::Body;
 use crate::raft::replication::Mode;
 use crate::raft::{Effects, Raft, Role};
@@ -31,6 +34,7 @@ impl Outgoing {
         let rest = &self.snapshot.data[self.offset..];
         Body::InstallSnapshot {
             last: self.snapshot.last,
+            membership: self.snapshot.membership.clone(),
             total: self.snapshot.data.len() as u64,
             offset: self.offset as u64,
             data: rest[..rest.len().min(bytes_max)].to_vec(),
@@ -42,6 +46,7 @@ impl Outgoing {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Incoming {
     pub last: EntryId,
+    pub membership: Option<Arc<Membership>>,
     pub total: u64,
     pub data: Vec<u8>,
 }
@@ -50,7 +55,9 @@ impl Raft {
     /// Takes `data` as the state after `index`, which has been applied, and drops entries that it covers.
     pub fn compact(&mut self, index: Index, data: Vec<u8>) {
         let Some(term) = self.log.term_at(index).filter(|_| index <= self.commit) else { return };
-        self.snapshot = Some(Snapshot { last: EntryId { term, index }, data: data.into() });
+        let membership = self.memberships.at(index).cloned();
+        self.snapshot = Some(Snapshot { last: EntryId { term, index }, membership, data: data.into() });
+        self.memberships.compact(index);
         self.log.compact(Index(index.0.saturating_sub(self.config.trailing)));
     }
 
@@ -110,10 +117,17 @@ impl Raft {
 
     fn install(&mut self, from: Peer, whole: Incoming, fx: &mut Effects) {
         let last = whole.last;
-        self.snapshot = Some(Snapshot { last, data: whole.data.into() });
+        let initial = || Membership::initial(self.config.peers).into();
+        let membership = whole.membership.unwrap_or_else(initial);
+        self.memberships = Memberships::new(last.index, membership.clone());
+        fx.membership = true;
+        self.snapshot = Some(Snapshot { last, membership: Some(membership), data: whole.data.into() });
         let mut log = Log::new(last);
         if self.config.bugs.has(Bug::SnapshotKeepsStaleLog) {
-            self.log.entries_from(last.index.next()).for_each(|entry| log.push(entry.clone()));
+            for entry in self.log.entries_from(last.index.next()) {
+                self.memberships.observe(log.last_index().next(), entry);
+                log.push(entry.clone());
+            }
         }
         self.log = log;
         self.commit = last.index;

@@ -1,5 +1,9 @@
 //! The core against its dissertation, section by section.
 
+mod change;
+mod lease;
+mod transfer;
+
 use std::collections::{BTreeMap, VecDeque};
 
 mod gallery;
@@ -44,6 +48,7 @@ impl Cluster {
         let server = &mut self.servers[usize::from(at)];
         let result = act(server, &mut fx);
         if self.fast_disks {
+            server.voted(server.term(), &mut fx);
             server.persisted(server.log().last_index(), &mut fx);
         }
         for (to, message) in fx.messages.drain(..) {
@@ -62,6 +67,23 @@ impl Cluster {
                 self.effects.entry(to).or_default().reads.splice(0..0, reads);
             }
         }
+    }
+
+    /// Three servers, of which the first has just won the first election; its no-op is still on its way.
+    fn crowned(change: impl Fn(&mut Config)) -> Cluster {
+        let mut cluster = Cluster::with(3, |config| {
+            config.pre_vote = false;
+            change(config);
+        });
+        cluster.servers.iter_mut().for_each(Raft::lease_timeout);
+        cluster.on(0, |server, fx| server.election_timeout(fx));
+        for _ in 0..2 {
+            let (from, to, message) = cluster.letters.pop_front().unwrap();
+            cluster.letters.clear();
+            cluster.on(to.0, |server, fx| server.receive(from, message, fx));
+        }
+        assert!(cluster[0].is_leader() && cluster[0].commit() == Index(0));
+        cluster
     }
 
     fn elect(&mut self, at: u16) {
@@ -133,7 +155,7 @@ fn section_3_4_without_a_majority_nobody_leads() {
 fn section_3_4_a_server_votes_once_in_a_term() {
     let mut cluster = Cluster::new(3);
     let ask = |server: &mut Raft, from, term, fx: &mut Effects| {
-        let body = Body::RequestVote { last: id(0, 0) };
+        let body = Body::RequestVote { last: id(0, 0), transfer: false };
         server.receive(Peer(from), Message { term: Term(term), body }, fx);
     };
     let granted = |cluster: &mut Cluster| match cluster.letters.pop_back().unwrap().2.body {
@@ -272,7 +294,7 @@ fn section_3_8_term_vote_and_log_survive_a_restart() {
 fn section_3_8_promises_wait_for_the_disk_and_nothing_else_does() {
     let message = |body| Message { term: Term(1), body };
     for body in [
-        Body::RequestVote { last: id(0, 0) },
+        Body::RequestVote { last: id(0, 0), transfer: false },
         Body::RequestVoteResponse { granted: true },
         Body::Appended { matched: Index(1) },
     ] {
@@ -461,7 +483,7 @@ fn section_5_a_snapshot_that_the_log_already_holds_changes_nothing() {
     cluster.propose(0, 1);
     cluster.propose(0, 2);
     cluster.settle();
-    let body = Body::InstallSnapshot { last: id(1, 2), total: 1, offset: 0, data: vec![0] };
+    let body = Body::InstallSnapshot { last: id(1, 2), membership: None, total: 1, offset: 0, data: vec![0] };
     cluster.on(1, |server, fx| server.receive(Peer(0), Message { term: Term(1), body }, fx));
     assert!(!cluster.effects[&Peer(1)].installed);
     assert_eq!((cluster[1].log().last_index(), cluster[1].commit()), (Index(3), Index(2)));
@@ -482,6 +504,18 @@ fn what_a_leader_sends_is_bounded_and_grows_into_batches() {
     assert_eq!(cluster.letters.iter().filter(to_one).count(), 2, "the rest gathers");
     cluster.settle();
     assert_eq!(cluster[1].log().last_index(), Index(101));
+}
+
+#[test]
+fn a_single_server_leads_itself_once_its_vote_is_durable() {
+    let mut cluster = Cluster::new(1);
+    cluster.fast_disks = false;
+    cluster.on(0, |server, fx| server.election_timeout(fx));
+    assert_eq!(cluster[0].stand().role, "candidate");
+    cluster.on(0, |server, fx| server.voted(Term(0), fx));
+    assert_eq!(cluster[0].stand().role, "candidate");
+    cluster.on(0, |server, fx| server.voted(Term(1), fx));
+    assert!(cluster[0].is_leader());
 }
 
 #[test]
@@ -514,7 +548,7 @@ fn strangers_and_absurd_numbers_are_ignored() {
     let before = cluster[0].clone();
     let huge = Index(1 << 59);
     for (from, body) in [
-        (7, Body::RequestVote { last: id(9, 9) }),
+        (7, Body::RequestVote { last: id(9, 9), transfer: false }),
         (0, Body::Appended { matched: Index(1) }),
         (1, Body::Appended { matched: huge }),
         (1, Body::AppendRejected { previous: huge, conflict: None, hint: huge }),

@@ -11,7 +11,7 @@ use crate::raft::message::Message;
 use crate::wire::Answer;
 
 /// The version of the encoding.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A letter and its stamp.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,10 +7,13 @@ use crate::bug::Bug;
 use crate::kv::Kv;
 use crate::kv::request::Request;
 use crate::protocol::{Connection, Output, Peer, Replica, SyncId};
+use crate::raft::change::Change;
 use crate::raft::entry::{Snapshot, Term};
 use crate::raft::{Effects, Raft};
+use crate::replica::admin::Admin;
 use crate::replica::alarm::{Alarm, Due};
 use crate::replica::envelope::{Envelope, Letter, Stamp};
+use crate::replica::lease::Lease;
 use crate::replica::office::Origin;
 use crate::replica::trace::Way;
 use crate::replica::{Config, Life, RaftReplica, Trace, trace};
@@ -21,6 +24,27 @@ use crate::wire::{Answer, Command, ToNode};
 const REQUEST_BYTES_MAX: usize = 8 << 20;
 /// How many answers a leader owes at most.
 const OWED_MAX: usize = 50_000;
+
+/// What can be forwarded to a leader.
+enum Wish {
+    /// Of the store.
+    Store(Request),
+    /// Of the cluster.
+    Cluster(Admin),
+}
+
+impl Wish {
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            Wish::Store(request) => request.encode(),
+            Wish::Cluster(admin) => admin.encode(),
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Wish> {
+        Request::decode(bytes).map(Wish::Store).or_else(|| Admin::decode(bytes).map(Wish::Cluster))
+    }
+}
 
 impl RaftReplica {
     pub(super) fn restart(&mut self, files: &[(String, Vec<u8>)], out: &mut Vec<Output>) {
@@ -56,8 +80,8 @@ impl RaftReplica {
         self.boot_term = self.raft.term();
         self.life = Life::Starting;
         if self.config.trace != Trace::Off {
-            let Config { me, peers, trace, .. } = self.config;
-            let line = Line { cut: torn, ..trace::init_line(me, self.boot, peers, &self.raft, trace) };
+            let Config { me, trace, .. } = self.config;
+            let line = Line { cut: torn, ..trace::init_line(me, self.boot, &self.raft, trace) };
             out.push(Output::Trace(line));
         }
         self.flush(out);
@@ -93,7 +117,8 @@ impl RaftReplica {
         // The sync of what was recovered comes before that of the start.
         if self.life == Life::Starting && !self.wal.is_dirty() {
             self.life = Life::Running;
-            self.alarm.patience();
+            // With leases it votes for nobody at first: it may have promised so before it was restarted.
+            if Lease::is_used(&self.config) { self.alarm.heard() } else { self.alarm.patience() }
         }
         if self.config.trace == Trace::All {
             let line = trace::line(self.config.me, name::PERSIST, &self.raft.stand());
@@ -102,6 +127,7 @@ impl RaftReplica {
         for (to, message) in std::mem::take(&mut self.held) {
             self.send(to, message, out);
         }
+        self.raft.voted(self.flushed, fx);
         self.raft.persisted(covers, fx);
     }
 
@@ -161,14 +187,14 @@ impl RaftReplica {
         if from.0 >= self.config.peers || !self.taken.first_time(from, stamp) {
             return;
         }
-        let Some(decoded) = Request::decode(request) else { return };
+        let Some(decoded) = Wish::decode(request) else { return };
         let origin = Origin::Node { peer: from, stamp };
         if self.raft.is_leader() && self.raft.term() == term {
             return self.lead(origin, decoded, request.to_vec(), fx, out);
         }
         let why = format!("{} does not lead term {term}", trace::node(self.config.me));
         // Only for a term that this node reached since it started does it remember each copy it took.
-        let certain = term > self.boot_term || matches!(decoded, Request::Read { .. });
+        let certain = term > self.boot_term || matches!(decoded, Wish::Store(Request::Read { .. }));
         let answer = if certain { Answer::NotDone { why } } else { Answer::InDoubt { why } };
         self.answer(origin, answer, out);
     }
@@ -180,11 +206,19 @@ impl RaftReplica {
         fx: &mut Effects,
         out: &mut Vec<Output>,
     ) {
-        let (id, request) = match serde_json::from_slice(bytes) {
-            Ok(ToNode::Register { id }) => (id, Request::Register),
-            Ok(ToNode::Read { id, commands }) => (id, Request::Read { commands }),
+        let (id, wish) = match serde_json::from_slice(bytes) {
+            Ok(ToNode::Register { id }) => (id, Wish::Store(Request::Register)),
+            Ok(ToNode::Read { id, commands }) => (id, Wish::Store(Request::Read { commands })),
             Ok(ToNode::Write { id, session, number, commands }) => {
-                (id, Request::Write { session, number, commands })
+                (id, Wish::Store(Request::Write { session, number, commands }))
+            }
+            Ok(ToNode::Change { id, voters, learners, joint }) => {
+                let (voters, learners) = (voters.into_iter().collect(), learners.into_iter().collect());
+                (id, Wish::Cluster(Admin::Change(Change { voters, learners, joint })))
+            }
+            Ok(ToNode::Transfer { id, to }) => (id, Wish::Cluster(Admin::Transfer(to))),
+            Ok(ToNode::Configuration { id }) => {
+                return self.answer(Origin::Client { connection, id }, self.configuration(), out);
             }
             Ok(ToNode::Status { id } | ToNode::Clock { id, .. }) => {
                 // Drivers answer these. One that has no lying clock may leave them to the replica.
@@ -198,19 +232,19 @@ impl RaftReplica {
         if self.life != Life::Running {
             return self.answer(origin, not_done("the node is starting"), out);
         }
-        if let Request::Read { commands } = &request
+        if let Wish::Store(Request::Read { commands }) = &wish
             && !commands.iter().all(|command| matches!(command, Command::Get { .. }))
         {
             return self.answer(origin, not_done("a read may only get"), out);
         }
-        let encoded = request.encode();
+        let encoded = wish.encode();
         if encoded.len() > REQUEST_BYTES_MAX {
             return self.answer(origin, not_done("the request is longer than 8 MiB"), out);
         }
         if self.raft.is_leader() {
-            return self.lead(origin, request, encoded, fx, out);
+            return self.lead(origin, wish, encoded, fx, out);
         }
-        if let Request::Read { commands } = &request
+        if let Wish::Store(Request::Read { commands }) = &wish
             && self.config.bugs.has(Bug::FollowerRead)
         {
             return self.answer(origin, self.kv.read(commands), out);
@@ -239,6 +273,7 @@ impl RaftReplica {
 
     pub(super) fn closed(&mut self, connection: Connection) {
         self.forwarded.closed(connection);
+        self.handover.take_if(|handover| handover.was_for(connection));
         if let Some(office) = &mut self.office {
             office.closed(connection);
         }
@@ -248,7 +283,7 @@ impl RaftReplica {
     fn lead(
         &mut self,
         origin: Origin,
-        request: Request,
+        wish: Wish,
         encoded: Vec<u8>,
         fx: &mut Effects,
         out: &mut Vec<Output>,
@@ -258,11 +293,16 @@ impl RaftReplica {
             let why = "the leader has too many requests to answer".to_owned();
             return self.answer(origin, Answer::NotDone { why }, out);
         }
-        if let Request::Read { commands } = request {
-            let read = office.owe_read(origin, commands);
-            self.raft.read(read, fx);
-            return;
-        }
+        let request = match wish {
+            Wish::Cluster(admin) => return self.lead_admin(origin, &admin, fx, out),
+            Wish::Store(Request::Read { commands }) => {
+                let read = office.owe_read(origin, commands);
+                let begin = if self.lease.lasts(self.alarm.now()) { Raft::read_by_lease } else { Raft::read };
+                begin(&mut self.raft, read, fx);
+                return;
+            }
+            Wish::Store(request) => request,
+        };
         let (request, encoded) = if self.config.bugs.has(Bug::CasDecidedAtPropose) {
             match self.kv.decide(request) {
                 Ok(decided) => {
@@ -274,7 +314,10 @@ impl RaftReplica {
         } else {
             (request, encoded)
         };
-        let Some(index) = self.raft.propose(encoded.into(), fx) else { return };
+        let Some(index) = self.raft.propose(encoded.into(), fx) else {
+            let why = "the leader hands its office over".to_owned();
+            return self.answer(origin, Answer::NotDone { why }, out);
+        };
         match &mut self.ahead {
             Some(ahead) => {
                 let answer = ahead.apply(index.0, &request);

@@ -27,17 +27,18 @@ pub(super) struct Office {
     pub term: Term,
     writes: BTreeMap<Index, Origin>,
     reads: BTreeMap<ReadId, (Origin, Vec<Command>)>,
+    changes: Vec<(Index, Origin)>,
     next_read: u64,
 }
 
 impl Office {
     pub fn new(term: Term) -> Office {
-        Office { term, writes: BTreeMap::new(), reads: BTreeMap::new(), next_read: 0 }
+        Office { term, writes: BTreeMap::new(), reads: BTreeMap::new(), changes: Vec::new(), next_read: 0 }
     }
 
     /// How many answers are owed.
     pub fn owed(&self) -> usize {
-        self.writes.len() + self.reads.len()
+        self.writes.len() + self.reads.len() + self.changes.len()
     }
 
     /// The entry at `index` is to be answered when it is applied.
@@ -51,6 +52,16 @@ impl Office {
         let read = ReadId(self.next_read);
         self.reads.insert(read, (origin, commands));
         read
+    }
+
+    /// The change of the membership at `index` is to be answered when it is done.
+    pub fn owe_change(&mut self, index: Index, origin: Origin) {
+        self.changes.push((index, origin));
+    }
+
+    /// Whom to answer once the configuration at `index` is committed and not joint.
+    pub fn take_changes(&mut self, index: Index) -> Vec<Origin> {
+        self.changes.extract_if(.., |(begun, _)| *begun <= index).map(|(_, origin)| origin).collect()
     }
 
     /// Whom to answer for the entry at `index`.
@@ -68,6 +79,7 @@ impl Office {
         let stays =
             |origin: &Origin| !matches!(origin, Origin::Client { connection, .. } if *connection == gone);
         self.writes.retain(|_, origin| stays(origin));
+        self.changes.retain(|(_, origin)| stays(origin));
         self.reads.retain(|_, (origin, _)| stays(origin));
     }
 
@@ -85,6 +97,7 @@ impl Office {
             let why = format!("the leader of term {term} lost office before it could confirm the read");
             (origin, Answer::NotDone { why })
         };
-        self.writes.into_values().map(doubt).chain(self.reads.into_values().map(refuse))
+        let changes = self.changes.into_iter().map(|(_, origin)| origin);
+        self.writes.into_values().chain(changes).map(doubt).chain(self.reads.into_values().map(refuse))
     }
 }

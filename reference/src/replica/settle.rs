@@ -7,8 +7,10 @@ use crate::kv::request::Request;
 use crate::protocol::{Output, Peer};
 use crate::raft::Effects;
 use crate::raft::entry::Index;
+use crate::raft::membership::Membership;
 use crate::raft::message::{Body, Message};
 use crate::replica::envelope::{Envelope, Letter, Stamp};
+use crate::replica::lease::Lease;
 use crate::replica::office::{Office, Origin};
 use crate::replica::trace::Way;
 use crate::replica::{Life, RaftReplica, Trace, trace};
@@ -34,7 +36,12 @@ impl RaftReplica {
         if self.config.trace == Trace::All {
             self.tell_log(&fx, out);
         }
+        if self.config.trace != Trace::Off && fx.membership {
+            out.push(Output::Trace(trace::config_line(self.config.me, &self.raft)));
+        }
         self.change_office(out);
+        self.keep_lease(&fx);
+        self.settle_handover(out);
         if fx.heard {
             self.alarm.heard();
         } else if fx.patience && self.office.is_none() {
@@ -59,6 +66,19 @@ impl RaftReplica {
         self.compact();
         self.flush(out);
         self.alarm.arm(out);
+    }
+
+    /// Takes note of what the core's heartbeats earn.
+    fn keep_lease(&mut self, fx: &Effects) {
+        if self.office.is_none() || !Lease::is_used(&self.config) {
+            return;
+        }
+        if let Some(round) = fx.round {
+            self.lease.begin(round, self.alarm.now());
+        }
+        if let Some(round) = fx.confirmed {
+            self.lease.confirm(round);
+        }
     }
 
     /// Tells what became of the log.
@@ -86,6 +106,7 @@ impl RaftReplica {
             return;
         }
         self.ahead = None;
+        self.lease.end();
         if let Some(office) = self.office.take() {
             self.alarm.follow();
             for (origin, answer) in office.leave(self.config.bugs) {
@@ -187,7 +208,8 @@ impl RaftReplica {
         while self.applied < self.raft.commit() {
             let index = self.applied.next();
             let entry = self.raft.log().get(index).expect("the log holds whatever is not yet applied");
-            let request = if entry.data.is_empty() {
+            let membership = Membership::decode(&entry.data);
+            let request = if entry.data.is_empty() || membership.is_some() {
                 None
             } else {
                 let decoded = Request::decode(&entry.data);
@@ -196,6 +218,9 @@ impl RaftReplica {
                 })?)
             };
             self.applied = index;
+            if membership.is_some_and(|membership| !membership.is_joint()) {
+                self.answer_changes(index, out);
+            }
             if let Some(request) = request {
                 let answer = self.kv.apply(index.0, &request);
                 if let Some(origin) = self.office.as_mut().and_then(|office| office.take_write(index)) {
@@ -208,6 +233,14 @@ impl RaftReplica {
         }
         self.tell_commit(out);
         Ok(())
+    }
+
+    /// The configuration at `index`, which is not joint, is committed.
+    fn answer_changes(&mut self, index: Index, out: &mut Vec<Output>) {
+        let origins = self.office.as_mut().map(|office| office.take_changes(index)).unwrap_or_default();
+        for origin in origins {
+            self.answer(origin, self.configuration(), out);
+        }
     }
 
     fn tell_state(&self, out: &mut Vec<Output>) {
@@ -249,6 +282,7 @@ impl RaftReplica {
         };
         if self.wal.flush(raft.log().last_index(), image, out) {
             self.held = std::mem::take(&mut self.held_next);
+            self.flushed = self.raft.term();
         }
     }
 

@@ -4,6 +4,7 @@
 //! messages also the message with its letter's stamp (equal in its two lines). A line that changes the log comes
 //! before any other that shows the consequences. Nodes are named from "1".
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -102,17 +103,31 @@ pub(super) fn append_line(me: Peer, raft: &Raft, first: Index) -> Line {
 }
 
 /// A line that tells what a server starts with.
-pub(super) fn init_line(me: Peer, boot: u64, peers: u16, raft: &Raft, trace: Trace) -> Line {
+pub(super) fn init_line(me: Peer, boot: u64, raft: &Raft, trace: Trace) -> Line {
     let mut line = line(me, name::INIT_STATE, &raft.stand());
     line.boot = Some(boot);
-    line.config =
-        Some(Config { voters: (0..peers).map(|peer| node(Peer(peer))).collect(), ..Config::default() });
+    line.config = Some(config(raft));
     if trace == Trace::All {
         let base = raft.log().base();
         line.base = Some(mark(base));
         line.entries = marks(raft.log(), base.index.next());
     }
     line
+}
+
+/// A line that tells that another configuration is in force.
+pub(super) fn config_line(me: Peer, raft: &Raft) -> Line {
+    Line { config: Some(config(raft)), ..line(me, name::APPLY_CONF_CHANGE, &raft.stand()) }
+}
+
+fn config(raft: &Raft) -> Config {
+    let (_, membership) = raft.membership();
+    let nodes = |peers: &BTreeSet<Peer>| peers.iter().map(|peer| node(*peer)).collect();
+    Config {
+        voters: nodes(&membership.voters),
+        outgoing: nodes(&membership.outgoing),
+        learners: nodes(&membership.learners),
+    }
 }
 
 /// A node's name in a trace: numbers from 1.
@@ -169,6 +184,7 @@ fn event(way: Way, body: &Body) -> &'static str {
         }
         Body::InstallSnapshot { .. } => (name::SEND_SNAPSHOT, name::RECEIVE_SNAPSHOT),
         Body::SnapshotReceived { .. } => (name::SEND_SNAPSHOT_RESPONSE, name::RECEIVE_SNAPSHOT_RESPONSE),
+        Body::TimeoutNow => (name::SEND_TIMEOUT_NOW, name::RECEIVE_TIMEOUT_NOW),
     };
     match way {
         Way::Send => send,
@@ -188,6 +204,7 @@ fn kind(body: &Body) -> &'static str {
         Body::HeartbeatResponse { .. } => "MsgHeartbeatResp",
         Body::InstallSnapshot { .. } => "MsgSnap",
         Body::SnapshotReceived { .. } => "MsgSnapStatus",
+        Body::TimeoutNow => "MsgTimeoutNow",
     }
 }
 
@@ -195,7 +212,7 @@ fn kind(body: &Body) -> &'static str {
 fn details(letter: Letter, body: &Body) -> Letter {
     let said = |id: &EntryId| (Some(id.term.0), Some(id.index.0));
     match body {
-        Body::PreVote { last } | Body::RequestVote { last } => {
+        Body::PreVote { last } | Body::RequestVote { last, .. } => {
             let (log_term, index) = said(last);
             Letter { log_term, index, ..letter }
         }
@@ -224,5 +241,6 @@ fn details(letter: Letter, body: &Body) -> Letter {
         Body::SnapshotReceived { index, offset } => {
             Letter { index: Some(index.0), offset: Some(*offset), ..letter }
         }
+        Body::TimeoutNow => letter,
     }
 }

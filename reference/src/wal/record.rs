@@ -13,11 +13,15 @@
 use crate::codec::{Reader, Write};
 use crate::protocol::Peer;
 use crate::raft::entry::{Entry, HardState, Index, Snapshot, Term};
-use crate::raft::message::{read_entries, read_id, write_entries, write_id};
+use crate::raft::message::{
+    read_entries, read_id, read_membership, write_entries, write_id, write_membership,
+};
 use crate::wal::Image;
 
 /// The last byte is the version.
-const HEADER_MAGIC: &[u8; 8] = b"ELRAFTW\x01";
+const HEADER_MAGIC: &[u8; 8] = b"ELRAFTW\x02";
+/// Before there were changes of the membership: as now, but without [`Item::Snapshot`]'s configuration.
+const HEADER_MAGIC_1: &[u8; 8] = b"ELRAFTW\x01";
 /// The length of the header, in bytes.
 pub(super) const HEADER: usize = 20;
 /// Begins each record.
@@ -45,7 +49,8 @@ pub(super) fn read_header(file: &[u8]) -> Result<u64, String> {
     if Reader::new(checksum).u32() != Some(crc32fast::hash(body)) {
         return Err("the header's checksum does not match".to_owned());
     }
-    match body.strip_prefix(HEADER_MAGIC).and_then(|salt| Reader::new(salt).u64()) {
+    let salt = body.strip_prefix(HEADER_MAGIC).or_else(|| body.strip_prefix(HEADER_MAGIC_1));
+    match salt.and_then(|salt| Reader::new(salt).u64()) {
         Some(salt) => Ok(salt),
         None => Err("this is no write-ahead log of this version".to_owned()),
     }
@@ -128,8 +133,16 @@ impl Item {
                 let (term, vote) = (Term(reader.u64()?), reader.u16()?);
                 Item::Hard(HardState { term, vote: (vote != NO_VOTE).then_some(Peer(vote)) })
             }
-            3 => Item::Snapshot(Snapshot { last: read_id(reader)?, data: reader.bytes()?.into() }),
+            // As version 1 wrote it.
+            3 => {
+                let (last, data) = (read_id(reader)?, reader.bytes()?.into());
+                Item::Snapshot(Snapshot { last, membership: None, data })
+            }
             4 => Item::Entries { first: Index(reader.u64()?), entries: read_entries(reader)? },
+            5 => {
+                let (last, membership) = (read_id(reader)?, read_membership(reader)?);
+                Item::Snapshot(Snapshot { last, membership, data: reader.bytes()?.into() })
+            }
             _ => return None,
         })
     }
@@ -147,8 +160,9 @@ pub(super) fn encode_entries<'e>(
 }
 
 fn encode_snapshot(bytes: &mut Vec<u8>, snapshot: &Snapshot) {
-    bytes.u8(3);
+    bytes.u8(5);
     write_id(bytes, snapshot.last);
+    write_membership(bytes, snapshot.membership.as_deref());
     bytes.bytes(&snapshot.data);
 }
 

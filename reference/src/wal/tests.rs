@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::bug::{Bug, Bugs};
+use crate::codec::Write as _;
 use crate::protocol::Peer;
 use crate::raft::entry::{EntryId, Term};
+use crate::raft::membership::Membership;
+use crate::raft::message::write_id;
 
 /// The data folder, as a driver would keep it.
 #[derive(Default)]
@@ -220,7 +223,8 @@ fn a_new_file_replaces_the_old_one_and_is_shorter() {
     let mut wal = Wal::resume(&disk.recover().unwrap().unwrap());
     wal.renew(Index(5));
     let last = EntryId { term: Term(2), index: Index(4) };
-    let snapshot = Snapshot { last, data: b"state".as_slice().into() };
+    let snapshot =
+        Snapshot { last, membership: Some(Membership::initial(3).into()), data: b"state".as_slice().into() };
     let image = Image { boot: 1, hard: hard(2, 0), snapshot: Some(snapshot.clone()), entries: entries(&[2]) };
     assert_eq!(disk.settle(&mut wal, 5, || image), Some(Index(5)));
     assert!(disk.file(FILE).len() < ends[3]);
@@ -229,6 +233,32 @@ fn a_new_file_replaces_the_old_one_and_is_shorter() {
     let recovered = disk.recover().unwrap().unwrap();
     assert_eq!((recovered.snapshot.clone(), recovered.hard), (Some(snapshot), hard(2, 0)));
     assert_eq!((recovered.entries.clone(), recovered.last()), (entries(&[2, 3]), Index(6)));
+}
+
+#[test]
+fn a_file_of_version_1_is_read_and_continued() {
+    let id = EntryId { term: Term(2), index: Index(4) };
+    let mut file = b"ELRAFTW\x01".to_vec();
+    file.u64(77);
+    let checksum = crc32fast::hash(&file);
+    file.u32(checksum);
+    let mut items = vec![3];
+    write_id(&mut items, id);
+    items.bytes(b"state");
+    record::encode_entries(&mut items, Index(5), entries(&[2, 2]).iter());
+    file.extend(record::encode(77, 1, &items));
+    let mut disk = Disk(vec![(FILE.to_owned(), file)]);
+    let recovered = disk.recover().unwrap().unwrap();
+    let snapshot = Snapshot { last: id, membership: None, data: b"state".as_slice().into() };
+    assert_eq!((recovered.snapshot.as_ref(), recovered.last()), (Some(&snapshot), Index(6)));
+    let mut wal = Wal::resume(&recovered);
+    wal.entries(Index(7), entries(&[3]).iter());
+    disk.settle(&mut wal, 7, unused);
+    assert_eq!(disk.recover().unwrap().unwrap().entries, entries(&[2, 2, 3]));
+    disk.file(FILE)[7] = 3;
+    let checksum = crc32fast::hash(&disk.file(FILE)[..16]).to_le_bytes();
+    disk.file(FILE)[16..20].copy_from_slice(&checksum);
+    assert!(disk.recover().unwrap_err().what.contains("version"), "a later version is not guessed at");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! The five properties of figure 3.2 in Ongaro 2014, checked after every step of any server; beside them
-//! that a commit index never falls and that a leader commits by counting only entries of its own term.
+//! that a commit index never falls, that a leader commits by counting only entries of its own term, and that
+//! configurations which follow upon each other share a server of any two majorities.
 
 use std::collections::BTreeMap;
 
 use elenchus_reference::protocol::Peer;
 use elenchus_reference::raft::Raft;
 use elenchus_reference::raft::entry::{Entry, EntryId, Index, Term};
+use elenchus_reference::raft::membership::Membership;
 use elenchus_reference::replica::RaftReplica;
 
 /// What has been seen.
@@ -16,6 +18,8 @@ pub struct Invariants {
     entries: BTreeMap<EntryId, (Entry, Option<Term>)>,
     /// Each committed entry, and the term of the server that was the first to know.
     committed: BTreeMap<Index, (Entry, Term)>,
+    /// Each committed configuration.
+    memberships: BTreeMap<Index, Membership>,
     nodes: BTreeMap<Peer, Seen>,
     /// The encoded state machine after some entries.
     states: BTreeMap<Index, Vec<u8>>,
@@ -66,6 +70,7 @@ impl Invariants {
         assert!(seen.commit <= raft.commit(), "Commit Monotonic: {node:?} from {}", seen.commit);
         if seen.commit < raft.commit() {
             machine_safety(&mut self.committed, seen.commit, raft);
+            succession(&mut self.memberships, &self.committed, seen.commit, raft);
         }
         let leads = raft.is_leader().then(|| raft.term());
         if let Some(term) = leads {
@@ -106,6 +111,34 @@ fn machine_safety(committed: &mut BTreeMap<Index, (Entry, Term)>, from: Index, r
         let Some(entry) = raft.log().get(Index(index)) else { continue };
         let known = committed.entry(Index(index)).or_insert_with(|| (entry.clone(), raft.term()));
         assert_eq!(&known.0, entry, "State Machine Safety: entry {index}");
+    }
+}
+
+/// Each committed configuration is one step from the one before it (section 4.1), or joins it with the next
+/// (section 4.3). What a snapshot took out of sight may have been a configuration; then nothing is known.
+fn succession(
+    memberships: &mut BTreeMap<Index, Membership>,
+    committed: &BTreeMap<Index, (Entry, Term)>,
+    from: Index,
+    raft: &Raft,
+) {
+    for index in (from.0 + 1..=raft.commit().0).map(Index) {
+        let entry = raft.log().get(index);
+        let Some(next) = entry.and_then(|entry| Membership::decode(&entry.data)) else { continue };
+        let before = memberships.range(..index).next_back();
+        let (known, before) = before
+            .map(|(index, before)| (*index, before.clone()))
+            .unwrap_or_else(|| (Index(0), Membership::initial(raft.config().peers)));
+        let between = committed.range(known.next()..index).count() as u64;
+        let fits = match (before.is_joint(), next.is_joint()) {
+            _ if known.0 + between + 1 < index.0 => true,
+            (false, false) => before.voters.symmetric_difference(&next.voters).count() <= 1,
+            (false, true) => next.outgoing == before.voters,
+            (true, false) => next == before.joined_out(),
+            (true, true) => false,
+        };
+        assert!(fits, "Succession: {next:?} of entry {index} cannot follow {before:?}");
+        memberships.insert(index, next);
     }
 }
 

@@ -7,26 +7,30 @@
 pub mod clients;
 pub mod disk;
 pub mod invariants;
+pub mod reform;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use elenchus_core::random::{Rng, Seed};
 use elenchus_core::trace::Line;
 use elenchus_reference::bug::Bugs;
+use elenchus_reference::clock::{Clock, Lie};
 use elenchus_reference::protocol::{Connection, Input, Output, Peer, Replica, SyncId, Tick, Timer};
 use elenchus_reference::raft::Raft;
-use elenchus_reference::raft::entry::{EntryId, Term};
-use elenchus_reference::replica::{Config, RaftReplica, Trace};
+use elenchus_reference::raft::entry::EntryId;
+use elenchus_reference::raft::membership::Membership;
+use elenchus_reference::replica::{Config, RaftReplica, Reads, Trace};
 use elenchus_reference::wal;
 
 use clients::Clients;
 use disk::Disk;
 use invariants::Invariants;
+use reform::Reform;
 
 /// A millisecond, in nanoseconds.
 pub const MS: u64 = 1_000_000;
 /// What a clock shows when the true time is 0: enough to jump back from.
-const EPOCH: i64 = 1_000_000 * MS as i64;
+pub const EPOCH: i64 = 1_000_000 * MS as i64;
 
 /// What goes wrong, and how often.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +45,12 @@ pub struct Weather {
     pub calm_ms: u64,
     /// The longest that a letter takes when it is not late.
     pub travel_ms: u64,
+    /// Whether clocks jump.
+    pub jumps: bool,
+    /// By how many parts per million clocks that do not jump go wrong at most.
+    pub drift_ppm: u64,
+    /// Whether members come and go, and the office is handed over.
+    pub reforms: bool,
 }
 
 /// All that the simulation waits for.
@@ -53,6 +63,7 @@ enum Pending {
     Ring { node: Peer, setting: u64 },
     Client { client: usize },
     Fault,
+    Reform,
     Restart { node: Peer },
     Flicker { node: Peer, times: u64 },
     Heal { cut: u64 },
@@ -72,8 +83,7 @@ impl Pending {
 struct Node {
     replica: Option<RaftReplica>,
     disk: Disk,
-    /// Ahead of the true time, in nanoseconds.
-    offset: i64,
+    clock: Clock,
     /// What its timer is set to.
     timer: Option<(Tick, u64)>,
     /// Counts its starts; what belonged to an earlier one is dropped.
@@ -113,6 +123,7 @@ pub struct World {
     stormy: bool,
     pub clients: Clients,
     pub invariants: Invariants,
+    pub reform: Reform,
     config: Config,
     pub steps: u64,
     /// Whether others judge what happens, so that a broken rule is no panic here.
@@ -123,15 +134,23 @@ pub struct World {
 
 impl World {
     pub fn new(seed: Seed, peers: u16, bugs: Bugs, weather: Weather) -> World {
-        World::telling(Trace::Roles, seed, peers, bugs, weather)
+        World::telling(Trace::Roles, Reads::ReadIndex, seed, peers, bugs, weather)
     }
 
-    /// A world whose nodes tell so much.
-    pub fn telling(trace: Trace, seed: Seed, peers: u16, bugs: Bugs, weather: Weather) -> World {
+    /// A world whose nodes tell so much and make sure of reads so.
+    pub fn telling(
+        trace: Trace,
+        reads: Reads,
+        seed: Seed,
+        peers: u16,
+        bugs: Bugs,
+        weather: Weather,
+    ) -> World {
         // Small logs and large ones, snapshots in many pieces and in one.
         let mut draw = seed.stream("config").rng();
         let mut one_of = |choices: [u64; 2]| choices[draw.below(2) as usize];
         let config = Config {
+            reads,
             snapshot_every: one_of([5, 40]),
             trailing: one_of([0, 10]),
             chunk_bytes: one_of([200, 8_000]) as usize,
@@ -139,8 +158,16 @@ impl World {
             trace,
             ..Config::new(Peer(0), peers, seed)
         };
-        let node =
-            |_| Node { replica: None, disk: Disk::default(), offset: EPOCH, timer: None, life: 0, asleep: 0 };
+        let mut clock = Clock::new();
+        clock.set(Lie { offset_ns: EPOCH, ..Lie::default() }, 0);
+        let node = |_| Node {
+            replica: None,
+            disk: Disk::default(),
+            clock: clock.clone(),
+            timer: None,
+            life: 0,
+            asleep: 0,
+        };
         let mut world = World {
             now: 0,
             rng: seed.stream("world").rng(),
@@ -153,6 +180,7 @@ impl World {
             stormy: true,
             clients: Clients::new(6, peers, seed),
             invariants: Invariants::default(),
+            reform: Reform::default(),
             config,
             steps: 0,
             lawless: false,
@@ -161,6 +189,9 @@ impl World {
         (0..peers).for_each(|node| world.start(Peer(node)));
         (0..world.clients.count()).for_each(|client| world.later(0, Pending::Client { client }));
         world.later(500 * MS, Pending::Fault);
+        if weather.reforms {
+            world.later(500 * MS, Pending::Reform);
+        }
         world
     }
 
@@ -218,7 +249,11 @@ impl World {
         self.cut.clear();
         self.nodes.iter_mut().for_each(|node| node.asleep = 0);
         for node in self.peers() {
-            self.set_clock(node, EPOCH);
+            if self.weather.jumps {
+                self.set_clock(node, EPOCH);
+            } else {
+                self.set_rate(node, 0);
+            }
         }
     }
 
@@ -242,15 +277,27 @@ impl World {
         self.step(node, Input::Restart { files });
     }
 
-    pub fn set_clock(&mut self, node: Peer, offset: i64) {
+    pub fn set_clock(&mut self, node: Peer, offset_ns: i64) {
+        self.set_lie(node, Lie { offset_ns, ..Lie::default() });
+    }
+
+    /// Lets a clock run faster or slower from now on, without a jump.
+    fn set_rate(&mut self, node: Peer, rate_ppm: i64) {
+        let offset_ns = self.offset(node);
+        self.set_lie(node, Lie { offset_ns, rate_ppm, ..Lie::default() });
+    }
+
+    fn offset(&self, node: Peer) -> i64 {
+        self.nodes[usize::from(node.0)].clock.offset(self.now)
+    }
+
+    fn set_lie(&mut self, node: Peer, lie: Lie) {
         let state = &mut self.nodes[usize::from(node.0)];
-        if state.offset != offset {
-            state.offset = offset;
-            if state.replica.is_some() {
-                // A driver lets the replica look at the clock that it has changed.
-                self.step(node, Input::Timer(Timer(0)));
-                self.ring_later(node);
-            }
+        state.clock.set(lie, self.now);
+        if state.replica.is_some() {
+            // A driver lets the replica look at the clock that it has changed.
+            self.step(node, Input::Timer(Timer(0)));
+            self.ring_later(node);
         }
     }
 
@@ -270,6 +317,9 @@ impl World {
                 if self.nodes[usize::from(to.0)].life == life {
                     self.step(to, Input::Request { connection, bytes });
                 }
+            }
+            Pending::Reply { client, bytes } if client == self.clients.count() => {
+                self.reform.answered(&bytes);
             }
             Pending::Reply { client, bytes } => {
                 self.clients.answered(client, &bytes, self.now);
@@ -293,6 +343,7 @@ impl World {
             }
             Pending::Client { client } => self.drive(client),
             Pending::Fault => self.fault(),
+            Pending::Reform => self.reform(),
             Pending::Restart { node } => {
                 if self.replica(node).is_none() {
                     self.start(node);
@@ -306,12 +357,31 @@ impl World {
     fn drive(&mut self, client: usize) {
         let sending = self.clients.drive(client, self.now);
         if let Some((to, bytes)) = sending.send {
-            let life = self.nodes[usize::from(to.0)].life;
-            let connection = Connection((client as u64) << 32 | life);
-            let wait = self.rng.between(MS / 20, MS);
-            self.later(wait, Pending::Request { to, life, connection, bytes });
+            self.request(client, to, bytes);
         }
         self.later(sending.again.max(1), Pending::Client { client });
+    }
+
+    fn request(&mut self, client: usize, to: Peer, bytes: Vec<u8>) {
+        let life = self.nodes[usize::from(to.0)].life;
+        let connection = Connection((client as u64) << 32 | life);
+        let wait = self.rng.between(MS / 20, MS);
+        self.later(wait, Pending::Request { to, life, connection, bytes });
+    }
+
+    /// Asks some node to change the membership or the leader.
+    fn reform(&mut self) {
+        if !self.stormy {
+            return;
+        }
+        let wait = self.rng.between(50, 300) * MS;
+        self.later(wait, Pending::Reform);
+        let to = Peer(self.rng.below(self.nodes.len() as u64) as u16);
+        let Some(replica) = self.leader().or(Some(to)).and_then(|node| self.replica(node)) else { return };
+        let membership = replica.raft().membership().1.clone();
+        let peers = self.nodes.len() as u16;
+        let bytes = self.reform.ask(&membership, peers, &mut self.rng);
+        self.request(self.clients.count(), to, bytes);
     }
 
     fn fault(&mut self) {
@@ -350,6 +420,11 @@ impl World {
                 }
                 self.later(lasts, Pending::Heal { cut: self.cuts });
             }
+            6 if !self.weather.jumps => {
+                let most = self.weather.drift_ppm;
+                let rate = self.rng.between(0, 2 * most) as i64 - most as i64;
+                self.set_rate(node, rate);
+            }
             6 => {
                 let jump = self.rng.below(20_000 * MS) as i64 - 10_000 * MS as i64;
                 self.set_clock(node, EPOCH + jump);
@@ -358,9 +433,8 @@ impl World {
             9 | 10 => {
                 // All are impatient at once, and one of them dies again and again meanwhile.
                 self.flicker(node, 5);
-                for other in self.peers() {
-                    let offset = self.nodes[usize::from(other.0)].offset;
-                    self.set_clock(other, offset + 3_000 * MS as i64);
+                for other in self.peers().filter(|_| self.weather.jumps).collect::<Vec<_>>() {
+                    self.set_clock(other, self.offset(other) + 3_000 * MS as i64);
                 }
             }
             _ => {
@@ -388,10 +462,11 @@ impl World {
 
     fn step(&mut self, node: Peer, input: Input) {
         let at = usize::from(node.0);
-        let clock = Tick((self.now as i64 + self.nodes[at].offset) as u64);
+        let clock = self.nodes[at].clock.read(self.now);
         let Some(replica) = &mut self.nodes[at].replica else { return };
         self.steps += 1;
         let (led, before) = (replica.raft().is_leader(), replica.raft().commit());
+        let membership = replica.raft().membership().1.clone();
         let mut out = Vec::new();
         replica.step(clock, input, &mut out);
         for output in out {
@@ -400,31 +475,34 @@ impl World {
         if let Some(replica) = self.nodes[at].replica.as_ref().filter(|_| !self.lawless) {
             self.invariants.check(node, replica);
             if replica.raft().is_leader() && !led {
-                self.check_votes(node, replica.raft().term());
+                self.check_votes(node, replica.raft());
             } else if replica.raft().is_leader() && replica.raft().commit() > before {
-                self.check_quorum(replica.raft());
+                self.check_quorum(replica.raft(), &membership);
             }
         }
     }
 
     /// A majority votes for a leader, and remembers it; who is dead, or in a later term, may have.
-    fn check_votes(&self, leader: Peer, term: Term) {
-        let voted = |node: &&Node| {
-            let Some(replica) = &node.replica else { return true };
+    fn check_votes(&self, leader: Peer, raft: &Raft) {
+        let (term, (_, membership)) = (raft.term(), raft.membership());
+        let voted = |node: Peer| {
+            let Some(replica) = self.replica(node) else { return true };
             let stand = replica.raft().stand();
             stand.term > term || (stand.term == term && stand.vote == Some(leader))
         };
-        let (votes, needed) = (self.nodes.iter().filter(voted).count(), self.nodes.len() / 2 + 1);
-        assert!(votes >= needed, "Vote Quorum: {votes} of {} for {leader:?} in {term:?}", self.nodes.len());
+        assert!(
+            membership.is_quorum(voted),
+            "Vote Quorum: too few of {membership:?} for {leader:?} in {term:?}"
+        );
     }
 
-    /// What a leader commits is on the disks of a majority. (It stays so: no later leader lacks it.)
-    fn check_quorum(&self, leader: &Raft) {
+    /// What a leader commits is on the disks of a majority of the configuration that it had in force. (It stays
+    /// so: no later leader lacks it.)
+    fn check_quorum(&self, leader: &Raft, membership: &Membership) {
         let last = leader.log().term_at(leader.commit()).map(|term| EntryId { term, index: leader.commit() });
         let last = last.expect("a leader holds what it has just committed");
-        let holders = self.nodes.iter().filter(|node| node.holds(last)).count();
-        let needed = self.nodes.len() / 2 + 1;
-        assert!(holders >= needed, "Commit Quorum: {last:?} is on {holders} disks of {}", self.nodes.len());
+        let holds = |node: Peer| self.nodes[usize::from(node.0)].holds(last);
+        assert!(membership.is_quorum(holds), "Commit Quorum: {last:?} is on too few disks of {membership:?}");
     }
 
     fn carry_out(&mut self, node: Peer, output: Output) {
@@ -460,7 +538,7 @@ impl World {
     fn ring_later(&mut self, node: Peer) {
         let state = &self.nodes[usize::from(node.0)];
         if let Some((at, setting)) = state.timer {
-            let wait = (at.0 as i64 - state.offset - self.now as i64).max(0) as u64;
+            let wait = state.clock.wait(at, self.now);
             self.later(wait, Pending::Ring { node, setting });
         }
     }

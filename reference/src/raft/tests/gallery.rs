@@ -161,7 +161,8 @@ fn snapshot_drops_tail_takes_the_log_back() {
         cluster.propose(0, 1);
         cluster.propose(0, 2);
         cluster.settle();
-        let body = Body::InstallSnapshot { last: id(1, 1), total: 1, offset: 0, data: vec![0] };
+        let body =
+            Body::InstallSnapshot { last: id(1, 1), membership: None, total: 1, offset: 0, data: vec![0] };
         cluster.on(1, |server, fx| server.receive(Peer(0), Message { term: Term(1), body }, fx));
         assert_eq!(cluster[1].log().last_index(), Index(if broken { 1 } else { 3 }));
     }
@@ -172,7 +173,8 @@ fn snapshot_keeps_stale_log_keeps_what_no_leader_has() {
     for (bugs, broken) in casts(Bug::SnapshotKeepsStaleLog) {
         let mut cluster = Cluster::with(3, |config| config.bugs = bugs);
         cluster.restart(1, 1, &[1, 1, 1, 1]);
-        let body = Body::InstallSnapshot { last: id(2, 3), total: 1, offset: 0, data: vec![0] };
+        let body =
+            Body::InstallSnapshot { last: id(2, 3), membership: None, total: 1, offset: 0, data: vec![0] };
         cluster.on(1, |server, fx| server.receive(Peer(0), Message { term: Term(2), body }, fx));
         assert_eq!(cluster[1].log().last(), if broken { id(1, 4) } else { id(2, 3) });
     }
@@ -183,7 +185,8 @@ fn forget_term_votes_again_in_a_term_that_it_has_voted_in() {
     for (bugs, broken) in casts(Bug::ForgetTerm) {
         let mut cluster = Cluster::with(3, |config| config.bugs = bugs);
         let ask = |cluster: &mut Cluster, from| {
-            let message = Message { term: Term(5), body: Body::RequestVote { last: id(0, 0) } };
+            let message =
+                Message { term: Term(5), body: Body::RequestVote { last: id(0, 0), transfer: false } };
             cluster.on(1, |server, fx| server.receive(Peer(from), message, fx));
             cluster.letters.pop_back().unwrap().2.body == Body::RequestVoteResponse { granted: true }
         };
