@@ -33,7 +33,11 @@ pub fn system(plan: &TrialPlan, ground: &Ground, folder: &Path) -> Result<Bundle
         // A restarted node must not draw the timeouts of its former life in lockstep with the others'.
         seed: plan.seed.stream("raft").nth(i as u64).0,
         cluster: plan.seed.stream("cluster").0,
-        protocol: Protocol::Raft(RaftOptions { bugs: bugs.clone(), ..RaftOptions::default() }),
+        protocol: Protocol::Raft(RaftOptions {
+            bugs: bugs.clone(),
+            trace: plan.trace.word().into(),
+            ..RaftOptions::default()
+        }),
     });
     let command = vec![program, "node".into()];
     Ok(BundledSystem::new(command, nodes.collect()).with_operation_max(client_limit(plan.timeout.0)))

@@ -7,6 +7,7 @@
 use crate::host::IsolationRequest;
 use crate::quantity::{Bytes, Concurrency, Span};
 use crate::schedule::Written;
+use crate::trace::Level;
 use elenchus_checkers::consistency::{self, CONDITIONS, Condition};
 use elenchus_nemeses::FaultName;
 use elenchus_reference::bug::{Bug, UnknownBug};
@@ -164,6 +165,11 @@ pub struct Campaign {
     #[arg(long, value_name = "BUG", value_delimiter = ',')]
     #[serde(default)]
     pub bug: Vec<BugName>,
+
+    /// How much the bundled nodes tell in their traces, by which consensus is judged: off, roles (who led), or all, the default
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    #[serde(default)]
+    pub trace: Option<Level>,
 
     /// A healed cluster that does not answer on every node is a violation, not a doubt
     #[arg(long)]
@@ -377,6 +383,7 @@ impl Campaign {
             test_count: over.test_count.or(self.test_count),
             isolation: over.isolation.or(self.isolation),
             port_base: over.port_base.or(self.port_base),
+            trace: over.trace.or(self.trace),
             bug: if over.bug.is_empty() { self.bug } else { over.bug },
             require_recovery: over.require_recovery || self.require_recovery,
             leave_running: over.leave_running || self.leave_running,

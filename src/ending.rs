@@ -16,7 +16,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How much of a node's logs is kept.
-const KEPT_MAX: u64 = 256 << 20;
+pub(crate) const KEPT_MAX: u64 = 256 << 20;
 
 /// Asks every node to end, where its system has a way, and waits until they have. Returns what came of it, a line
 /// each. Whoever still runs is for somebody else to kill.
@@ -94,7 +94,7 @@ impl Drop for Collector {
 }
 
 /// Where to keep a file, so that it replaces none that was kept before.
-fn fresh(to: &Path, from: &Path) -> PathBuf {
+pub(crate) fn fresh(to: &Path, from: &Path) -> PathBuf {
     let name = from.file_name().unwrap_or_default();
     let numbered = (2..).map(|number| {
         let mut name = name.to_owned();

@@ -4,7 +4,8 @@
 //! user): [`probe`] asks the machine, and changes nothing. `all` leaves out what is not possible; a fault that is
 //! named is refused with the reason.
 
-use crate::host::disk;
+use crate::host::{disk, proxy};
+use elenchus_core::fault::Trouble;
 use elenchus_nemeses::FaultName;
 
 /// Where the nodes are, as far as faults are concerned.
@@ -54,7 +55,10 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
     match (fault, ground) {
         (Partition, Hosts) => Ok("an own packet filter table on each host, by our helper there"),
         (Kill, Hosts) => Ok("SIGKILL to the process group, by our helper there"),
-        (Pause, Hosts) => Ok("SIGSTOP and SIGCONT to the process group, by our helper there"),
+        (Pause, Hosts) => Ok(
+            "the kernel's freezer where control groups of version 2 can be made, else SIGSTOP and SIGCONT to the process \
+                group, by our helper there",
+        ),
         (Clock, Hosts) => Ok(
             "what the vDSO of each of the node's processes answers, by our helper there; the host's own clock \
                 if `cluster.ssh.host-clock` says so",
@@ -62,13 +66,24 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
         (Packets, Hosts) => Ok("user-space packet queue on each host, by our helper there"),
         (Resources, Hosts) => Ok("a control group for the node's processes, by our helper there"),
         (Membership, Hosts) => Ok("the commands that `cluster.membership` names, run on the node's host"),
-        (_, Hosts) => Err("our helper on SSH hosts cannot do that in this version"),
+        (Power | Disk, Hosts) => Ok(
+            "a FUSE file system of our own over the node's data folder, by our helper there, where the host's \
+                `/dev/fuse` is open",
+        ),
+        (Damage, Hosts) => Ok("the stopped node's files, changed in its data folder, by our helper there"),
         (Partition, Bundled) => Ok("packet filter in each node's network namespace, or a proxy on each link"),
         (Partition, _) => Ok("packet filter in each node's network namespace"),
         (Kill, _) => Ok("SIGKILL to the process group"),
-        (Pause, _) => Ok("SIGSTOP and SIGCONT to the process group"),
+        (Pause, LocalUnprivileged) => Ok("SIGSTOP and SIGCONT to the process group"),
+        (Pause, _) => Ok(
+            "the kernel's freezer where control groups of version 2 can be made, else SIGSTOP and SIGCONT to the process \
+                group",
+        ),
         (Clock, Bundled) => Ok("the node's own clock source, wall and timers both"),
         (Clock, _) => Ok("what the vDSO of each of the node's processes answers, the wall clock alone"),
+        (Packets, Bundled) => Ok(
+            "user-space packet queue in each node's network namespace; a proxy on each link delays and limits streams",
+        ),
         (Packets, _) => Ok("user-space packet queue in each node's network namespace"),
         (Power | Disk, _) => {
             Ok("a FUSE file system of our own over the node's data folder, where `/dev/fuse` is open")
@@ -96,14 +111,29 @@ fn simulated(fault: FaultName) -> Result<&'static str, &'static str> {
     }
 }
 
-/// Whether a proxy on each link, where nodes have no networks of their own, can bring this fault about.
-pub fn by_proxy(fault: FaultName) -> Result<(), &'static str> {
+/// Whether this fault can be brought about on this ground and machine where a proxy on each link keeps nodes apart that
+/// have no networks of their own; an error says why it cannot.
+pub fn by_proxy(fault: FaultName, ground: Ground) -> Result<(), String> {
     match fault {
-        FaultName::Packets => Err("a proxy carries streams of bytes, not packets; it takes namespaces"),
+        // It slows streams down itself, and takes nothing of the machine's.
+        FaultName::Packets => possible(fault, ground).map(drop).map_err(str::to_owned),
         FaultName::Power | FaultName::Disk => {
-            Err("its mounts must end with the trial, as they do in namespaces; leave out `--isolation proxy`")
+            Err("its mounts must end with the trial, as they do in namespaces; leave \
+                out `--isolation proxy`"
+                .into())
         }
-        _ => Ok(()),
+        _ => available(fault, ground).map(drop),
+    }
+}
+
+/// Whether a proxy can bring about this very trouble of packets.
+pub fn trouble_by_proxy(trouble: Trouble) -> Result<(), &'static str> {
+    match proxy::is_possible(trouble) {
+        true => Ok(()),
+        false => Err(
+            "a proxy carries streams of bytes: they can be late or slow, but what else packets suffer takes \
+                namespaces; leave out `--isolation proxy`",
+        ),
     }
 }
 
@@ -113,6 +143,10 @@ pub fn probe(fault: FaultName, ground: Ground) -> Result<(), String> {
         return Ok(());
     }
     match fault {
+        FaultName::Packets if ground == Ground::Bundled => {
+            let hint = |why| format!("{why}; with `--isolation proxy` streams can be late or slow");
+            crate::host::packets::probe().map(drop).map_err(hint)
+        }
         FaultName::Packets if ground != Ground::Hosts => crate::host::packets::probe().map(drop),
         FaultName::Resources if ground != Ground::Hosts => crate::host::resources::probe().map(drop),
         FaultName::Clock if matches!(ground, Ground::Local | Ground::LocalUnprivileged) => {

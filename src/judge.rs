@@ -5,6 +5,7 @@
 use crate::plan::TrialPlan;
 use crate::registry::Registry;
 use crate::store::{self, TrialEnd, TrialRecord, file};
+use crate::trace::{Level, Traces};
 use elenchus_checkers::{Availability, Faults, Perf, Recovery, Stats};
 use elenchus_core::checker::Checker;
 use elenchus_core::format::jsonl;
@@ -81,6 +82,7 @@ pub struct Case {
     pub plan: TrialPlan,
     /// What happened.
     pub history: History,
+    folder: PathBuf,
     path: PathBuf,
 }
 
@@ -91,7 +93,7 @@ impl Case {
         let path = folder.join(file::HISTORY);
         let recording = jsonl::read(&read(&path)?)
             .map_err(|e| JudgeError::Format { path: path.clone(), what: e.to_string() })?;
-        Ok(Case { plan, history: recording.history, path })
+        Ok(Case { plan, history: recording.history, folder: folder.into(), path })
     }
 
     /// The judges of the workload's promise.
@@ -116,13 +118,29 @@ impl Case {
         let beyond = beyond.map(|kind| kind.to_string()).collect();
         // With fewer clients than nodes, nobody could ask the last ones: their silence says nothing.
         let reachable: Vec<NodeId> = nodes.iter().take(plan.concurrency as usize).cloned().collect();
-        vec![
+        let mut observers: Vec<Box<dyn Checker>> = vec![
             Box::new(Stats::new(nodes, plan.concurrency)),
             Box::new(Availability::new()),
             Box::new(Perf::new()),
             Box::new(Faults::new(asked).with_written(written).beyond(beyond)),
             Box::new(Recovery::new(reachable, plan.concurrency, plan.require_recovery)),
-        ]
+        ];
+        if let Some(traces) = self.traces() {
+            observers.push(Box::new(traces));
+        }
+        observers
+    }
+
+    /// The judge of the nodes' traces, if the bundled cluster has left any.
+    fn traces(&self) -> Option<Traces> {
+        let folder = self.folder.join(file::TRACE);
+        let told = self.plan.system == "bundled" && self.plan.trace != Level::Off && folder.is_dir();
+        told.then(|| Traces { folder, forgetful: self.plan.strikes(FaultName::Damage) })
+    }
+
+    /// The size of the nodes' traces, in bytes.
+    pub fn trace_bytes(&self) -> usize {
+        self.traces().map_or(0, |traces| usize::try_from(Traces::size(&traces.folder)).unwrap_or(usize::MAX))
     }
 
     /// A history that these judges cannot read.

@@ -40,6 +40,7 @@ pub mod runner;
 pub mod schedule;
 pub mod sim;
 pub mod store;
+pub mod trace;
 pub mod trial;
 pub mod utc;
 

@@ -9,6 +9,7 @@ use crate::host::IsolationRequest;
 use crate::quantity::{Bytes, Concurrency, Span};
 use crate::registry::{self, Registry, SystemEntry};
 use crate::schedule::{self, Written};
+use crate::trace::Level;
 use elenchus_core::fault::Fault;
 use elenchus_core::process::NodeId;
 use elenchus_core::random::Seed;
@@ -81,6 +82,9 @@ pub struct TrialPlan {
     /// What the simulated universe is like, if the trial takes place in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub simulation: Option<Simulation>,
+    /// How much they tell in their traces.
+    #[serde(default)]
+    pub trace: Level,
     /// The user's own system, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<Description>,
@@ -184,6 +188,7 @@ impl TrialPlan {
             port_base: port_base(campaign, nodes.len())?,
             bugs: bugs(campaign, system)?,
             simulation: simulation(campaign, system)?,
+            trace: trace(campaign, system)?,
             cluster: described(campaign, &nodes)?,
             require_recovery: campaign.require_recovery,
             leave_running: campaign.leave_running,
@@ -532,6 +537,11 @@ fn written(
 fn sufferable(campaign: &Campaign, system: &SystemEntry, fault: &Fault) -> Result<(), String> {
     let kind = FaultName::ALL.into_iter().find(|name| name.as_str() == fault.name());
     can_suffer(campaign, system, kind.expect("every fault has a name"))?;
+    if let Fault::Packets { trouble, .. } = fault
+        && isolation(campaign) == IsolationRequest::Proxy
+    {
+        faults::trouble_by_proxy(*trouble)?;
+    }
     let mute = campaign.cluster.as_ref().is_some_and(|description| description.leader.is_none());
     if mute && schedule::aims_at_leaders(fault) {
         return Err("nobody can tell who leads: describe it in [cluster.leader], or name the nodes".into());
@@ -554,9 +564,7 @@ fn can_suffer(campaign: &Campaign, system: &SystemEntry, fault: FaultName) -> Re
         Some(Description { membership: None, .. }) if fault == FaultName::Membership => {
             Err("`cluster.membership` does not say how".to_owned())
         }
-        _ if isolation(campaign) == IsolationRequest::Proxy => faults::by_proxy(fault)
-            .map_err(str::to_owned)
-            .and_then(|()| faults::available(fault, ground).map(drop)),
+        _ if isolation(campaign) == IsolationRequest::Proxy => faults::by_proxy(fault, ground),
         _ => faults::available(fault, ground).map(drop),
     };
     possible.map_err(|why| format!("the system `{name}` cannot suffer `{fault}` here: {why}"))
@@ -605,6 +613,16 @@ fn simulation(campaign: &Campaign, system: &SystemEntry) -> Result<Option<Simula
     Ok(Some(simulation))
 }
 
+fn trace(campaign: &Campaign, system: &SystemEntry) -> Result<Level, Impossible> {
+    if campaign.trace.is_some() && system.name != "bundled" {
+        return Err(impossible(
+            "trace",
+            "only the nodes of the bundled system can be told how much to trace",
+        ));
+    }
+    Ok(campaign.trace.unwrap_or_default())
+}
+
 /// The command that runs this one trial again.
 fn again(program: &str, campaign: &Campaign, seed: Seed, file: Option<&str>) -> String {
     let mut words = vec![program.to_owned(), "test".to_owned()];
@@ -632,6 +650,7 @@ fn again(program: &str, campaign: &Campaign, seed: Seed, file: Option<&str>) -> 
     for BugName(bug) in &campaign.bug {
         flag("bug", Some(bug.name().to_owned()));
     }
+    flag("trace", campaign.trace.map(|level| level.word().to_owned()));
     flag("ssh-private-key", campaign.ssh_private_key.as_ref().map(|key| key.display().to_string()));
     flag("username", campaign.username.clone());
     flag("strict-host-key-checking", campaign.strict_host_key_checking.map(|s| s.word().to_owned()));
@@ -731,16 +750,50 @@ mod tests {
     }
 
     #[test]
-    fn packets_cannot_suffer_where_a_proxy_carries_streams() {
+    fn what_the_table_of_faults_denies_is_refused_with_its_reason() {
+        let example =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/etcd-ssh/campaign.toml");
+        let (on_hosts, _) = Campaign::read(&example).expect("an example");
+        let mut denied = 0;
+        for (ground, campaign) in [(Ground::Bundled, Campaign::default()), (Ground::Hosts, on_hosts)] {
+            for fault in FaultName::ALL {
+                let Err(why) = faults::possible(fault, ground) else { continue };
+                let campaign = Campaign { nemesis: fault.as_str().parse().ok(), ..campaign.clone() };
+                let refused = Plan::of(&Registry::builtin(), &campaign, 1, None).expect_err("it is denied");
+                assert!(refused.key == "nemesis" && refused.what.contains(why), "{refused}");
+                denied += 1;
+            }
+        }
+        assert!(denied > 0, "the bundled cluster's members are fixed, for one");
+    }
+
+    #[test]
+    fn a_proxy_slows_streams_and_refuses_what_would_break_them() {
         let plan = |nemesis: &str| {
             let isolation = Some(IsolationRequest::Proxy);
             let campaign = Campaign { isolation, nemesis: nemesis.parse().ok(), ..Campaign::default() };
             Plan::of(&Registry::builtin(), &campaign, 1, None)
         };
-        let refused = plan("kill,packets").expect_err("there are no packets");
-        assert!(refused.key == "nemesis" && refused.what.contains("streams of bytes"), "{refused}");
-        let all = plan("all").expect("the rest can be had");
-        assert!(!all.trials[0].nemesis.contains(&FaultName::Packets));
+        let all = plan("all").expect("what can be had");
+        assert!(all.trials[0].nemesis.contains(&FaultName::Packets));
+        assert!(!all.trials[0].nemesis.contains(&FaultName::Power));
+        assert_eq!(plan("kill,power").expect_err("it takes mounts").key, "nemesis");
+        for (trouble, can) in [
+            ("delay = \"9ms\"", true),
+            ("rate = { kbit = 64 }", true),
+            ("loss = \"9%\"", false),
+            ("corrupt = \"9%\"", false),
+        ] {
+            let strike = format!(
+                "at = \"1s\"\nfault = {{ packets = {{ nodes = \"n1\", trouble = {{ {trouble} }} }} }}"
+            );
+            let text = format!("isolation = \"proxy\"\n[[schedule]]\n{strike}\n");
+            let campaign = Campaign::parse(&text).expect(trouble);
+            let planned = Plan::of(&Registry::builtin(), &campaign, 1, None);
+            let why = planned.err().map(|refused| format!("{}: {}", refused.key, refused.what));
+            assert_eq!(why.is_none(), can, "{trouble}: {why:?}");
+            assert!(why.is_none_or(|why| why.contains("schedule") && why.contains("streams of bytes")));
+        }
     }
 
     #[test]

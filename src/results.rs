@@ -363,7 +363,7 @@ mod tests {
         Results::open(&c, &Head { trials: 9, ..head() }).unwrap();
         assert!(merge(&[a.clone(), c.clone()]).is_err());
         std::fs::write(c.join(RESULTS), "what?\n").unwrap();
-        assert!(merge(&[c.clone()]).unwrap_err().to_string().contains("line 1"));
+        assert!(merge(std::slice::from_ref(&c)).unwrap_err().to_string().contains("line 1"));
         [a, b, c].into_iter().for_each(|folder| std::fs::remove_dir_all(folder).unwrap());
     }
 

@@ -53,6 +53,9 @@ pub struct TrialRecord {
     /// What the keys of the trial begin with: drawn for each trial, so that nobody's leftovers speak in it.
     #[serde(default)]
     pub prefix: String,
+    /// The faults that nobody named and some host does not allow, each with the host and the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// What the system assumes.
     pub assumptions: Vec<String>,
     /// When it began (UTC).

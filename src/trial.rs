@@ -6,6 +6,8 @@
 
 mod hosts;
 mod simulated;
+mod stop;
+pub mod tryout;
 
 use crate::ending::{self, Collector};
 use crate::live::{Disks, LiveCluster, LiveWorld, LocalMachines, Machines};
@@ -30,6 +32,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
+use stop::{Listening, Stop};
 use tokio::runtime::Runtime;
 
 /// How long the cluster may take to come up.
@@ -99,7 +102,13 @@ pub fn run<W: Workload>(
         Err(failed) => (TrialEnd::Broken, Some(failed.to_string())),
     };
     keep_record(folder, &record)?;
-    result.map(|_| ())
+    let end = result?;
+    let path = folder.join(file::HISTORY);
+    if end == End::Interrupted && !path.exists() {
+        // Nothing happened yet; that can be judged too.
+        Log::create(&path, &header(plan, &record)).map_err(|error| Failed::Folder { path, error })?;
+    }
+    Ok(())
 }
 
 fn record(plan: &TrialPlan, stage: &Stage, prefix: &str) -> TrialRecord {
@@ -116,6 +125,7 @@ fn record(plan: &TrialPlan, stage: &Stage, prefix: &str) -> TrialRecord {
         isolation_why,
         wiped: plan.cluster.as_ref().map(|description| !description.is_unwiped()),
         prefix: prefix.into(),
+        left_out: Vec::new(),
         assumptions: Vec::new(),
         began: match stage {
             // The history names it, and must not depend on when it was made.
@@ -145,10 +155,50 @@ fn in_memory<W: Workload>(
     record: &TrialRecord,
 ) -> Result<End, Failed> {
     let connector: Rc<dyn Connector> = Rc::new(MemoryConnector::default());
-    let mut world =
-        LiveWorld::new(runtime()?, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
-    world.block_on(prepare(&*workload, &*connector, plan, tokio::time::sleep))?;
-    drive(&*workload, plan, folder, record, &mut world)
+    let runtime = runtime()?;
+    let (_listening, stop) = listen(&runtime, NOTHING_LEFT)?;
+    let world = LiveWorld::new(runtime, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
+    world_alone(
+        &*workload,
+        plan,
+        folder,
+        record,
+        world,
+        stop,
+        prepare(&*workload, &*connector, plan, tokio::time::sleep),
+    )
+}
+
+/// What is said when a trial is ended by force that neither started nor broke anything.
+const NOTHING_LEFT: &str = "nothing is left to be undone";
+
+/// Listens to signals as long as the first of these lives.
+fn listen(runtime: &Runtime, by_force: &'static str) -> Result<(Listening, Stop), Failed> {
+    let _inside = runtime.enter();
+    Listening::begin(by_force).map_err(Failed::Runtime)
+}
+
+/// A trial in which nothing is started, broken or ended: it is made ready, then clients work.
+fn world_alone<W: Workload>(
+    workload: &W,
+    plan: &TrialPlan,
+    folder: &Path,
+    record: &TrialRecord,
+    mut world: LiveWorld<W>,
+    mut stop: Stop,
+    ready: impl Future<Output = Result<(), Failed>>,
+) -> Result<End, Failed> {
+    let is_ready = world.block_on(async {
+        tokio::select! {
+            ready = ready => ready.map(|()| true),
+            () = &mut stop => Ok(false),
+        }
+    })?;
+    if !is_ready {
+        return Ok(End::Interrupted);
+    }
+    let mut world = world.interrupted_by(stop);
+    drive(workload, plan, folder, record, &mut world)
 }
 
 fn on_ground<W: Workload>(
@@ -181,13 +231,14 @@ fn on_ground<W: Workload>(
     let world = LiveWorld::new(runtime, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
     let mut setup = SetupLog::create(folder)?;
     // An error means that the outer process is gone: an end as well.
-    let stop: Stop = Box::pin(async move { drop(interrupts.next().await) });
+    let stop: Stop = Box::pin(async move {
+        if interrupts.next().await.is_ok() {
+            stop::announce("");
+        }
+    });
     let cast = Cast { workload, system, connector, machines, cluster };
     perform(&cast, plan, folder, record, world, &mut setup, stop).0
 }
-
-/// Resolves when the user wants the trial to end.
-type Stop = std::pin::Pin<Box<dyn Future<Output = ()>>>;
 
 /// Who takes part in a trial.
 struct Cast<W> {
@@ -216,14 +267,11 @@ fn perform<W: Workload>(
             machines.settle().await.map_err(|why| Failed::Setup(why.to_string()))
         };
         tokio::select! {
-            up = tokio::time::timeout(SETUP_LIMIT, up) => match up {
-                Ok(up) => up.map(|()| true),
-                Err(_) => Err(Failed::Setup(format!("not within {SETUP_LIMIT:?}; see its logs"))),
-            },
-            () = &mut stop => Ok(false),
+            up = tokio::time::timeout(SETUP_LIMIT, up) => up.ok().map(|up| up.map(|()| true)),
+            () = &mut stop => Some(Ok(false)),
         }
     });
-    let end = match up {
+    let end = match up.unwrap_or_else(|| Err(setup.overdue())) {
         Ok(true) => {
             world = world.with_cluster(cluster.clone()).interrupted_by(stop);
             let end = drive(&**workload, plan, folder, record, &mut world);
@@ -265,17 +313,16 @@ fn on_external<W: Workload>(
     record.assumptions = system.assumptions().lines;
     keep_record(folder, record)?;
     let connector: Rc<dyn Connector> = Rc::new(SystemConnector(system.clone()));
-    let mut world =
-        LiveWorld::new(runtime()?, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
+    let runtime = runtime()?;
+    let (_listening, stop) = listen(&runtime, NOTHING_LEFT)?;
+    let world = LiveWorld::new(runtime, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
     let mut setup = SetupLog::create(folder)?;
-    // The deadline needs the runtime that it is in.
-    let reached =
-        world.block_on(async { tokio::time::timeout(SETUP_LIMIT, reach(&*system, plan, &mut setup)).await });
-    reached.unwrap_or_else(|_| {
-        Err(Failed::Setup(format!("not within {SETUP_LIMIT:?}; {} says who is not ready", file::SETUP)))
-    })?;
-    world.block_on(prepare(&*workload, &*connector, plan, tokio::time::sleep))?;
-    drive(&*workload, plan, folder, record, &mut world)
+    let ready = async {
+        let reached = tokio::time::timeout(SETUP_LIMIT, reach(&*system, plan, &mut setup)).await;
+        reached.unwrap_or_else(|_| Err(setup.overdue()))?;
+        prepare(&*workload, &*connector, plan, tokio::time::sleep).await
+    };
+    world_alone(&*workload, plan, folder, record, world, stop, ready)
 }
 
 /// Waits until nodes that run already answer, and somebody leads.
@@ -425,7 +472,7 @@ fn drive<W: Workload>(
     let limits = Limits { operation: plan.timeout.0, fault: elenchus_core::fault::FAULT_TIMEOUT };
     let mut progress = Progress::new(plan.is_simulated());
     let last = Rc::new(RefCell::new(workload.final_generator(&shape)));
-    let mut main = Both { first: main_generator(workload, plan, &shape), second: last.clone() };
+    let mut main = Both { first: main_generator(workload, plan, record, &shape), second: last.clone() };
     let mut runner = Runner::new(workload, world, &mut progress, log, plan.concurrency, limits)
         .seeded(plan.seed.stream("slots"));
     let mut end = runner.run(&mut main)?;
@@ -439,7 +486,12 @@ fn drive<W: Workload>(
     Ok(end)
 }
 
-fn main_generator<W: Workload>(workload: &W, plan: &TrialPlan, shape: &Shape) -> Boxed<W::Op, W::Ret> {
+fn main_generator<W: Workload>(
+    workload: &W,
+    plan: &TrialPlan,
+    record: &TrialRecord,
+    shape: &Shape,
+) -> Boxed<W::Op, W::Ret> {
     let limit = plan.time_limit.0;
     let work = Shared(Rc::new(RefCell::new(workload.generator(shape))));
     let work: Boxed<W::Op, W::Ret> = if plan.rate > 0.0 {
@@ -459,6 +511,7 @@ fn main_generator<W: Workload>(workload: &W, plan: &TrialPlan, shape: &Shape) ->
         until: limit,
         // Who cannot say who leads has nobody to aim at.
         resets: true,
+        streams: record.isolation == host::Means::Proxy.to_string(),
         primaries: plan.cluster.as_ref().is_none_or(|description| description.leader.is_some()),
     });
     generator::any(vec![drawn.with_written(&plan.schedule).nemesis().boxed(), work]).boxed()
@@ -509,17 +562,30 @@ impl<O, R> Generator<O, R> for Shared<O, R> {
 struct SetupLog {
     file: std::fs::File,
     began: std::time::Instant,
+    path: PathBuf,
+    last: String,
 }
 
 impl SetupLog {
     fn create(folder: &Path) -> Result<SetupLog, Failed> {
         let path = folder.join(file::SETUP);
-        let file = std::fs::File::create(&path).map_err(|error| Failed::Folder { path, error })?;
-        Ok(SetupLog { file, began: std::time::Instant::now() })
+        let file = std::fs::File::create(&path);
+        let file = file.map_err(|error| Failed::Folder { path: path.clone(), error })?;
+        Ok(SetupLog { file, began: std::time::Instant::now(), path, last: String::new() })
     }
 
     fn line(&mut self, text: &str) {
         // It is for people who wonder; a trial does not fail for want of it.
         let _ = writeln!(self.file, "{:8.3}s {text}", self.began.elapsed().as_secs_f64());
+        text.clone_into(&mut self.last);
+    }
+
+    /// Why the cluster is not up though its time is over.
+    fn overdue(&self) -> Failed {
+        let (last, path) = (&self.last, self.path.display());
+        let last = if last.is_empty() { "nothing was done" } else { last };
+        Failed::Setup(format!(
+            "not within {SETUP_LIMIT:?}; last of all, {last}; the rest is in {path}, and in logs/ beside it"
+        ))
     }
 }

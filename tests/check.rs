@@ -174,6 +174,98 @@ fn who_acquires_thrice_may_have_had_a_semaphore() {
     expect_code(&elenchus(&["check", &early]), 1);
 }
 
+/// What a trial of the map in memory recorded: the line that says what it is of, and the events.
+fn recorded(workload: &[&str]) -> (String, Vec<serde_json::Value>) {
+    let store = Store::new(&format!("recorded-{}", workload.concat()));
+    let path = store.0.to_str().expect("text");
+    let how = ["--system", "memory", "--nodes", "3", "--rate", "200", "--time-limit", "2s", "--seed", "3"];
+    expect_code(&elenchus(&[&["test", "--store", path, "-w"], workload, &how[..]].concat()), 0);
+    let lines = std::fs::read_to_string(store.latest().join("history.jsonl")).expect("a history");
+    let (header, events) = lines.split_once('\n').expect("a header");
+    (format!("{header}\n"), events.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect())
+}
+
+fn lines(events: &[serde_json::Value]) -> String {
+    events.iter().map(|event| format!("{event}\n")).collect()
+}
+
+/// The events of this kind that have a completion's value.
+fn answered<'e>(
+    events: &'e mut [serde_json::Value],
+    f: &'e str,
+) -> impl Iterator<Item = &'e mut serde_json::Value> {
+    events.iter_mut().filter(move |event| event["type"] == "ok" && event["f"] == f)
+}
+
+/// Judges these events by the model that is guessed and by the model that is named; both say the same.
+fn expect_both(
+    store: &Store,
+    (header, events): &(String, Vec<serde_json::Value>),
+    model: &str,
+    code: i32,
+    word: &str,
+) {
+    // Without its header nothing but the operations says what it is of.
+    for header in [header, ""] {
+        let file = store.file("h.jsonl", header.to_owned() + &lines(events));
+        for more in [&[][..], &["--model", model]] {
+            let output = elenchus(&[&["check", &file], more].concat());
+            expect_code(&output, code);
+            assert!(text(&output.stdout).contains(word), "{}", text(&output.stdout));
+        }
+        let told = line_of(&elenchus(&["check", &file, "--json"]));
+        assert_eq!(told["model"], model, "{told}");
+    }
+}
+
+#[test]
+fn recorded_watches_are_judged_and_a_change_that_one_did_not_show_is_a_gap() {
+    let (store, mut history) = (Store::new("watches"), recorded(&["watch"]));
+    expect_both(&store, &history, "watch", 0, "watch");
+    let long = answered(&mut history.1, "watch")
+        .find(|watch| watch["value"]["changes"].as_array().is_some_and(|changes| changes.len() > 2));
+    long.expect("a watch of several changes")["value"]["changes"].as_array_mut().expect("a list").remove(1);
+    expect_both(&store, &history, "watch", 1, "gap");
+}
+
+#[test]
+fn recorded_locks_are_judged_by_whether_two_held_them_at_once() {
+    let (store, mut history) = (Store::new("locks"), recorded(&["lock"]));
+    expect_both(&store, &history, "guarded-set", 0, "mutual-exclusion");
+    // Somebody else is granted the lock while its holder has it.
+    let events = &mut history.1;
+    let at = events.iter().position(|event| event["type"] == "ok" && event["f"] == "acquire");
+    let at = at.expect("somebody acquires");
+    let (asked, granted) = {
+        let (mut asked, mut granted) = (events[at].clone(), events[at].clone());
+        for event in [&mut asked, &mut granted] {
+            event["process"] = 9999.into();
+            event.as_object_mut().expect("an event").remove("index");
+        }
+        (asked["type"], asked["value"]) = ("invoke".into(), serde_json::Value::Null);
+        granted["value"] = serde_json::Value::Null;
+        (asked, granted)
+    };
+    events.splice(at + 1..=at, [asked, granted]);
+    events.iter_mut().for_each(|event| drop(event.as_object_mut().map(|event| event.remove("index"))));
+    expect_both(&store, &history, "guarded-set", 1, "9999");
+}
+
+#[test]
+fn recorded_fenced_locks_are_judged_by_their_tokens_and_what_they_guard() {
+    let (store, mut history) = (Store::new("fenced"), recorded(&["lock", "--fencing"]));
+    expect_both(&store, &history, "fenced-guarded-set", 0, "fencing-tokens");
+    refused(
+        &["check", &store.file("f.jsonl", lines(&history.1)), "--model", "guarded-set"],
+        &["fenced-guarded-set"],
+    );
+    let lost = answered(&mut history.1, "add").next().expect("somebody adds")["value"]["element"].clone();
+    for read in answered(&mut history.1, "read") {
+        read["value"].as_array_mut().expect("elements").retain(|element| *element != lost);
+    }
+    expect_both(&store, &history, "fenced-guarded-set", 1, "set-full");
+}
+
 #[test]
 fn what_would_examine_nothing_is_refused() {
     let store = Store::new("nothing");

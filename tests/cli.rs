@@ -251,7 +251,54 @@ fn the_doctor_names_what_is_missing_why_and_how_to_get_it() {
 fn where_each_fault_is_possible_can_be_printed() {
     let page = elenchus(&["list", "--faults", "--markdown"]);
     expect_code(&page, 0);
-    assert!(text(&page.stdout).contains("| `kill` | SIGKILL"), "{}", text(&page.stdout));
+    assert!(text(&page.stdout).contains("| SIGKILL to the process group |"), "{}", text(&page.stdout));
     assert!(text(&elenchus(&["list", "--faults"]).stdout).contains("SSH hosts"));
     refused(&["list", "--markdown"], &["--faults"]);
+}
+
+/// A line on which a node leads.
+fn leads(nid: u64, term: u64) -> String {
+    format!(r#"{{"name":"BecomeLeader","nid":"{nid}","state":{{"term":{term}}},"role":"StateLeader"}}"#)
+}
+
+#[test]
+fn traces_of_consensus_are_judged_together() {
+    let store = Store::new("trace");
+    let folder = store.0.join("trace");
+    std::fs::create_dir(&folder).expect("our own folder");
+    let write = |name: &str, lines: &[String]| {
+        let path = folder.join(name);
+        std::fs::write(&path, lines.join("\n")).expect("our own folder");
+        path.to_str().expect("text").to_owned()
+    };
+    let one = write("n1.jsonl", &[leads(1, 1), leads(1, 3), "{\"name\":\"Comm".to_owned()]);
+    let two = write("n2.jsonl", &[format!(r#"{{"tag":"trace","event":{}}}"#, leads(2, 2))]);
+    let both = elenchus(&["check-trace", &one, &two]);
+    expect_code(&both, 0);
+    assert!(text(&both.stdout).contains("3 terms with a leader each"), "{}", text(&both.stdout));
+    assert!(text(&both.stdout).contains("cut off: 1"), "{}", text(&both.stdout));
+    let third = write("n3.jsonl", &[String::new(), leads(3, 3)]);
+    // The folder of a trial stands for its traces, and a folder for its files.
+    for paths in [vec![&*one, &two, &third], vec![folder.to_str().unwrap()], vec![store.0.to_str().unwrap()]]
+    {
+        let output = elenchus(&[&["check-trace", "--json"], &paths[..]].concat());
+        expect_code(&output, 1);
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+        let violation = &told["violations"][0];
+        assert_eq!((&violation["class"], &violation["term"]), (&"two-leaders".into(), &3.into()));
+        let second = serde_json::json!({ "node": "3", "file": "n3.jsonl", "line": 2 });
+        assert_eq!(violation["events"][1], second);
+    }
+    let said = elenchus(&["check-trace", &one, &third]);
+    assert!(text(&said.stdout).contains("INVALID: node 1 leads term 3 (line 2 of n1.jsonl)"));
+    // What shows no leader was not examined, and what is no trace is refused by file and line.
+    let quiet = leads(1, 1).replace("BecomeLeader", "Ready").replace("StateLeader", "StateFollower");
+    expect_code(&elenchus(&["check-trace", &write("quiet", &[quiet])]), 2);
+    let wrong = write("wrong", &[leads(1, 1), leads(1, 1).replace("\"term\":1", "\"term\":\"1\"")]);
+    refused(&["check-trace", &wrong], &["wrong: line 2: ", "expected u64"]);
+    refused(&["check-trace", &write("words", &["hello".to_owned()])], &["words: line 1"]);
+    refused(&["check-trace", folder.join("gone").to_str().unwrap()], &["cannot read", "gone"]);
+    std::fs::create_dir(folder.join("empty")).expect("our own folder");
+    refused(&["check-trace", folder.join("empty").to_str().unwrap()], &["holds no trace"]);
+    refused(&["test", "--system", "memory", "--trace", "all"], &["trace: only the nodes of the bundled"]);
 }

@@ -94,19 +94,50 @@ impl Drop for Running {
 }
 
 fn store_in_python() -> Running {
+    started(|port| {
+        let listen = format!("127.0.0.1:{port}");
+        let store = example("python-client/store.py").display().to_string();
+        [store, "n1".into(), "127.0.0.1".into(), port.to_string(), "0".into(), listen].to_vec()
+    })
+}
+
+/// A store in Python, once it accepts connections.
+fn started(words: impl Fn(u16) -> Vec<String>) -> Running {
     let port =
         TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
-    let (listen, store) = (format!("127.0.0.1:{port}"), example("python-client/store.py"));
     let mut command = Command::new("python3");
-    command.arg(store).args(["n1", "127.0.0.1", &port.to_string(), "0", &listen]).stdout(Stdio::null());
+    command.args(words(port)).stdout(Stdio::null());
     let running = Running(command.spawn().expect("Python starts"), port);
     let began = Instant::now();
-    while TcpStream::connect(&listen).is_err() {
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(began.elapsed() < Duration::from_secs(20), "the store does not come up");
         std::thread::sleep(Duration::from_millis(20));
     }
     running
 }
+
+/// The store that knows every request, with this mistake.
+fn whole_store(mistake: &str) -> Running {
+    let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/store.py").display().to_string();
+    started(|port| vec![store.clone(), "127.0.0.1".into(), port.to_string(), mistake.into()])
+}
+
+/// A client of it, which hands every request on.
+fn client_of_all(folder: &Store) -> String {
+    let client = std::fs::read_to_string(example("python-client/client.py")).expect("the example");
+    let hands_on =
+        client.replace("not in (\"get\", \"put\", \"cas\")", "== \"\"").replace("timeout=2", "timeout=9");
+    assert_eq!(
+        hands_on.matches("== \"\"").count() + hands_on.matches("timeout=9").count(),
+        2,
+        "it has changed"
+    );
+    let path = folder.0.join("all.py");
+    std::fs::write(&path, hands_on).expect("our own folder");
+    path.display().to_string()
+}
+
+const ALL: &str = "kv,append,peek,txn,lock,fencing,watch";
 
 fn check(store: &Running, client: &[&str]) -> Output {
     let port = format!("client={}", store.1);
@@ -159,6 +190,131 @@ fn each_breach_of_the_protocol_is_named_with_what_was_said_and_how_to_mend_it() 
     found("return json.loads(line) if line", "return {**json.loads(line), \"info\": \"x\"} if line", "get");
     found(", flush=True", "", "open");
     found("import sys\n", "import sys\nimport time\nimport atexit\natexit.register(time.sleep, 9)\n", "end");
+}
+
+#[test]
+fn whatever_a_client_claims_to_offer_is_tried_out_and_each_wrong_answer_is_named() {
+    if !is_here("python3") {
+        return;
+    }
+    let folder = Store::new("claims");
+    let client = client_of_all(&folder);
+    let tried = |mistake: &str| {
+        let store = whole_store(mistake);
+        let mut command = Command::new(program());
+        command.args([
+            "client",
+            "check",
+            "--capabilities",
+            ALL,
+            "--port",
+            &format!("client={}", store.1),
+            "--",
+        ]);
+        command.args(["python3", &client]).output().expect("the program starts")
+    };
+    // Each waits for leases, and nobody but itself.
+    std::thread::scope(|scope| {
+        let honest = scope.spawn(|| {
+            let output = tried("");
+            expect_code(&output, 0);
+            for check in ["peek", "append", "txn", "watch", "lock"] {
+                let is_good = |line: &str| line.starts_with(&format!("ok   {check} "));
+                assert!(text(&output.stdout).lines().any(is_good), "{check}: {}", text(&output.stdout));
+            }
+        });
+        let found = |mistake: &'static str, check: &'static str, words: &'static str| {
+            let tried = &tried;
+            scope.spawn(move || {
+                let output = tried(mistake);
+                expect_code(&output, 1);
+                let said = text(&output.stdout);
+                let bad: Vec<&str> = said.lines().filter(|line| line.starts_with("bad ")).collect();
+                let is_named = bad.len() == 1 && bad[0].starts_with(&format!("bad  {check} "));
+                assert!(is_named && bad[0].contains(words), "{mistake}: {said}");
+                assert!(
+                    said.contains("sent") && said.contains("received") && said.contains("mend"),
+                    "{said}"
+                );
+            })
+        };
+        let all = [
+            found("append", "append", "b a"),
+            found("peek", "peek", "7"),
+            found("txn", "txn", "held 1"),
+            found("watch", "watch", "revision 1"),
+            found("shared", "lock", "second client was granted"),
+            found("unlock", "lock", "a lock that was released"),
+            found("for-ever", "lock", "holder has ended"),
+            found("token", "lock", "under token 0, after"),
+            found("no-token", "lock", "without a token"),
+        ];
+        all.into_iter().chain([honest]).for_each(|one| one.join().expect("as expected"));
+    });
+}
+
+/// `client check` of a campaign in a store's folder.
+fn check_campaign(campaign: &Path) -> Output {
+    elenchus(&["client", "check", "--campaign", campaign.to_str().expect("text")])
+}
+
+#[test]
+fn the_client_of_a_campaign_is_tried_out_on_a_node_that_is_started_for_it() {
+    if !is_here("python3") {
+        return;
+    }
+    let (_turn, folder) = (turn(), Store::new("campaigns"));
+    for name in ["python-client", "http-store"] {
+        let output = check_campaign(&example(name).join("campaign.toml"));
+        if text(&output.stderr).contains("no isolation") && !required("namespaces") {
+            return eprintln!("skipped: the kernel grants no namespaces");
+        }
+        expect_code(&output, 0);
+    }
+    let campaign = changed(&folder, "http-store", &["store.py"], "refused = [409]", "refused = [410]");
+    let output = check_campaign(&campaign);
+    expect_code(&output, 1);
+    let said = text(&output.stdout);
+    assert!(said.contains("bad  cas") && said.contains("409") && said.contains("received"), "{said}");
+    std::fs::write(&campaign, "colour = 1").expect("our own folder");
+    expect_code(&check_campaign(&campaign), 254);
+}
+
+#[test]
+fn etcds_client_does_what_it_offers_locks_and_watches_too() {
+    if !is_here("etcd") {
+        return;
+    }
+    let _turn = turn();
+    let output = check_campaign(&example("etcd-local/campaign.toml"));
+    if text(&output.stderr).contains("no isolation") && !required("namespaces") {
+        return eprintln!("skipped: the kernel grants no namespaces");
+    }
+    expect_code(&output, 0);
+    let said = text(&output.stdout);
+    assert!(
+        ["ok   peek", "ok   txn", "ok   watch", "ok   lock"].iter().all(|ok| said.contains(ok)),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_client_of_an_external_cluster_is_tried_out_on_it() {
+    if !is_here("python3") {
+        return;
+    }
+    let (folder, store) = (Store::new("campaign-external"), whole_store("shared"));
+    let client = client_of_all(&folder);
+    let campaign = folder.0.join("campaign.toml");
+    let text_of = format!(
+        "[cluster]\nexternal = true\naddresses = {{ n1 = \"127.0.0.1:{}\" }}\n[cluster.client]\nkind = \"exec\"\n\
+         command = [\"python3\", \"{client}\"]\ncapabilities = [\"kv\", \"lock\"]\n",
+        store.1
+    );
+    std::fs::write(&campaign, text_of).expect("our own folder");
+    let output = check_campaign(&campaign);
+    expect_code(&output, 1);
+    assert!(text(&output.stdout).contains("bad  lock"), "{}{}", text(&output.stdout), text(&output.stderr));
 }
 
 #[test]

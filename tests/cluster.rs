@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// One trial at a time.
 fn turn() -> MutexGuard<'static, ()> {
@@ -105,6 +106,92 @@ fn a_cluster_that_others_run_is_tested_as_it_is_and_the_report_says_so() {
     assert!(text(&refused.stderr).contains("somebody else runs the nodes"), "{}", text(&refused.stderr));
 }
 
+/// A trial that would last a minute, of a store that others run, spoken to by this client.
+fn endless(store: &Store, client: &str, port: u16) -> Child {
+    let campaign = format!(
+        "workload = \"register\"\nrate = 100\ntime-limit = \"60s\"\nconcurrency = 2\n[cluster]\nexternal = true\n\
+         addresses = {{ n1 = \"127.0.0.1:{port}\" }}\nready = {{ tcp = \"{{ip}}:{{port.client}}\" }}\n{client}\n",
+    );
+    let file = store.0.join("campaign.toml");
+    std::fs::write(&file, campaign).expect("our own folder");
+    let mut command = Command::new(common::program());
+    command.arg("test").arg(&file).arg("--store").arg(&store.0);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts")
+}
+
+/// Sends a signal once the trial has come so far, and returns how it ended.
+fn interrupted(store: &Store, trial: Child, signal: &str, has_begun: impl Fn(&Path) -> bool) -> Output {
+    let began = Instant::now();
+    while !store.current().is_some_and(|folder| has_begun(&folder)) {
+        assert!(began.elapsed() < Duration::from_secs(30), "the trial does not begin");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let status = Command::new("kill").args([signal, &trial.id().to_string()]).status().expect("kill(1)");
+    assert!(status.success());
+    let asked = Instant::now();
+    let output = trial.wait_with_output().expect("it ends");
+    assert!(asked.elapsed() < Duration::from_secs(20), "it took {:?} to end", asked.elapsed());
+    output
+}
+
+fn is_working(folder: &Path) -> bool {
+    std::fs::metadata(folder.join("history.jsonl")).is_ok_and(|data| data.len() > 5_000)
+}
+
+#[test]
+fn a_trial_of_a_cluster_that_others_run_ends_in_order_when_it_is_interrupted() {
+    if !has_python() {
+        return;
+    }
+    let (_turn, mut outside) = (turn(), Outside::start());
+    for signal in ["-INT", "-TERM"] {
+        let store = Store::new("external-interrupted");
+        let output = interrupted(&store, endless(&store, &client(), outside.1), signal, is_working);
+        expect_code(&output, 2);
+        let said = text(&output.stdout);
+        assert!(said.contains("unknown  trial") && said.contains("interrupted"), "{said}");
+        assert!(store.latest().join("report/index.html").is_file());
+        assert_eq!(json(&store.latest().join("trial.json"))["end"], "interrupted");
+    }
+    assert!(outside.0.try_wait().expect("it is ours").is_none(), "what others run was ended");
+}
+
+#[test]
+fn what_was_found_before_an_interrupt_stays_found() {
+    if !has_python() {
+        return;
+    }
+    let (_turn, store, outside) = (turn(), Store::new("found-interrupted"), Outside::start());
+    let honest = std::fs::read_to_string(example().join("client.py")).expect("the example");
+    let liar = honest.replace(
+        "    try:\n        link.write",
+        "    if request[\"op\"] == \"put\":\n        return {\"ok\": None}\n    try:\n        link.write",
+    );
+    assert_ne!(honest, liar, "the client has changed");
+    std::fs::write(store.0.join("liar.py"), liar).expect("our own folder");
+    let client = "client = { kind = \"exec\", command = [\"python3\", \"{campaign}/liar.py\"] }";
+    let output = interrupted(&store, endless(&store, client, outside.1), "-INT", is_working);
+    expect_code(&output, 1);
+    assert!(text(&output.stdout).contains("unknown  trial"), "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_trial_that_is_interrupted_before_it_begins_is_a_doubt() {
+    if !has_python() {
+        return;
+    }
+    let (_turn, store) = (turn(), Store::new("early-interrupted"));
+    let nobody =
+        TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+    let waits = |folder: &Path| {
+        std::fs::read_to_string(folder.join("setup.log")).is_ok_and(|log| log.contains("n1 is not ready"))
+    };
+    let output = interrupted(&store, endless(&store, &client(), nobody), "-TERM", waits);
+    expect_code(&output, 2);
+    assert!(text(&output.stdout).contains("interrupted"), "{}", text(&output.stdout));
+    assert!(store.latest().join("report/index.html").is_file());
+}
+
 fn is_root() -> bool {
     std::fs::read_to_string("/proc/self/status")
         .is_ok_and(|status| status.lines().any(|line| line.starts_with("Uid:\t0\t")))
@@ -159,6 +246,50 @@ env = {{ COLOUR = "blue" }}
     let setup = std::fs::read_to_string(store.latest().join("setup.log")).expect("it is written");
     assert!(setup.contains("n1 stopped: it exited with code 0"), "{setup}");
     assert!(setup.contains("no-such-file is not kept"), "{setup}");
+    assert_eq!(processes_naming(store.0.to_str().expect("text")), Vec::<String>::new());
+}
+
+#[test]
+fn the_files_of_a_described_node_are_harmed() {
+    if !has_python() {
+        return;
+    }
+    let (_turn, store) = (turn(), Store::new("harmed"));
+    let campaign = format!(
+        r#"workload = "register"
+nodes = 1
+rate = 50
+time-limit = "3s"
+[cluster]
+command = ["sh", "-c", "cat {{data}}/log > found; echo written by n1 > {{data}}/log; exec python3 store.py n1 {{ip}} {{port.client}} 0 {{ip}}:{{port.client}}"]
+ports = {{ client = 7000 }}
+ready = {{ tcp = "{{ip}}:{{port.client}}" }}
+logs = ["found"]
+{}
+[cluster.files]
+"store.py" = {{ file = "{}" }}
+[[schedule]]
+at = "1s"
+for = "500ms"
+fault = {{ damage = {{ nodes = ["n1"], harm = "truncate" }} }}
+"#,
+        client(),
+        example().join("store.py").display()
+    );
+    let output = run(&store, &campaign, &[]);
+    if is_refused(&output) {
+        return;
+    }
+    // What the store does without its memory is its own affair.
+    assert!(matches!(output.status.code(), Some(0..=2)), "{}", text(&output.stderr));
+    let proofs: Vec<String> = events(&store.latest())
+        .iter()
+        .filter(|event| event["f"] == "damage" && event["value"]["proof"]["hit"] == true)
+        .map(|event| event["value"]["proof"]["text"].to_string())
+        .collect();
+    assert!(proofs.iter().any(|text| text.contains("log")), "{proofs:?}");
+    let found = std::fs::read_to_string(store.latest().join("logs/n1/found")).expect("it was kept");
+    assert!(found.len() < "written by n1\n".len(), "{found:?}");
     assert_eq!(processes_naming(store.0.to_str().expect("text")), Vec::<String>::new());
 }
 

@@ -155,23 +155,60 @@ fn the_main_job_is_valid_by_proxy() {
 }
 
 #[test]
-fn packets_suffer_where_nodes_have_networks_and_are_refused_elsewhere() {
+fn packets_suffer_where_nodes_have_networks_and_streams_elsewhere() {
     let _turn = turn();
     let store = Store::new("packets");
     let faults = ["--nemesis", "packets,partition", "--nodes", "3", "--time-limit", "8s"];
-    let refused = run(User::Nobody, &store, &[&faults[..], &["--isolation", "proxy"]].concat());
-    expect_code(&refused, 254);
-    assert!(text(&refused.stderr).contains("streams of bytes"), "{}", text(&refused.stderr));
+    let suffer = |arguments: &[&str]| {
+        let output = run(User::Nobody, &store, arguments);
+        expect_code(&output, 0);
+        println!("{}{}", text(&output.stdout), text(&output.stderr));
+        let count = Count::of(&store.latest());
+        assert!(count.hit.iter().any(|hit| hit == "packets"), "{:?}", count.hit);
+        nothing_left(&store);
+    };
+    suffer(&[&faults[..], &["--isolation", "proxy"]].concat());
     if let Err(why) = elenchus::host::packets::probe() {
         assert!(!required("namespaces"), "{why}");
         eprintln!("skipped: {why}");
         return;
     }
-    let output = run(User::Nobody, &store, &faults);
-    expect_code(&output, 0);
-    println!("{}{}", text(&output.stdout), text(&output.stderr));
-    let count = Count::of(&store.latest());
-    assert!(count.hit.iter().any(|hit| hit == "packets"), "{:?}", count.hit);
+    suffer(&faults);
+}
+
+#[test]
+fn what_takes_root_is_refused_to_whoever_has_no_rights_at_all() {
+    let planned = |arguments: &[&str]| {
+        let output = command(User::Nobody, &[&["plan"], arguments].concat()).output().expect("it starts");
+        (output.status.code(), text(&output.stderr).to_string())
+    };
+    let described = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/python-client/campaign.toml");
+    if !nix_is_root() {
+        return eprintln!("skipped: this user may have rights that others have not");
+    }
+    for arguments in [&["--nemesis", "resources"][..], &[described, "--nemesis", "resources"]] {
+        let (code, why) = planned(arguments);
+        assert!(code == Some(254) && (why.contains("root")), "{why}");
+    }
+    for fault in ["power", "disk"] {
+        let (code, why) = planned(&["--nemesis", fault]);
+        assert!(code == Some(0) || code == Some(254) && why.contains("/dev/fuse"), "{fault}: {why}");
+    }
+}
+
+#[test]
+fn files_are_harmed_by_whoever_has_no_rights_at_all() {
+    let _turn = turn();
+    let store = Store::new("damage");
+    let campaign = store.0.join("damage.toml");
+    let strike = "at = \"1s\"\nfor = \"1s\"\nfault = { damage = { nodes = [\"n1\"], harm = \"truncate\" } }";
+    let text_of = format!("nodes = 3\nrate = 200\ntime-limit = \"3s\"\n[[schedule]]\n{strike}\n");
+    std::fs::write(&campaign, text_of).expect("a folder of ours");
+    let output = run(User::Nobody, &store, &[campaign.to_str().expect("text")]);
+    // Beyond what the cluster assumes it may fail; but it is judged, and says so.
+    assert!(matches!(output.status.code(), Some(0..=2)), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("beyond its assumptions: damage"), "{}", text(&output.stdout));
+    assert!(Count::of(&store.latest()).hit.iter().any(|hit| hit == "damage"));
     nothing_left(&store);
 }
 
@@ -181,8 +218,27 @@ fn set_and_bank_are_valid_under_faults() {
     for workload in ["set", "bank"] {
         let store = Store::new(workload);
         expect_code(&run(User::Myself, &store, &["-w", workload, "--time-limit", "8s"]), 0);
+        consensus_was_examined(&store.latest());
         nothing_left(&store);
     }
+}
+
+/// The nodes' traces say enough for every invariant, also when they are judged again by themselves.
+#[track_caller]
+fn consensus_was_examined(folder: &Path) {
+    let verdicts = json(&folder.join("verdicts.json"));
+    let mut all = verdicts["verdicts"].as_array().into_iter().flatten();
+    let verdict = all.find(|verdict| verdict["checker"] == "consensus").expect("the traces are judged");
+    assert_eq!(verdict["validity"], "valid", "{verdict}");
+    for figure in
+        ["terms", "leaders", "elections", "commits", "entries", "committed", "states", "acknowledgements"]
+    {
+        assert!(verdict["figures"][figure].as_u64() > Some(0), "{figure}: {verdict}");
+    }
+    let output = common::elenchus(&["check-trace", "--json", folder.to_str().expect("text")]);
+    expect_code(&output, 0);
+    let told: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert_eq!(told["examined"]["committed"], verdict["figures"]["committed"]);
 }
 
 #[test]

@@ -11,6 +11,7 @@
 //! | [`linearizability`] | every operation takes effect at once, between call and return |
 //! | [`consistency`] | weaker ones: sequential consistency, session guarantees, how stale reads were |
 //! | [`set_full`] | what was added to a set stays in it |
+//! | [`guarded_set`] | a lock is not held twice, or its tokens keep whole what it guards |
 //! | [`bank`] | transfers neither make nor lose money |
 //! | [`watch`] | a watcher sees every change once, in order |
 //! | [`consensus`] | a consensus protocol's invariants, from its nodes' traces |
@@ -27,6 +28,7 @@ pub mod compose;
 pub mod consensus;
 pub mod consistency;
 pub mod faults;
+pub mod guarded_set;
 pub mod guide;
 pub mod linearizability;
 pub mod lint;

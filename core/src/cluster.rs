@@ -37,11 +37,16 @@ pub trait Cluster {
     fn resume<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>>;
 
     /// Makes the node's clock lie from now on, or (with `None`) tell the truth. Returns how far ahead of
-    /// the true time the node then reads it, in nanoseconds.
-    fn skew<'a>(&'a self, node: &'a NodeId, skew: Option<Skew>) -> LocalFuture<'a, Result<i64, Cause>>;
+    /// the true time the node then reads it, in nanoseconds; `None` if it has not read it since.
+    fn skew<'a>(
+        &'a self,
+        node: &'a NodeId,
+        skew: Option<Skew>,
+    ) -> LocalFuture<'a, Result<Option<i64>, Cause>>;
 
-    /// How far ahead of the true time the node reads its clock now, in nanoseconds.
-    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<i64, Cause>>;
+    /// How far ahead of the true time the node reads its clock now, in nanoseconds; `None` if it has not read it
+    /// since it was set.
+    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<Option<i64>, Cause>>;
 
     /// Makes the packets that other nodes send to this one suffer, or (with `None`) lets them pass as they are.
     /// Answers how many packets the trouble that ends with this call has touched.
@@ -101,7 +106,7 @@ pub trait Cluster {
 /// What a cut held back, or what else a fault has touched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeldBack {
-    /// How much: packets dropped by rules, or stalled reads and connections of a proxy.
+    /// How much: packets dropped by rules and connections ended, or stalled reads and connections of a proxy.
     pub count: u64,
 }
 

@@ -1,7 +1,8 @@
 //! Clocks that lie: they jump, strobe or drift, and healing makes them true again.
 //!
-//! The proof is what the node itself reads. A drift shows only after a while, so it is read again when it
-//! heals; a strobing clock shows its offset only every other moment, so it is read a few times.
+//! The proof is what the node itself reads: a clock that it did not read is not known to have struck it. A drift
+//! shows only after a while, so it is read again when it heals; a strobing clock shows its offset only every
+//! other moment, so it is read a few times.
 
 use crate::Shade;
 use crate::ledger::{Effect, Ledger, Standing};
@@ -63,21 +64,22 @@ pub(crate) fn is_true(offset_ns: i64) -> bool {
     offset_ns.unsigned_abs() <= SEEN_NS
 }
 
-/// Reads a clock until it shows what it should, a few times at most, and answers the last reading. A reading
-/// on a busy machine may be late, and a strobing clock shows its offset only every other moment.
+/// Reads a clock until it shows what it should, a few times at most, and answers the last reading; `None` if the
+/// node never read it. A reading on a busy machine may be late, and a strobing clock shows its offset only every
+/// other moment.
 pub(crate) async fn read_until(
     cluster: &dyn Cluster,
     node: &NodeId,
-    first: i64,
+    first: Option<i64>,
     wanted: impl Fn(i64) -> bool,
-) -> i64 {
+) -> Option<i64> {
     let mut offset = first;
     for _ in 0..READINGS {
-        if wanted(offset) {
+        if offset.is_some_and(&wanted) {
             break;
         }
         match cluster.clock(node).await {
-            Ok(again) => offset = again,
+            Ok(again) => offset = again.or(offset),
             Err(_) => break,
         }
     }
@@ -91,8 +93,10 @@ pub(crate) async fn last_look(
     node: &NodeId,
     skew: &Skew,
 ) -> Option<i64> {
-    let offset = ledger.clock(cluster, node).await?;
-    Some(read_until(cluster, node, offset, |offset| shows(skew, offset)).await)
+    if !ledger.is_running(node).await {
+        return None;
+    }
+    read_until(cluster, node, None, |offset| shows(skew, offset)).await
 }
 
 /// What shows that it struck.
@@ -108,7 +112,11 @@ pub(crate) fn injected(skew: &Skew, effects: &[(NodeId, Effect)]) -> String {
 /// What shows that it is undone, and what the last look showed.
 pub(crate) fn healed(effects: &[(NodeId, Effect)], looks: &[Option<i64>]) -> String {
     let part = |((node, effect), look): (&(NodeId, Effect), &Option<i64>)| {
-        let before = look.map(|offset| format!("had come to {}, ", ahead(offset))).unwrap_or_default();
+        let before = match look {
+            Some(offset) => format!("had come to {}, ", ahead(*offset)),
+            None if effect.standing == Standing::Running => "clock not read at the end, ".into(),
+            None => String::new(),
+        };
         match effect.offset_ns {
             Some(offset) => format!("{node}: {before}now {}", ahead(offset)),
             None if effect.standing == Standing::Running => format!("{node}: {before}true again"),

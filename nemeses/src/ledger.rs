@@ -78,7 +78,7 @@ pub struct Effect {
     pub hit: bool,
     /// How the node stands now.
     pub standing: Standing,
-    /// What the node's clock read, in nanoseconds ahead of the true time, if it was set just now.
+    /// What the node's clock read, in nanoseconds ahead of the true time, if it was set just now and read since.
     pub offset_ns: Option<i64>,
     /// Whether a hold wants the node's clock wrong.
     pub skewed: bool,
@@ -152,10 +152,12 @@ impl Ledger {
         }
     }
 
-    /// What the node reads on its clock, if it runs and answers.
-    pub async fn clock(&self, cluster: &dyn Cluster, node: &NodeId) -> Option<i64> {
-        let state = self.lock(node).ok()?.lock().await;
-        if state.standing == Standing::Running { cluster.clock(node).await.ok() } else { None }
+    /// Whether the node runs, so that it may look at its clock.
+    pub async fn is_running(&self, node: &NodeId) -> bool {
+        match self.lock(node) {
+            Ok(state) => state.lock().await.standing == Standing::Running,
+            Err(_) => false,
+        }
     }
 
     /// Brings every node into the state that its holds ask for, as far as it is not: a last resort after errors.
@@ -330,7 +332,7 @@ impl Node {
         match cluster.skew(node, skew).await {
             Ok(offset) => {
                 self.skew = Some(skew);
-                settled.offset_ns = Some(offset);
+                settled.offset_ns = offset;
             }
             Err(cause) => settled.clock = Err(cause),
         }

@@ -5,7 +5,7 @@
 //! it heals that fault, or it may go on breaking afterwards.
 
 use crate::join::join_all;
-use crate::ledger::{Effect, Hold, Ledger};
+use crate::ledger::{Effect, Hold, Ledger, Standing};
 use crate::partition::{self, Severed};
 use crate::{clock, damage, disk, kill, membership, packets, pause, power, resources, target};
 use elenchus_core::LocalFuture;
@@ -90,11 +90,12 @@ impl Nemesis {
         let strike = |node| -> LocalFuture<'_, _> {
             Box::pin(async move {
                 let mut effect = self.ledger.hold(cluster, node, id, hold).await?;
-                if let (Hold::Skew(skew), Some(offset)) = (hold, effect.offset_ns) {
-                    let offset =
-                        clock::read_until(cluster, node, offset, |offset| clock::shows(&skew, offset)).await;
-                    effect.offset_ns = Some(offset);
-                    if clock::shows(&skew, offset) {
+                if let Hold::Skew(skew) = hold
+                    && effect.standing == Standing::Running
+                {
+                    let shows = |offset| clock::shows(&skew, offset);
+                    effect.offset_ns = clock::read_until(cluster, node, effect.offset_ns, shows).await;
+                    if effect.offset_ns.is_some_and(shows) {
                         effect.hit = true;
                         self.ledger.mark_hit(node, id).await;
                     }
@@ -143,10 +144,9 @@ impl Nemesis {
         node: &NodeId,
         mut effect: Effect,
     ) -> Result<Effect, Cause> {
-        if let Some(first) = effect.offset_ns.filter(|_| !effect.skewed) {
-            let offset = clock::read_until(cluster, node, first, clock::is_true).await;
-            effect.offset_ns = Some(offset);
-            if !clock::is_true(offset) {
+        if effect.offset_ns.is_some() && !effect.skewed {
+            effect.offset_ns = clock::read_until(cluster, node, effect.offset_ns, clock::is_true).await;
+            if let Some(offset) = effect.offset_ns.filter(|offset| !clock::is_true(*offset)) {
                 self.ledger.distrust_clock(node).await;
                 return Err(clock::still_lies(node, offset));
             }
@@ -563,6 +563,22 @@ mod tests {
         let healed = trial.heal(0);
         assert!(healed.hit && healed.text.contains("had come to 0.300 s ahead"), "{}", healed.text);
         assert!(trial.fake.is_whole());
+    }
+
+    #[test]
+    fn a_clock_that_nobody_read_is_no_clock_that_read_nothing() {
+        let trial = Trial::new();
+        trial.fake.is_blind.set(true);
+        let proof = trial.inject(0, &bump(&["n2"], 8_200));
+        assert!(!proof.hit && proof.text.ends_with("n2: clock not read"), "{}", proof.text);
+        let healed = trial.heal(0);
+        assert_eq!((healed.hit, healed.text.as_str()), (false, "n2: clock not read at the end, true again"));
+        assert!(trial.fake.is_whole());
+        trial.inject(1, &bump(&["n2"], 8_200));
+        trial.fake.is_blind.set(false);
+        assert!(trial.heal(1).hit, "it was read at last");
+        trial.inject(2, &bump(&["n2"], 8_200));
+        assert!(trial.inject(3, &bump(&["n2"], 8_200)).hit, "set by another fault already, and read");
     }
 
     #[test]

@@ -17,17 +17,28 @@ pub const SHADE: Shade = Shade { color: "#C9E9A0", label: "packets" };
 pub fn draw(rng: &mut Rng, nodes: &[NodeId], reach: Reach) -> Fault {
     let percent = |rng: &mut Rng, low, high| rng.between(low, high) as u8;
     let trouble = match rng.below(6) {
-        0 => {
-            let ms = rng.between(20, 400);
-            Trouble::Delay { ms, jitter_ms: rng.between(0, ms / 2) }
-        }
+        0 => delay(rng),
         1 => Trouble::Loss { percent: percent(rng, 5, 40) },
         2 => Trouble::Duplicate { percent: percent(rng, 10, 80) },
         3 => Trouble::Reorder { percent: percent(rng, 10, 50), ms: rng.between(5, 100) },
         4 => Trouble::Corrupt { percent: percent(rng, 5, 30) },
-        _ => Trouble::Rate { kbit: rng.between(64, 2_048) },
+        _ => rate(rng),
     };
     Fault::Packets { nodes: target::draw(rng, nodes, reach), trouble }
+}
+
+/// Draws a trouble that streams can suffer, which lose, double and reorder nothing.
+pub fn slow(rng: &mut Rng) -> Trouble {
+    if rng.chance(1, 2) { delay(rng) } else { rate(rng) }
+}
+
+fn delay(rng: &mut Rng) -> Trouble {
+    let ms = rng.between(20, 400);
+    Trouble::Delay { ms, jitter_ms: rng.between(0, ms / 2) }
+}
+
+fn rate(rng: &mut Rng) -> Trouble {
+    Trouble::Rate { kbit: rng.between(64, 2_048) }
 }
 
 /// A trouble for people.

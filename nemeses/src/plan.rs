@@ -38,6 +38,8 @@ pub struct ScheduleOptions {
     pub primaries: bool,
     /// Whether links can be cut by resetting the connections on them.
     pub resets: bool,
+    /// Whether nodes exchange streams, whose packets can be late or slow only.
+    pub streams: bool,
     /// The seed of all choices.
     pub seed: Seed,
 }
@@ -220,6 +222,13 @@ impl<'o> Planner<'o> {
                 on_nodes(rng, kind, nodes, reach)
             }
         };
+        let fault = match fault {
+            Fault::Packets { nodes, .. } if self.options.streams => {
+                let mut slow = self.options.seed.stream("streams").nth(now).rng();
+                Fault::Packets { nodes, trouble: packets::slow(&mut slow) }
+            }
+            fault => fault,
+        };
         let low = (self.interval_ms * 3 / 4).max(ms_min);
         let long = rng.between(low, (low * 5 / 3).max(self.interval_ms * 3 / 2));
         let brief = rng.between(BRIEF_MS / 2, BRIEF_MS);
@@ -336,7 +345,7 @@ fn weighted<T: Copy>(rng: &mut Rng, choices: &[(u64, T)]) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use elenchus_core::fault::{Manner, Target};
+    use elenchus_core::fault::{Manner, Target, Trouble};
 
     fn options(seed: u64) -> ScheduleOptions {
         ScheduleOptions {
@@ -346,6 +355,7 @@ mod tests {
             nodes: NodeId::numbered(5),
             primaries: true,
             resets: true,
+            streams: false,
             seed: Seed(seed),
         }
     }
@@ -466,6 +476,29 @@ mod tests {
             strikes += count;
         }
         assert!(strikes >= 1500, "{strikes} in 500 trials");
+    }
+
+    #[test]
+    fn streams_are_late_or_slow_and_packets_suffer_all_else_too() {
+        let troubles = |streams: bool| -> Vec<Trouble> {
+            let faults = vec![FaultName::Packets];
+            let plans =
+                (0..30).map(|seed| ScheduleOptions { streams, faults: faults.clone(), ..options(seed) });
+            let strikes = plans.flat_map(|options| draw(&options));
+            strikes
+                .filter_map(|strike| match strike.fault {
+                    Fault::Packets { trouble, .. } => Some(trouble),
+                    _ => None,
+                })
+                .collect()
+        };
+        let late = |one: &&Trouble| matches!(one, Trouble::Delay { .. });
+        let slow = |one: &&Trouble| matches!(one, Trouble::Rate { .. });
+        let (of_streams, of_packets) = (troubles(true), troubles(false));
+        assert_eq!(of_streams.len(), of_packets.len(), "all else is as it was");
+        let counts = [of_streams.iter().filter(late).count(), of_streams.iter().filter(slow).count()];
+        assert!(counts[0] > 20 && counts[1] > 20 && counts[0] + counts[1] == of_streams.len(), "{counts:?}");
+        assert!(of_packets.iter().any(|one| !late(&one) && !slow(&one)));
     }
 
     #[test]

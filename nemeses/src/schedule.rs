@@ -92,6 +92,7 @@ impl Schedule {
             nodes,
             primaries: false,
             resets: false,
+            streams: false,
             seed,
         })
     }
@@ -237,6 +238,7 @@ mod tests {
             nodes: NodeId::numbered(5),
             primaries: true,
             resets: true,
+            streams: false,
             seed: Seed(seed),
         }
     }

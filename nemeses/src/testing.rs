@@ -49,6 +49,8 @@ pub(crate) struct Fake {
     leaders: RefCell<Vec<NodeId>>,
     /// What clocks show for every nanosecond of skew that they should: 1 is right, 0 ignores the request.
     pub obedience: Cell<i64>,
+    /// Whether no node looks at its clock.
+    pub is_blind: Cell<bool>,
 }
 
 impl Fake {
@@ -67,6 +69,7 @@ impl Fake {
             ailing: RefCell::default(),
             out: RefCell::default(),
             obedience: Cell::new(1),
+            is_blind: Cell::new(false),
         }
     }
 
@@ -99,6 +102,11 @@ impl Fake {
             && self.truth.borrow().values().all(well)
             && self.ailing.borrow().is_empty()
             && self.out.borrow().is_empty()
+    }
+
+    /// What a node is seen to read on a clock that shows this.
+    fn shown(&self, offset_ns: i64) -> Option<i64> {
+        (!self.is_blind.get()).then_some(offset_ns)
     }
 
     fn call<'a, T: 'a>(
@@ -204,7 +212,11 @@ impl Cluster for Fake {
         })
     }
 
-    fn skew<'a>(&'a self, node: &'a NodeId, skew: Option<Skew>) -> LocalFuture<'a, Result<i64, Cause>> {
+    fn skew<'a>(
+        &'a self,
+        node: &'a NodeId,
+        skew: Option<Skew>,
+    ) -> LocalFuture<'a, Result<Option<i64>, Cause>> {
         let what = skew.map_or("true", |_| "skew");
         self.call(format!("{what} {node}"), move |fake| {
             let mut truths = fake.truth.borrow_mut();
@@ -220,12 +232,12 @@ impl Cluster for Fake {
                 // A drift has come to nothing yet; tests let it grow.
                 Some(Skew::Drift { .. }) => 0,
             };
-            Ok(truth.offset_ns)
+            Ok(fake.shown(truth.offset_ns))
         })
     }
 
-    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<i64, Cause>> {
-        self.call(format!("read {node}"), move |fake| Ok(fake.truth.borrow()[node].offset_ns))
+    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<Option<i64>, Cause>> {
+        self.call(format!("read {node}"), move |fake| Ok(fake.shown(fake.truth.borrow()[node].offset_ns)))
     }
 
     fn disturb<'a>(

@@ -66,6 +66,7 @@ pub enum Input {
 /// What a replica wants done. Writes are volatile until a sync that follows them is reported durable; the
 /// replica itself holds back whatever depends on that.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "where lines are told, most outputs are lines")]
 pub enum Output {
     /// Send to a peer; may be lost, delayed, duplicated, reordered.
     Send {

@@ -8,13 +8,13 @@ use super::folder::Folder;
 use super::programs;
 use super::protocol::{Answer, Peer, Request};
 use super::serve::Options;
-use super::undo::{Faults, Hands, Undo, UndoError, Undone, undo_all};
+use super::undo::{self, Faults, Hands, Undo, UndoError, Undone, undo_all};
 use super::wall::{self, FilterRequest, Wall};
 use crate::host::handle::SupervisorLine;
 use crate::host::journal::{Journal, VARIABLE};
 use crate::host::links::{Links, Medium, Road};
-use crate::host::{Exits, Packets, Spawn};
-use crate::live::{LocalMachines, Machines};
+use crate::host::{Exits, Packets, Spawn, disk};
+use crate::live::{DataFolder, LocalMachines, Machines};
 use elenchus_core::cluster::HeldBack;
 use elenchus_core::fault::{FaultId, Link, Manner};
 use elenchus_core::outcome::Cause;
@@ -209,7 +209,7 @@ impl Duties {
                 let what = InForce::Skew(self.own(&node)?.clone());
                 self.changing(what, skew.is_some(), async {
                     match &self.clock {
-                        Some(clock) => clock.skew(skew, now_ns, &mut self.faults.borrow_mut()),
+                        Some(clock) => clock.skew(skew, now_ns, &mut self.faults.borrow_mut()).map(Some),
                         None => machines.skew(&node, skew).await.map_err(text),
                     }
                 })
@@ -217,7 +217,7 @@ impl Duties {
                 .map(Answer::Ahead)
             }
             Request::Clock { node } => match &self.clock {
-                Some(clock) => clock.ahead().map(Answer::Ahead),
+                Some(clock) => clock.ahead().map(Some).map(Answer::Ahead),
                 None => machines.clock(self.own(&node)?).await.map_err(text).map(Answer::Ahead),
             },
             Request::Disturb { node, trouble } => {
@@ -238,6 +238,10 @@ impl Duties {
                 let act = async { machines.ail(&node, ailment).await.map_err(text) };
                 self.changing(what, ailment.is_some(), act).await.map(count)
             }
+            Request::Store { node, data } => {
+                self.store(machines, self.own(&node)?, data).map(|()| Answer::Done {})
+            }
+            Request::Settle {} => machines.settle().await.map_err(text).map(done),
             Request::Damage { node, harm } => {
                 machines.damage(self.own(&node)?, harm).await.map_err(text).map(Answer::Harmed)
             }
@@ -252,6 +256,30 @@ impl Duties {
 
     fn own<'a>(&self, node: &'a NodeId) -> Result<&'a NodeId, String> {
         if self.nodes.contains(node) { Ok(node) } else { Err(format!("{node} does not run on this host")) }
+    }
+
+    /// Makes the node's data folder one that faults can strike. A mount is noted before it is made.
+    fn store(&self, machines: &LocalMachines, node: &NodeId, data: DataFolder) -> Result<(), String> {
+        if machines.disks().has(node) {
+            return Ok(());
+        }
+        fs::create_dir_all(&data.path).map_err(at(&data.path))?;
+        let path = data.path.canonicalize().map_err(at(&data.path))?;
+        let data = DataFolder { path, ..data };
+        let mut faults = self.faults.borrow_mut();
+        let listed = |error: io::Error| format!("the list of faults: {error}");
+        let entry = match data.ails {
+            true => {
+                let mounts = undo::mounts().map_err(|error| format!("our mount namespace: {error}"))?;
+                Some(faults.begin(Undo::Mount { point: data.path.clone(), mounts }).map_err(listed)?)
+            }
+            false => None,
+        };
+        let added = machines.disks().add(node, &data);
+        if let (Err(_), Some(entry)) = (&added, entry) {
+            faults.end(entry).map_err(listed)?;
+        }
+        added
     }
 
     /// The same process, with its output in our folder: paths of the controller mean nothing here.
@@ -400,11 +428,24 @@ impl Hands for OurHands {
         match undo {
             Undo::Tables { name } => wall::remove_tables(name),
             Undo::Chains { name } => wall::remove_chains(name),
+            Undo::Mount { point, mounts } => unmount(point, mounts),
             Undo::Clock { epoch_ns, services } => {
                 clock::undo(&clock::ThisMachine, &clock::Systemd, *epoch_ns, services)
             }
         }
     }
+}
+
+/// Unmounts a disk of ours, unless it was mounted where we cannot see it.
+fn unmount(point: &Path, there: &str) -> Result<(), String> {
+    let here = undo::mounts().map_err(|error| format!("our mount namespace: {error}"))?;
+    if here != there {
+        return Err(format!(
+            "{} was mounted in the mount namespace {there}, and this process is in {here}: heal from there",
+            point.display()
+        ));
+    }
+    disk::unmount(point).map_err(at(point))
 }
 
 /// Undoes what the folder's list of faults still holds. Returns what was done, in words.

@@ -7,7 +7,7 @@
 use super::post::{Connect, Post, Purpose};
 use super::protocol::{Answer, Hello, Peer, Ran, Request, Step, VERSION};
 use crate::host::{Exits, Spawn};
-use crate::live::Machines;
+use crate::live::{DataFolder, Machines};
 use elenchus_core::LocalFuture;
 use elenchus_core::cluster::{HeldBack, Lost};
 use elenchus_core::fault::{Ailment, FAULT_TIMEOUT, FaultId, Harm, Limit, Link, Loss, Manner, Skew, Trouble};
@@ -161,6 +161,12 @@ impl AgentMachines {
     pub async fn folder(&self, node: &NodeId, path: &Path) -> Result<(), AgentError> {
         let owner = self.host(node)?.user.clone();
         self.do_it(node, Request::Folder { path: path.into(), owner }, Purpose::Work).await
+    }
+
+    /// Makes the node's data folder one that faults can strike; before the node starts.
+    pub async fn store(&self, node: &NodeId, data: &DataFolder) -> Result<(), AgentError> {
+        let request = Request::Store { node: node.clone(), data: data.clone() };
+        self.do_it(node, request, Purpose::Work).await
     }
 
     /// How many bytes are free on the node's host, at this path.
@@ -392,7 +398,27 @@ impl Machines for AgentMachines {
         self.exits.borrow_mut().take()
     }
 
-    fn skew<'a>(&'a self, node: &'a NodeId, skew: Option<Skew>) -> LocalFuture<'a, Result<i64, Cause>> {
+    fn settle(&self) -> LocalFuture<'_, Result<(), Cause>> {
+        Box::pin(async move {
+            let mut asked = JoinSet::new();
+            for host in self.hosts.values() {
+                let post = host.post.clone();
+                asked.spawn_local(
+                    async move { ask(&post, Request::Settle {}, Purpose::Work, OPEN_LIMIT).await },
+                );
+            }
+            while let Some(answer) = asked.join_next().await {
+                answer.expect("asking does not panic")?;
+            }
+            Ok(())
+        })
+    }
+
+    fn skew<'a>(
+        &'a self,
+        node: &'a NodeId,
+        skew: Option<Skew>,
+    ) -> LocalFuture<'a, Result<Option<i64>, Cause>> {
         Box::pin(async move {
             let purpose = if skew.is_some() { Purpose::Work } else { Purpose::Heal };
             let request = Request::Skew { node: node.clone(), skew, now_ns: now_ns() };
@@ -403,7 +429,7 @@ impl Machines for AgentMachines {
         })
     }
 
-    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<i64, Cause>> {
+    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<Option<i64>, Cause>> {
         Box::pin(async move {
             match self.ask(node, Request::Clock { node: node.clone() }, Purpose::Work).await? {
                 Answer::Ahead(ns) => Ok(ns),

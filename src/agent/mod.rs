@@ -45,6 +45,8 @@ pub use machines::{AgentError, AgentHost, AgentMachines};
 pub use post::{Connect, Stream};
 pub use protocol::{Hello, Ran, Right, Step};
 #[cfg(target_os = "linux")]
+pub use rights::rights;
+#[cfg(target_os = "linux")]
 pub use serve::{AgentFailure, AgentHealed, Options, Ready, attach, client_of, heal, serve};
 #[cfg(target_os = "linux")]
 pub use wall::FilterRequest;

@@ -5,6 +5,7 @@
 //! sent once more, and what it did is still counted once.
 
 use crate::host::{Exit, Spawn};
+use crate::live::DataFolder;
 use elenchus_core::fault::{Ailment, FaultId, Harm, Limit, Link, Loss, Manner, Skew, Trouble};
 use elenchus_core::process::NodeId;
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// The version of this language. Both ends are the same program, unless somebody left an old agent behind.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The first line on a connection to an agent's socket: who is at the other end of the bridge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +123,15 @@ pub enum Request {
         /// How; `None`: not any more.
         ailment: Option<Ailment>,
     },
+    /// Put a disk that can fail under the node's data folder, and prepare what damage needs; before it starts.
+    Store {
+        /// Whose.
+        node: NodeId,
+        /// Which, and what may strike it.
+        data: DataFolder,
+    },
+    /// The trial begins: what nodes have written so far is durable, and what files may be set back to.
+    Settle {},
     /// Harm the files of a node that does not run.
     Damage {
         /// Whose.
@@ -229,8 +239,8 @@ pub enum Answer {
     Done {},
     /// How much a fault held back or touched.
     HeldBack(u64),
-    /// How far ahead of the truth a clock is, in nanoseconds.
-    Ahead(i64),
+    /// How far ahead of the truth a clock is, in nanoseconds; `None`: nobody has read it since it was set.
+    Ahead(Option<i64>),
     /// What a disk forgot.
     Lost {
         /// How many bytes.

@@ -2,8 +2,8 @@
 
 use super::clock;
 use super::protocol::Right;
-use super::serve::Options;
-use super::wall;
+use super::wall::{self, FilterRequest};
+use crate::host::disk;
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -13,21 +13,32 @@ pub(super) const NET_ADMIN: u32 = 12;
 pub(super) const SYS_TIME: u32 = 25;
 
 /// What this host allows, by what it is needed for.
-pub(super) fn all(options: &Options) -> BTreeMap<String, Right> {
+pub fn rights(filter: FilterRequest, host_clock: bool) -> BTreeMap<String, Right> {
     let root = match nix::unistd::Uid::effective().is_root() {
         true => Ok("root".to_owned()),
         false => Err(format!("this is user {}, without sudo", nix::unistd::Uid::effective())),
     };
     let rights = [
         ("kill", Ok("signals to the process group".to_owned())),
-        ("pause", Ok("signals to the process group".to_owned())),
-        ("partition", wall::probe(options.filter)),
+        ("pause", Ok(pause())),
+        ("partition", wall::probe(filter)),
         ("resources", crate::host::resources::probe()),
-        ("packets", crate::host::packets::probe()),
-        ("clock", clock::probe(options.host_clock)),
+        // The probe makes namespaces of its own, in which everybody may; here it takes the right itself.
+        ("packets", wall::permitted().and_then(|()| crate::host::packets::probe())),
+        ("clock", clock::probe(host_clock)),
+        ("power", disk::probe_as_we_are()),
+        ("disk", disk::probe_as_we_are()),
+        ("damage", Ok("the files of a stopped node".to_owned())),
         ("user", root),
     ];
     rights.into_iter().map(|(what, right)| (what.to_owned(), right.into())).collect()
+}
+
+fn pause() -> String {
+    match crate::host::resources::freezer::probe() {
+        Ok(where_to) => format!("the kernel's freezer, {where_to}"),
+        Err(_) => "signals to the process group".to_owned(),
+    }
 }
 
 /// Whether we have this right, as `/proc/self/status` shows it.

@@ -194,7 +194,7 @@ fn hello(tenant: &Tenant, options: &Options) -> Hello {
         pid: tenant.identity.pid,
         nodes: options.nodes.clone(),
         lease_ms: options.lease.as_millis() as u64,
-        rights: rights::all(options),
+        rights: rights::rights(options.filter, options.host_clock),
     }
 }
 

@@ -21,6 +21,13 @@ pub(super) enum Undo {
     Tables { name: String },
     /// `iptables` has chains of this name.
     Chains { name: String },
+    /// A disk of ours is mounted here.
+    Mount {
+        /// Where.
+        point: PathBuf,
+        /// The mount namespace in which that is so.
+        mounts: String,
+    },
     /// The clock lies, and these services that would set it right stand still.
     Clock {
         /// The true time, in nanoseconds since 1970, when the host had been up for no time.
@@ -123,6 +130,11 @@ impl Faults {
 
 fn network() -> io::Result<String> {
     Ok(fs::read_link("/proc/self/ns/net")?.to_string_lossy().into_owned())
+}
+
+/// The mount namespace that we are in.
+pub(super) fn mounts() -> io::Result<String> {
+    Ok(fs::read_link("/proc/self/ns/mnt")?.to_string_lossy().into_owned())
 }
 
 /// Undoes all that is open in the list at `path`, the last first. Returns what was undone and what could not

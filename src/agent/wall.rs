@@ -7,8 +7,10 @@
 use super::programs;
 use super::protocol::Peer;
 use super::undo::{Faults, Undo};
+use crate::host::connections::Connections;
 use crate::host::filter::{self, Filter};
 use crate::host::links::{Medium, Road};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io;
 use std::net::IpAddr;
@@ -43,6 +45,10 @@ pub(super) struct Wall {
     here: Vec<bool>,
     v4: Option<Box<dyn Barrier>>,
     v6: Option<Box<dyn Barrier>>,
+    /// `None` where the kernel cannot end any.
+    connections: Option<Connections>,
+    /// How many connections were ended on each road since it was cut.
+    ended: BTreeMap<Road, u64>,
 }
 
 impl Wall {
@@ -61,6 +67,8 @@ impl Wall {
             here: peers.iter().map(here).collect(),
             v4: None,
             v6: None,
+            connections: Connections::open().ok(),
+            ended: BTreeMap::new(),
         };
         if uses(false) {
             wall.v4 = Some(barrier(name, request, false, faults)?);
@@ -91,6 +99,15 @@ impl Wall {
 }
 
 impl Wall {
+    /// Ends what connects the two nodes of this road, and nothing else; whoever is at the other end hears of it.
+    fn sever(&mut self, road: Road) -> io::Result<()> {
+        if let Some(connections) = &mut self.connections {
+            let ended = connections.end_between(&self.sources[road.to], &self.sources[road.from])?;
+            *self.ended.entry(road).or_default() += ended;
+        }
+        Ok(())
+    }
+
     /// Adds rules for all these roads, or none.
     fn add(
         &mut self,
@@ -112,17 +129,24 @@ impl Medium for Wall {
     }
 
     fn reset(&mut self, roads: &[Road]) -> io::Result<()> {
-        self.add(roads, |barrier, sources| barrier.reset(sources))
+        self.add(roads, |barrier, sources| barrier.reset(sources))?;
+        let severed = roads.iter().try_for_each(|road| self.sever(*road));
+        if severed.is_err() {
+            let _ = self.mend(roads);
+        }
+        severed
     }
 
     fn mend(&mut self, roads: &[Road]) -> io::Result<()> {
-        self.each(roads, |barrier, sources| barrier.let_pass(sources))
+        self.each(roads, |barrier, sources| barrier.let_pass(sources))?;
+        self.ended.retain(|road, _| !roads.contains(road));
+        Ok(())
     }
 
     fn held_back(&mut self, roads: &[Road]) -> io::Result<Vec<u64>> {
         let mut counts = vec![];
         for road in roads {
-            let mut count = 0;
+            let mut count = self.ended.get(road).copied().unwrap_or(0);
             for source in self.sources[road.from].clone() {
                 let barrier = if source.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
                 count += barrier.as_mut().map_or(Ok(0), |barrier| barrier.count(source))?;

@@ -24,6 +24,12 @@ pub enum AgentCommand {
         #[arg(long, value_name = "IP")]
         from: Option<IpAddr>,
     },
+    /// Say what this host allows, and change nothing
+    Look {
+        /// Whose clock faults would set
+        #[arg(long, value_enum, default_value = "processes")]
+        clock: Clock,
+    },
     /// Undo what an agent left
     Heal {
         /// Where the agent lived
@@ -68,7 +74,7 @@ enum Filter {
 
 /// Whose clock is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Clock {
+pub enum Clock {
     /// That of the node's processes.
     Processes,
     /// The host's own.
@@ -83,6 +89,11 @@ pub fn run(command: AgentCommand) -> Exit {
             let connection = std::env::var("SSH_CONNECTION").unwrap_or_default();
             let from = from.or_else(|| agent::client_of(&connection));
             agent::attach(&folder, from).map_or_else(|error| broken(&error.to_string()), |()| Exit::Valid)
+        }
+        AgentCommand::Look { clock } => {
+            let rights = agent::rights(FilterRequest::Auto, clock == Clock::Host);
+            say!("{}", serde_json::json!({ "rights": rights }));
+            Exit::Valid
         }
         AgentCommand::Heal { folder, end } => match agent::heal(&folder, end) {
             Ok(healed) => {

@@ -1,16 +1,25 @@
-//! `elenchus client check`: whether a client program of the user's own keeps to the protocol.
+//! `elenchus client check`: whether a client answers as its capabilities say, and a program keeps to the protocol.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `campaign` | tries out the client of a campaign, on a cluster of it |
+//! | `show` | what the user sees |
 
-use super::say::say;
+mod campaign;
+mod show;
+
 use super::usage;
 use crate::exit::Exit;
 use crate::quantity::Span;
+use crate::registry::Registry;
 use clap::{Args, Subcommand};
 use elenchus_core::client::Capability;
+use elenchus_systems::conformance::{Finding, Program as Running, Subject, Tried};
 use elenchus_systems::described::description::Offered;
 use elenchus_systems::described::template::{Facts, Template};
-use elenchus_systems::exec::conformance::{Finding, Line, Subject};
 use elenchus_systems::exec::{Node, Program};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Arguments of `client`.
@@ -22,13 +31,17 @@ pub struct ClientArgs {
 
 #[derive(Debug, Subcommand)]
 enum ClientCommand {
-    /// Try a client program out, against a node that runs, and say where it breaks the protocol
+    /// Try a client out, against a node that runs or a campaign's cluster, and say where it is wrong
     Check(Box<CheckArgs>),
 }
 
 /// Arguments of `client check`.
 #[derive(Debug, Args)]
 struct CheckArgs {
+    /// Try out the client of this campaign (etcd, http or exec), on one node that is started for it, or on its
+    /// external cluster
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["command", "node", "ip", "port", "capabilities"])]
+    campaign: Option<PathBuf>,
     /// The node's name, as the program is told it
     #[arg(long, default_value = "n1")]
     node: String,
@@ -38,7 +51,7 @@ struct CheckArgs {
     /// A port of the node, under the name that the program knows it by; may be repeated
     #[arg(long, value_name = "NAME=PORT", value_parser = port)]
     port: Vec<(String, u16)>,
-    /// What the program offers: kv, txn
+    /// What the program offers: kv, append, peek, txn, lock, fencing, watch
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "kv", value_parser = offered)]
     capabilities: Vec<Offered>,
     /// How long an answer is waited for
@@ -51,7 +64,7 @@ struct CheckArgs {
     #[arg(long, short)]
     verbose: bool,
     /// The program and its arguments; {ip}, {node} and {port.NAME} are filled
-    #[arg(last = true, required = true, value_name = "PROGRAM")]
+    #[arg(last = true, required_unless_present = "campaign", value_name = "PROGRAM")]
     command: Vec<String>,
 }
 
@@ -65,8 +78,16 @@ fn offered(text: &str) -> Result<Offered, String> {
 }
 
 /// Does what the arguments say.
-pub fn run(args: &ClientArgs) -> Exit {
+pub fn run(args: &ClientArgs, registry: &Registry) -> Exit {
     let ClientCommand::Check(args) = &args.command;
+    match &args.campaign {
+        Some(path) => campaign::check(args, path, registry),
+        None => check_program(args),
+    }
+}
+
+/// Tries out the program that the arguments name.
+fn check_program(args: &CheckArgs) -> Exit {
     let words = match args.words() {
         Ok(words) => words,
         Err(why) => return usage(&why),
@@ -76,28 +97,35 @@ pub fn run(args: &ClientArgs) -> Exit {
         Err(error) => return super::broken(&format!("no asynchronous runtime can be built: {error}")),
     };
     let program = |node: &Node| args.program(&words, node);
-    let subject = Subject {
-        program: &program,
-        node: args.node(),
-        capabilities: args
-            .capabilities
-            .iter()
-            .map(|offered| offered.capability())
-            .collect::<Vec<Capability>>(),
-        prefix: format!("elenchus-check-{}-{}", std::process::id(), super::fresh_seed()),
-        patience: args.timeout.map_or(Duration::from_secs(3), |span| span.0),
-    };
+    let client = Tried::Program(Running { program: &program, node: args.node() });
+    let subject =
+        args.subject(client, args.capabilities.iter().map(|offered| offered.capability()).collect());
     let findings = tokio::task::LocalSet::new().block_on(&runtime, subject.examine());
-    if args.json {
-        json(&findings)
-    } else {
-        table(&findings, args.verbose)
-    }
-    let is_good = findings.iter().all(|finding| finding.result.is_ok());
-    if is_good { Exit::Valid } else { Exit::Invalid }
+    args.show(&findings)
 }
 
 impl CheckArgs {
+    /// What is tried out.
+    fn subject<'a>(&self, client: Tried<'a>, capabilities: Vec<Capability>) -> Subject<'a> {
+        Subject {
+            client,
+            capabilities,
+            prefix: format!("elenchus-check-{}-{}", std::process::id(), super::fresh_seed()),
+            patience: self.timeout.map_or(Duration::from_secs(3), |span| span.0),
+        }
+    }
+
+    /// Shows what was found.
+    fn show(&self, findings: &[Finding]) -> Exit {
+        if self.json {
+            show::json(findings);
+        } else {
+            show::table(findings, self.verbose);
+        }
+        let is_good = findings.iter().all(|finding| finding.result.is_ok());
+        if is_good { Exit::Valid } else { Exit::Invalid }
+    }
+
     /// The words of the command, with their holes read.
     fn words(&self) -> Result<Vec<Template>, String> {
         let ports: Vec<&str> = self.port.iter().map(|(name, _)| name.as_str()).collect();
@@ -138,61 +166,4 @@ fn which(program: &str) -> bool {
         true => std::path::Path::new(program).is_file(),
         false => std::env::split_paths(&path).any(|folder| folder.join(program).is_file()),
     }
-}
-
-fn table(findings: &[Finding], verbose: bool) {
-    let width = findings.iter().map(|finding| finding.name.len()).max().unwrap_or(0);
-    for finding in findings {
-        let (mark, text) = match &finding.result {
-            Ok(note) => ("ok ", note.as_str()),
-            Err(bad) => ("bad", bad.what.as_str()),
-        };
-        say!("{mark}  {:width$}  {text}", finding.name);
-        if verbose || finding.result.is_err() {
-            for line in &finding.lines {
-                let (way, text) = parts(line);
-                say!("     {:width$}  {way:8} {}", "", short(text));
-            }
-        }
-        if let Err(bad) = &finding.result {
-            say!("     {:width$}  mend     {}", "", bad.mend);
-        }
-    }
-    let bad = findings.iter().filter(|finding| finding.result.is_err()).count();
-    match bad {
-        0 => say!("{} checks, all ok", findings.len()),
-        bad => say!("{bad} of {} checks are bad", findings.len()),
-    }
-}
-
-fn parts(line: &Line) -> (&'static str, &str) {
-    match line {
-        Line::Sent(text) => ("sent", text),
-        Line::Received(text) => ("received", text),
-    }
-}
-
-/// A line of a terminal's width, its controls left out.
-fn short(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
-}
-
-fn json(findings: &[Finding]) {
-    let checks = findings.iter().map(|finding| {
-        let lines = finding.lines.iter().map(parts).map(|(way, text)| serde_json::json!({ way: text }));
-        let mut check = serde_json::json!({
-            "name": finding.name,
-            "ok": finding.result.is_ok(),
-            "lines": lines.collect::<Vec<_>>(),
-        });
-        match &finding.result {
-            Ok(note) => check["note"] = note.as_str().into(),
-            Err(bad) => {
-                check["what"] = bad.what.as_str().into();
-                check["mend"] = bad.mend.into();
-            }
-        }
-        check
-    });
-    say!("{}", serde_json::json!({ "checks": checks.collect::<Vec<_>>() }));
 }

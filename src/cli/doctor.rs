@@ -2,7 +2,7 @@
 
 use super::say::say;
 use super::{PlanArgs, usage};
-use crate::doctor::{Finding, is_well, machine, needs};
+use crate::doctor::{Finding, hosts, is_well, machine, needs};
 use crate::exit::Exit;
 use crate::faults::Ground;
 use crate::plan::Plan;
@@ -19,7 +19,7 @@ pub struct DoctorArgs {
     json: bool,
 }
 
-/// Looks at the machine and, if there is one, at the campaign. Exit 1 if something is missing that it needs.
+/// Looks at the machine and, if there is one, at the campaign and its hosts. Exit 1 if something is missing that it needs.
 pub fn run(args: &DoctorArgs, registry: &Registry) -> Exit {
     let campaign = match args.plan.campaign() {
         Ok((campaign, _)) => campaign,
@@ -29,7 +29,7 @@ pub fn run(args: &DoctorArgs, registry: &Registry) -> Exit {
     let planned = Plan::of(registry, &campaign, 0, None).map(|plan| plan.trials[0].clone());
     findings.extend(needs::isolation(&campaign, &findings));
     let ground = match &campaign.cluster {
-        Some(description) if description.external => None,
+        Some(description) if description.external || description.hosts.is_some() => None,
         Some(_) => Some(Ground::local()),
         None => Some(Ground::Bundled),
     };
@@ -37,6 +37,7 @@ pub fn run(args: &DoctorArgs, registry: &Registry) -> Exit {
     if let Some(description) = &campaign.cluster {
         findings.extend(needs::cluster(description, &campaign.folder));
     }
+    findings.extend(planned.iter().flat_map(hosts::examine));
     findings.push(needs::plan(&planned));
     let well = is_well(&findings);
     if args.json {

@@ -36,7 +36,7 @@ const HEAD: &str = "\
 # Faults, and where they are possible
 
 Printed by `elenchus list --faults --markdown`; a test compares. A fault that is named where it is not possible is refused when the trial is
-planned, with the reason; `all` leaves it out. What a machine lacks although its ground allows it (a kernel without a feature, a closed
+planned, with the reason (on hosts: before the first operation); `all` leaves it out. What a machine lacks although its ground allows it (a kernel without a feature, a closed
 `/dev/fuse`), `elenchus doctor` says. Each fault heals alone, and counts as hit only with proof of its effect while an operation was open.
 
 ";

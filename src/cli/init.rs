@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// For which system: bundled, etcd, or exec (a system of your own)
+    /// For which system: bundled, etcd, http (a store of your own that speaks HTTP), or exec (a system and a client of your own)
     #[arg(default_value = "bundled")]
     name: String,
     /// The file to write; one that is there is left as it is

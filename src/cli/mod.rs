@@ -4,6 +4,7 @@
 mod agent;
 mod campaign;
 mod check;
+mod check_trace;
 mod client;
 mod doctor;
 mod faults;
@@ -55,9 +56,11 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Judge recorded histories, or the folder of a trial
     Check(check::CheckArgs),
+    /// Judge traces of consensus: a trial's, etcd's, or those of a Raft of your own
+    CheckTrace(check_trace::CheckTraceArgs),
     /// Build the report of a trial's folder anew
     Report(report::ReportArgs),
-    /// Try out a client program of your own
+    /// Try out a client: a program of your own, or that of a campaign
     Client(client::ClientArgs),
     /// Undo what a killed trial left behind
     Heal(heal::HealArgs),
@@ -127,8 +130,9 @@ pub fn main(registry: &Registry, arguments: Vec<std::ffi::OsString>) -> Exit {
         Command::Plan(args) => plan(&args, registry),
         Command::Doctor(args) => doctor::run(&args, registry),
         Command::Check(args) => check::run(&args),
+        Command::CheckTrace(args) => check_trace::run(&args),
         Command::Report(args) => report::run(&args),
-        Command::Client(args) => client::run(&args),
+        Command::Client(args) => client::run(&args, registry),
         Command::Heal(args) => heal::run(&args),
         Command::List(args) => list::run(&args, registry),
         Command::Completions { shell } => {
@@ -189,6 +193,8 @@ impl PlanArgs {
                             None => format!("{file}: {impossible}"),
                         }
                     }
+                    // A table, which no flag stands for.
+                    Some(file) if impossible.key == "cluster" => format!("{file}: {impossible}"),
                     _ => format!("--{impossible}"),
                 },
             )?;

@@ -3,7 +3,8 @@
 use super::Finding;
 use crate::faults::{self, Ground};
 use crate::host::isolation::Refusal;
-use crate::host::{disk, packets, probe, resources, vdso};
+use crate::host::resources::freezer;
+use crate::host::{connections, disk, packets, probe, resources, vdso};
 use elenchus_nemeses::FaultName;
 use std::path::Path;
 use std::time::Instant;
@@ -123,6 +124,18 @@ const PROBES: &[Probe] = &[
         ask: packets::probe,
         lost: "packets that are late, lost, doubled, out of order, garbled or slow",
         remedy: "a kernel with NFQUEUE (nfnetlink_queue, xt_NFQUEUE or nft's queue)",
+    },
+    Probe {
+        what: "ends of connections",
+        ask: connections::probe,
+        lost: "a partition that resets ends only connections on which somebody speaks",
+        remedy: "a kernel with CONFIG_INET_DIAG_DESTROY",
+    },
+    Probe {
+        what: "freezer",
+        ask: freezer::probe,
+        lost: "pauses reach a node's process group by signals, and not those of its processes that left it",
+        remedy: "root, and control groups of version 2",
     },
     Probe {
         what: "control groups",

@@ -3,11 +3,13 @@
 //! | module | what it looks at |
 //! |---|---|
 //! | [`machine`] | the machine: what keeps nodes apart, and what can break them |
+//! | [`hosts`] | the hosts that a campaign names, over SSH |
 //! | [`needs`] | a campaign: programs, variables, users, addresses, faults |
 //!
-//! Every finding that is no *yes* says why, what is lost by it and how to get it. Deliberately absent: any change.
-//! Probes act in a child with namespaces of its own, or only look.
+//! Every finding that is no *yes* says why, what is lost by it and how to get it. Deliberately absent: any change
+//! (a host over SSH is sent our program). Probes act in a child with namespaces of its own, or only look.
 
+pub mod hosts;
 pub mod machine;
 pub mod needs;
 

@@ -31,7 +31,8 @@ pub fn plan(planned: &Result<TrialPlan, Impossible>) -> Finding {
 
 /// What must keep the nodes apart, given what the machine allows.
 pub fn isolation(campaign: &Campaign, machine: &[Finding]) -> Option<Finding> {
-    let described = campaign.cluster.as_ref().is_some_and(|description| !description.external);
+    let is_here = |description: &Description| !description.external && description.hosts.is_none();
+    let described = campaign.cluster.as_ref().is_some_and(is_here);
     if !described && campaign.isolation != Some(IsolationRequest::Namespaces) {
         return None;
     }
@@ -48,27 +49,46 @@ pub fn isolation(campaign: &Campaign, machine: &[Finding]) -> Option<Finding> {
 /// What the description of a cluster names.
 pub fn cluster(description: &Description, folder: &Path) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
-    findings.extend(programs(description).into_iter().map(|program| self::program(&program, folder)));
+    // What nodes on hosts run is looked for there.
+    let nodes = if description.hosts.is_some() { BTreeSet::new() } else { node_programs(description) };
+    let programs: BTreeSet<String> = nodes.into_iter().chain(client_program(description)).collect();
+    findings.extend(programs.into_iter().map(|program| self::program(&program, folder)));
+    findings.extend(beside(description, folder));
     findings.extend(description.secrets().into_iter().map(|(key, variable)| secret(&key, variable)));
     findings.extend(description.addresses.iter().map(|(node, address)| reach(node, address)));
     findings
 }
 
-/// The programs that are named, each once. One that a hole stands for is made by the trial.
-fn programs(description: &Description) -> BTreeSet<String> {
+/// The program that speaks to the nodes, if it is one.
+fn client_program(description: &Description) -> Option<String> {
+    match &description.client {
+        Client::Exec { command, .. } => command.first().filter(|program| !is_made(program)).cloned(),
+        _ => None,
+    }
+}
+
+/// The programs that nodes are, or that run beside them, each once. One that a hole stands for is made by the trial.
+pub(super) fn node_programs(description: &Description) -> BTreeSet<String> {
     let ready = match &description.ready {
         Ready::Command(command) => Some(command),
         _ => None,
     };
-    let client = match &description.client {
-        Client::Exec { command, .. } => Some(command),
-        _ => None,
-    };
     let own = description.node.values().filter_map(|own| own.command.as_ref());
     let leader = description.leader.as_ref().and_then(|leader| leader.command.as_ref());
-    let commands = [Some(&description.command), description.stop.as_ref(), ready, leader, client];
+    let commands = [Some(&description.command), description.stop.as_ref(), ready, leader];
     let all = commands.into_iter().flatten().chain(own);
     all.filter_map(|command| command.first()).filter(|program| !is_made(program)).cloned().collect()
+}
+
+/// The files beside the campaign that a client program is started with, if they are missing.
+fn beside<'d>(description: &'d Description, folder: &'d Path) -> impl Iterator<Item = Finding> + 'd {
+    let command = if let Client::Exec { command, .. } = &description.client { &command[..] } else { &[] };
+    let files = command.iter().skip(1).filter_map(|word| word.strip_prefix("{campaign}/"));
+    let missing = files.filter(|file| !file.contains('{') && !folder.join(file).exists());
+    missing.map(|file| {
+        let why = format!("{} is not there, and the client's command names it", folder.join(file).display());
+        Finding::no(format!("file {file}"), why, "the campaign", "put it there, or correct its name").needed()
+    })
 }
 
 fn is_made(program: &str) -> bool {

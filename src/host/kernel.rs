@@ -30,6 +30,11 @@ impl Socket {
         Socket::open(SockProtocol::NetlinkNetFilter)
     }
 
+    /// A socket for open connections, in the current network namespace.
+    pub fn sockets() -> io::Result<Socket> {
+        Socket::open(SockProtocol::NetlinkSockDiag)
+    }
+
     fn open(protocol: SockProtocol) -> io::Result<Socket> {
         let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
         // The kernel answers before `send` returns; the deadline only turns a surprise into an error.

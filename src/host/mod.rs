@@ -13,7 +13,7 @@
 //! | `daemon` | the process tree of an agent, which outlives whoever started it |
 //! | [`ground`] | what the controller gets |
 //! | `supervisor`, `spawn`, [`protocol`], [`handle`] | starting and ending nodes: who does it, and who asks for it |
-//! | [`links`], `firewall`, `filter`, [`proxy`] | cutting links, two ways |
+//! | [`links`], `firewall`, `filter`, [`connections`], [`proxy`] | cutting links, two ways |
 //! | [`packets`] | what nodes send each other, late, lost or mangled |
 //! | `namespaces`, `kernel`, [`netlink`] | networks, in the kernel's own language |
 //! | [`addresses`], [`interrupts`] | where everybody is; the user's wish to stop |
@@ -24,6 +24,8 @@
 //! | [`journal`], [`processes`] | what is left after a `kill -9`, and its end |
 
 pub mod addresses;
+#[cfg(target_os = "linux")]
+pub mod connections;
 #[cfg(target_os = "linux")]
 pub(crate) mod daemon;
 pub mod disk;

@@ -7,6 +7,7 @@
 
 pub mod queue;
 pub mod reset;
+pub mod sockets;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -71,7 +71,9 @@ impl Prepared {
                 (Links::new(nodes, Box::new(Firewall::new(walls))), packets, addresses)
             }
             Prepared::Proxy { ports, addresses } => {
-                (Links::new(nodes, Box::new(ports.serve()?)), Packets::none(), addresses)
+                let proxy = ports.serve()?;
+                let packets = Packets::of_streams(proxy.slowing(nodes));
+                (Links::new(nodes, Box::new(proxy)), packets, addresses)
             }
         };
         let supervisor = SupervisorLine::new(socket);

@@ -61,6 +61,11 @@ impl Process {
         Process::parse(&fs::read_to_string("/proc/self/stat").ok()?)
     }
 
+    /// Whether `/proc` shows the numbers by which we know processes, and not those of another pid namespace.
+    pub fn are_ours() -> bool {
+        Process::find_own().is_some_and(|own| own.identity.pid == std::process::id() as i32)
+    }
+
     /// All processes that we can see.
     pub fn all() -> Vec<Process> {
         let Ok(entries) = fs::read_dir("/proc") else { return vec![] };

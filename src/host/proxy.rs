@@ -5,27 +5,35 @@
 //! the gate of that link, answers the gate of the other. A shut gate stalls and never refuses: connections
 //! stay open, what was sent waits with its sender (we stop reading, so nothing piles up here), ends of
 //! streams wait too; a new connection waits until both its links are open, as a handshake does. When the
-//! gate opens, all flows on. A barred gate ends what comes to it: connections that are used, and new ones.
+//! gate opens, all flows on. A barred gate ends the connections that lead through it, and new ones.
 //! What waited or ended is counted, as proof that the cut struck.
 //!
+//! What goes to a node may also be late, or come no faster than at some rate ([`Slowing`]): then a gate lets pieces of
+//! the streams through as if each were a packet. Streams lose, double and reorder nothing.
+//!
 //! Not like a real network: bytes that the kernel has already taken for the receiver arrive, and a dialler
-//! believes to be connected before the node has accepted.
+//! believes to be connected before the node has accepted, at once.
+
+mod slow;
+
+pub use slow::{Slowing, is_possible};
 
 use super::addresses::Addresses;
 use super::links::{Medium, Road};
 use elenchus_core::process::NodeId;
 use elenchus_core::random::Seed;
 use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
+use slow::{Late, PIECE, Slow};
 use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 
@@ -137,6 +145,11 @@ pub struct Proxy {
 }
 
 impl Proxy {
+    /// What makes the same links slow.
+    pub fn slowing(&self, nodes: &[NodeId]) -> Slowing {
+        Slowing::new(nodes, self.gates.clone())
+    }
+
     fn gates<'a>(&'a self, roads: &'a [Road]) -> impl Iterator<Item = &'a Gate> {
         roads.iter().map(|road| &*self.gates[road])
     }
@@ -169,6 +182,8 @@ struct Gate {
     state: watch::Sender<State>,
     /// Reads, ends of streams and connections that did not find the gate open since it was so last.
     held_back: AtomicU64,
+    /// What makes its bytes slow, if anything does; the same for all links to a node.
+    slow: watch::Sender<Option<Arc<Mutex<Slow>>>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,7 +197,8 @@ enum State {
 
 impl Default for Gate {
     fn default() -> Gate {
-        Gate { state: watch::Sender::new(State::Open), held_back: AtomicU64::new(0) }
+        let slow = watch::Sender::new(None);
+        Gate { state: watch::Sender::new(State::Open), held_back: AtomicU64::new(0), slow }
     }
 }
 
@@ -210,6 +226,12 @@ impl Gate {
             Ok(State::Barred) => Err(io::ErrorKind::ConnectionReset.into()),
             _ => Ok(()),
         }
+    }
+
+    /// Waits until the gate is barred.
+    async fn barred(&self) {
+        // The sender is ours, so this ends by the gate's change only.
+        let _ = self.state.subscribe().wait_for(|state| *state == State::Barred).await;
     }
 
     /// Acts if the gate is open. It cannot be shut meanwhile: once `shut` has returned, nothing passes.
@@ -271,27 +293,77 @@ fn carry(dialler: TcpStream, listener: TcpStream, there: Arc<Gate>, back: Arc<Ga
 /// Carries bytes one way until their source ends, and then says so to the sink.
 async fn pump(source: &TcpStream, sink: &TcpStream, gate: &Gate) -> io::Result<()> {
     let mut buffer = vec![0; 1 << 14];
+    let mut slow = gate.slow.subscribe();
+    let (mut late, mut has_ended) = (Late::default(), false);
     loop {
-        source.readable().await?;
+        let now = Instant::now();
+        let reads_at = slow.borrow().as_ref().map_or(now, |slow| lock(slow).reads_at(now));
+        let may_read = !has_ended && late.has_room() && reads_at <= now;
+        tokio::select! {
+            // Nobody need speak to be cut off.
+            () = gate.barred() => {
+                gate.pass().await?;
+                continue;
+            }
+            // The sender is ours and lives as long: whatever is on its way is late no more.
+            _ = slow.changed() => {
+                late.hurry(Instant::now());
+                continue;
+            }
+            () = at(late.due()), if !late.is_empty() => {
+                send(&late.pop(), sink, gate).await?;
+                if has_ended && late.is_empty() {
+                    return finish(sink, gate).await;
+                }
+                continue;
+            }
+            () = at(Some(reads_at)), if !has_ended && reads_at > now => continue,
+            readable = source.readable(), if may_read => readable?,
+        }
         gate.pass().await?;
-        let length = match source.try_read(&mut buffer) {
+        let slow = slow.borrow().clone();
+        let most = if slow.is_some() { PIECE } else { buffer.len() };
+        let length = match source.try_read(&mut buffer[..most]) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             result => result?,
         };
-        if length == 0 {
-            return finish(sink, gate).await;
-        }
-        let mut rest = &buffer[..length];
-        while !rest.is_empty() {
-            sink.writable().await?;
-            match gate.through(|| sink.try_write(rest)) {
-                None => gate.pass().await?,
-                Some(Ok(sent)) => rest = &rest[sent..],
-                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Some(Err(error)) => return Err(error),
+        match (length, slow) {
+            (0, _) if late.is_empty() => return finish(sink, gate).await,
+            (0, _) => has_ended = true,
+            (_, None) if late.is_empty() => send(&buffer[..length], sink, gate).await?,
+            (_, slow) => {
+                let now = Instant::now();
+                let due = slow.map_or(now, |slow| lock(&slow).due(now, length));
+                late.push(due, &buffer[..length]);
             }
         }
     }
+}
+
+/// Waits for this moment, or for ever.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn lock(slow: &Mutex<Slow>) -> std::sync::MutexGuard<'_, Slow> {
+    slow.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sends these bytes as soon as the gate lets them through.
+async fn send(mut rest: &[u8], sink: &TcpStream, gate: &Gate) -> io::Result<()> {
+    while !rest.is_empty() {
+        sink.writable().await?;
+        match gate.through(|| sink.try_write(rest)) {
+            None => gate.pass().await?,
+            Some(Ok(sent)) => rest = &rest[sent..],
+            Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Some(Err(error)) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Tells the sink that its source has ended.
@@ -321,165 +393,4 @@ fn fd(stream: &TcpStream) -> i32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::links::Links;
-    use super::*;
-    use elenchus_core::fault::{FaultId, Link};
-    use std::io::{Read, Write};
-    use std::net::TcpStream as Stream;
-
-    struct Pair {
-        links: Links,
-        listener: TcpListener,
-        addresses: Addresses,
-        nodes: Vec<NodeId>,
-    }
-
-    impl Pair {
-        fn new() -> Pair {
-            let nodes = NodeId::numbered(2);
-            let ports = Ports::take(&nodes, None).unwrap();
-            let addresses = ports.addresses().unwrap();
-            let listener = TcpListener::bind(addresses.listen(&nodes[1])).unwrap();
-            let links = Links::new(&nodes, Box::new(ports.serve().unwrap()));
-            Pair { links, listener, addresses, nodes }
-        }
-
-        fn dial(&self) -> Stream {
-            let stream = Stream::connect(self.addresses.peer(&self.nodes[0], &self.nodes[1])).unwrap();
-            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-            stream
-        }
-
-        fn accept(&self) -> Stream {
-            let stream = self.listener.accept().unwrap().0;
-            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-            stream
-        }
-
-        fn link(&self, from: usize, to: usize) -> Link {
-            Link { from: self.nodes[from].clone(), to: self.nodes[to].clone() }
-        }
-    }
-
-    fn silent(stream: &mut Stream) -> bool {
-        stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-        let nothing = stream.read(&mut [0]).is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock);
-        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        nothing
-    }
-
-    fn hear(stream: &mut Stream, expect: &[u8]) {
-        let mut got = vec![0; expect.len()];
-        stream.read_exact(&mut got).unwrap();
-        assert_eq!(got, expect);
-    }
-
-    #[test]
-    fn a_cut_stalls_one_way_only_and_flows_on_when_mended() {
-        let pair = Pair::new();
-        let mut dialler = pair.dial();
-        let mut listener = pair.accept();
-        dialler.write_all(b"one").unwrap();
-        hear(&mut listener, b"one");
-
-        pair.links.cut(FaultId(1), &[pair.link(0, 1)]).unwrap();
-        dialler.write_all(b"two").unwrap();
-        listener.write_all(b"back").unwrap();
-        hear(&mut dialler, b"back");
-        assert!(silent(&mut listener));
-
-        assert!(pair.links.mend(FaultId(1)).unwrap().count > 0);
-        hear(&mut listener, b"two");
-    }
-
-    #[test]
-    fn answers_stall_when_their_own_link_is_cut() {
-        let pair = Pair::new();
-        let mut dialler = pair.dial();
-        let mut listener = pair.accept();
-        pair.links.cut(FaultId(1), &[pair.link(1, 0)]).unwrap();
-        dialler.write_all(b"there").unwrap();
-        hear(&mut listener, b"there");
-        listener.write_all(b"back").unwrap();
-        assert!(silent(&mut dialler));
-        pair.links.mend(FaultId(1)).unwrap();
-        hear(&mut dialler, b"back");
-    }
-
-    #[test]
-    fn a_new_connection_waits_until_both_ways_are_open() {
-        for (from, to) in [(0, 1), (1, 0)] {
-            let pair = Pair::new();
-            pair.links.cut(FaultId(1), &[pair.link(from, to)]).unwrap();
-            let mut dialler = pair.dial();
-            dialler.write_all(b"knock").unwrap();
-            pair.listener.set_nonblocking(true).unwrap();
-            thread::sleep(Duration::from_millis(50));
-            assert!(pair.listener.accept().is_err());
-            pair.listener.set_nonblocking(false).unwrap();
-            assert!(pair.links.mend(FaultId(1)).unwrap().count > 0);
-            hear(&mut pair.accept(), b"knock");
-        }
-    }
-
-    fn has_ended(stream: &mut Stream) -> bool {
-        stream.read(&mut [0]).map_or_else(|error| error.kind() != io::ErrorKind::WouldBlock, |got| got == 0)
-    }
-
-    #[test]
-    fn a_barred_link_ends_connections_that_are_used_and_new_ones() {
-        for (from, to) in [(0, 1), (1, 0)] {
-            let pair = Pair::new();
-            let (mut dialler, mut listener) = (pair.dial(), pair.accept());
-            pair.links.reset(FaultId(1), &[pair.link(from, to)]).unwrap();
-            let used = if from == 0 { &mut dialler } else { &mut listener };
-            used.write_all(b"lost").unwrap();
-            assert!(has_ended(&mut dialler) && has_ended(&mut listener));
-            assert!(has_ended(&mut pair.dial()));
-            assert!(pair.links.mend(FaultId(1)).unwrap().count >= 2);
-            let mut again = pair.dial();
-            again.write_all(b"again").unwrap();
-            hear(&mut pair.accept(), b"again");
-        }
-    }
-
-    #[test]
-    fn the_end_of_a_stream_waits_too() {
-        let pair = Pair::new();
-        let dialler = pair.dial();
-        let mut listener = pair.accept();
-        pair.links.cut(FaultId(1), &[pair.link(0, 1)]).unwrap();
-        drop(dialler);
-        assert!(silent(&mut listener));
-        pair.links.mend(FaultId(1)).unwrap();
-        assert_eq!(listener.read(&mut [0]).unwrap(), 0);
-    }
-
-    #[test]
-    fn a_stalled_link_does_not_swallow_without_bound() {
-        let pair = Pair::new();
-        let mut dialler = pair.dial();
-        let mut listener = pair.accept();
-        pair.links.cut(FaultId(1), &[pair.link(0, 1)]).unwrap();
-        dialler.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
-        let (chunk, mut sent) = (vec![7; 1 << 16], 0);
-        while let Ok(length) = dialler.write(&chunk) {
-            sent += length;
-            assert!(sent < 64 << 20, "64 MiB went into a link that is cut");
-        }
-        pair.links.mend(FaultId(1)).unwrap();
-        let mut received = vec![0; sent];
-        listener.read_exact(&mut received).unwrap();
-        assert!(received.iter().all(|byte| *byte == 7));
-    }
-
-    #[test]
-    fn a_node_that_does_not_listen_ends_the_connection() {
-        let Pair { links: _links, listener, addresses, nodes } = Pair::new();
-        drop(listener);
-        let mut dialler = Stream::connect(addresses.peer(&nodes[0], &nodes[1])).unwrap();
-        dialler.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        assert!(matches!(dialler.read(&mut [0]), Ok(0)) || dialler.read(&mut [0]).is_err());
-    }
-}
+mod tests;

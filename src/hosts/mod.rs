@@ -7,16 +7,19 @@
 //! | module | what it is |
 //! |---|---|
 //! | `reach` | from a description to how each host is reached |
+//! | `helper` | our program as it lies on them |
 //! | `ground` | the hosts of a running trial |
 //! | `seat` | a host as a system sees it |
 //! | [`undo`] | what `elenchus heal` does about a trial whose controller is gone |
 
 mod ground;
+mod helper;
 mod reach;
 mod seat;
 pub mod undo;
 
 pub use ground::HostGround;
+pub use helper::Helper;
 pub use reach::accesses;
 
 use crate::host::ssh::{SshError, SshHost};
@@ -28,7 +31,7 @@ pub const FOLDER: &str = "/var/tmp/elenchus";
 /// How long logging in may take, to a host that is well.
 const LOGIN_MAX: Duration = Duration::from_secs(20);
 /// How long a small question may take.
-const ANSWER_MAX: Duration = Duration::from_secs(20);
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(20);
 /// How long sending our helper may take.
 const UPLOAD_MAX: Duration = Duration::from_secs(300);
 /// How long undoing everything on a host may take.

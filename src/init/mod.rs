@@ -14,13 +14,18 @@ pub struct Starter {
 }
 
 /// All of them, the default first.
-pub const STARTERS: [Starter; 3] = [
+pub const STARTERS: [Starter; 4] = [
     Starter {
         name: "bundled",
         about: "the cluster that elenchus brings along",
         text: include_str!("bundled.toml"),
     },
     Starter { name: "etcd", about: "five etcd nodes on this machine", text: include_str!("etcd.toml") },
+    Starter {
+        name: "http",
+        about: "a system of your own that speaks HTTP, its requests described",
+        text: include_str!("http.toml"),
+    },
     Starter {
         name: "exec",
         about: "a system of your own, with a client in any language",

@@ -188,18 +188,26 @@ impl Cluster for LiveCluster {
         self.machines.resume(node)
     }
 
-    fn skew<'a>(&'a self, node: &'a NodeId, skew: Option<Skew>) -> LocalFuture<'a, Result<i64, Cause>> {
-        match self.system.clocks() {
-            Some(clocks) => clocks.skew(node, skew),
-            None => self.machines.skew(node, skew),
-        }
+    fn skew<'a>(
+        &'a self,
+        node: &'a NodeId,
+        skew: Option<Skew>,
+    ) -> LocalFuture<'a, Result<Option<i64>, Cause>> {
+        Box::pin(async move {
+            match self.system.clocks() {
+                Some(clocks) => clocks.skew(node, skew).await.map(Some),
+                None => self.machines.skew(node, skew).await,
+            }
+        })
     }
 
-    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<i64, Cause>> {
-        match self.system.clocks() {
-            Some(clocks) => clocks.clock(node),
-            None => self.machines.clock(node),
-        }
+    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<Option<i64>, Cause>> {
+        Box::pin(async move {
+            match self.system.clocks() {
+                Some(clocks) => clocks.clock(node).await.map(Some),
+                None => self.machines.clock(node).await,
+            }
+        })
     }
 
     fn disturb<'a>(

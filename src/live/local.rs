@@ -5,6 +5,7 @@ use super::machines::Machines;
 use crate::host::handle::SupervisorLine;
 use crate::host::processes::Identity;
 use crate::host::resources::Restriction;
+use crate::host::resources::freezer::{self, Freeze};
 use crate::host::vdso::Clocks;
 use crate::host::{Exits, Links, Packets, Spawn, Supervisor, processes};
 use elenchus_core::LocalFuture;
@@ -16,6 +17,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// This machine's processes.
 pub struct LocalMachines {
@@ -28,6 +30,9 @@ pub struct LocalMachines {
     started: RefCell<BTreeMap<NodeId, Identity>>,
     clocks: Clocks,
     restrictions: RefCell<BTreeMap<NodeId, Restriction>>,
+    /// Whether nodes stand still by the kernel's freezer, or by signals.
+    freezes: bool,
+    frozen: RefCell<BTreeMap<NodeId, Freeze>>,
     disks: Disks,
 }
 
@@ -49,6 +54,8 @@ impl LocalMachines {
             started: RefCell::default(),
             clocks: Clocks::default(),
             restrictions: RefCell::default(),
+            freezes: freezer::probe().is_ok() && processes::Process::are_ours(),
+            frozen: RefCell::default(),
             disks: Disks::default(),
         })
     }
@@ -56,6 +63,11 @@ impl LocalMachines {
     /// The same, with these disks under their data folders.
     pub fn with_disks(self, disks: Disks) -> LocalMachines {
         LocalMachines { disks, ..self }
+    }
+
+    /// The data folders that faults strike.
+    pub fn disks(&self) -> &Disks {
+        &self.disks
     }
 
     /// The node's living processes.
@@ -75,7 +87,7 @@ impl LocalMachines {
     fn limited(&self, node: &NodeId, limit: Option<Limit>) -> io::Result<HeldBack> {
         let mut restrictions = self.restrictions.borrow_mut();
         let count = match restrictions.get(node) {
-            Some(restriction) => restriction.lift()?,
+            Some(restriction) => restriction.lift(self.frozen_in(node, restriction.group()))?,
             None => 0,
         };
         restrictions.remove(node);
@@ -85,6 +97,43 @@ impl LocalMachines {
             restrictions.insert(node.clone(), restriction);
         }
         Ok(HeldBack { count })
+    }
+
+    /// Whether the node stands still in this very group.
+    fn frozen_in(&self, node: &NodeId, group: &Path) -> bool {
+        self.frozen.borrow().get(node).is_some_and(|freeze| freeze.group() == group)
+    }
+
+    /// Freezes all the node's processes; returns once they stand, whoever is born meanwhile too.
+    async fn freeze(&self, node: &NodeId) -> io::Result<()> {
+        // On record before anybody stands: whoever gives up half way leaves it to the resumption.
+        let freeze = Freeze::begin(&self.token, node.as_str())?;
+        self.frozen.borrow_mut().insert(node.clone(), freeze);
+        loop {
+            let family = self.processes(node);
+            if family.is_empty() {
+                return Err(io::Error::other(format!("{node} does not run")));
+            }
+            let stands = match self.frozen.borrow().get(node) {
+                Some(freeze) => freeze.admit(&family)? == 0 && freeze.stands()?,
+                None => return Err(io::Error::other(format!("{node} was resumed meanwhile"))),
+            };
+            if stands {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Lets go on what was frozen, if anything was.
+    fn thaw(&self, node: &NodeId) -> io::Result<()> {
+        let mut frozen = self.frozen.borrow_mut();
+        if let Some(freeze) = frozen.get(node) {
+            let restrictions = self.restrictions.borrow();
+            freeze.end(restrictions.get(node).is_some_and(|limit| limit.group() == freeze.group()))?;
+        }
+        frozen.remove(node);
+        Ok(())
     }
 }
 
@@ -128,15 +177,30 @@ impl Machines for LocalMachines {
     }
 
     fn kill<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
-        Box::pin(async move { self.supervisor.kill(node).await.map_err(cause) })
+        Box::pin(async move {
+            // What is frozen dies as well. Those of other process groups, who outlive it, go on.
+            self.supervisor.kill(node).await.map_err(cause)?;
+            self.thaw(node).map_err(cause)
+        })
     }
 
     fn pause<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
-        Box::pin(async move { self.supervisor.pause(node).await.map_err(cause) })
+        Box::pin(async move {
+            if self.freezes && self.leader(node).is_ok() {
+                if self.freeze(node).await.is_ok() {
+                    return Ok(());
+                }
+                self.thaw(node).map_err(cause)?;
+            }
+            self.supervisor.pause(node).await.map_err(cause)
+        })
     }
 
     fn resume<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
-        Box::pin(async move { self.supervisor.resume(node).await.map_err(cause) })
+        Box::pin(async move {
+            self.thaw(node).map_err(cause)?;
+            self.supervisor.resume(node).await.map_err(cause)
+        })
     }
 
     fn cut<'a>(&'a self, id: FaultId, links: &'a [Link]) -> LocalFuture<'a, Result<(), Cause>> {
@@ -151,11 +215,15 @@ impl Machines for LocalMachines {
         Box::pin(async move { self.links.mend(id).map_err(cause) })
     }
 
-    fn skew<'a>(&'a self, node: &'a NodeId, skew: Option<Skew>) -> LocalFuture<'a, Result<i64, Cause>> {
+    fn skew<'a>(
+        &'a self,
+        node: &'a NodeId,
+        skew: Option<Skew>,
+    ) -> LocalFuture<'a, Result<Option<i64>, Cause>> {
         Box::pin(async move { self.clocks.skew(node, self.leader(node)?, skew).await.map_err(cause) })
     }
 
-    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<i64, Cause>> {
+    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<Option<i64>, Cause>> {
         Box::pin(async move { self.clocks.clock(node, self.leader(node)?).await.map_err(cause) })
     }
 

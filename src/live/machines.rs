@@ -52,13 +52,18 @@ pub trait Machines {
 
     /// Makes the clock of the node's processes lie from now on, or (with `None`) tell the truth: for programs
     /// whose clock cannot be told by their own means. Returns how far ahead of the true time they then read it,
-    /// in nanoseconds.
-    fn skew<'a>(&'a self, _node: &'a NodeId, _skew: Option<Skew>) -> LocalFuture<'a, Result<i64, Cause>> {
+    /// in nanoseconds; `None` if they have not read it since.
+    fn skew<'a>(
+        &'a self,
+        _node: &'a NodeId,
+        _skew: Option<Skew>,
+    ) -> LocalFuture<'a, Result<Option<i64>, Cause>> {
         cannot("this system's clocks cannot be told to lie")
     }
 
-    /// How far ahead of the true time the node's processes read their clock now, in nanoseconds.
-    fn clock<'a>(&'a self, _node: &'a NodeId) -> LocalFuture<'a, Result<i64, Cause>> {
+    /// How far ahead of the true time the node's processes read their clock now, in nanoseconds; `None` if they
+    /// have not read it since it was set.
+    fn clock<'a>(&'a self, _node: &'a NodeId) -> LocalFuture<'a, Result<Option<i64>, Cause>> {
         cannot("this system's clocks cannot be read")
     }
 

@@ -12,7 +12,7 @@ mod machines;
 mod watch;
 
 pub use cluster::LiveCluster;
-pub use disks::Disks;
+pub use disks::{DataFolder, Disks};
 pub use local::LocalMachines;
 pub use machines::Machines;
 

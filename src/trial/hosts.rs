@@ -3,10 +3,10 @@
 //! It runs in the process that the user started, which therefore listens to signals itself. Whatever becomes of the
 //! trial, the hosts are left as they were; those that cannot be reached any more are named.
 
-use super::{Cast, Failed, SetupLog, Stop, SystemConnector, keep_record, perform, runtime};
+use super::{Cast, Failed, SetupLog, Stop, SystemConnector, keep_record, listen, perform, runtime};
 use crate::host;
 use crate::hosts::HostGround;
-use crate::live::{LiveCluster, LiveWorld, Machines};
+use crate::live::{DataFolder, LiveCluster, LiveWorld, Machines};
 use crate::plan::TrialPlan;
 use crate::runner::End;
 use crate::store::{TrialRecord, file};
@@ -41,10 +41,8 @@ pub(super) fn on_hosts<W: Workload>(
     let journal = journal.map_err(|error| Failed::Folder { path: folder.join(file::JOURNAL), error })?;
     let runtime = runtime()?;
     let mut setup = SetupLog::create(folder)?;
-    let mut stop = {
-        let _inside = runtime.enter();
-        asked_to_stop().map_err(Failed::Runtime)?
-    };
+    let by_force = "what faults did on hosts is undone within a minute; `elenchus heal` does the rest";
+    let (_listening, mut stop) = listen(&runtime, by_force)?;
     // Standard error, so that `--json` leaves standard output to machines.
     eprintln!("hosts: {} over SSH", plan.nodes.len());
     let ground = unless_stopped(&runtime, &mut stop, HostGround::reach(plan, description, folder));
@@ -99,6 +97,7 @@ fn on_settled<W: Workload>(
     stop: Stop,
 ) -> (Result<End, Failed>, Result<(), String>) {
     let Scene { plan, description, folder, ground } = scene;
+    let mut plan = (*plan).clone();
     let system = match DescribedSystem::new((*description).clone(), ground.seats()) {
         Ok(system) => Rc::new(system) as Rc<dyn System>,
         Err(why) => return (Err(Failed::Setup(why)), runtime.block_on(ground.leave())),
@@ -108,17 +107,25 @@ fn on_settled<W: Workload>(
     let mut world =
         LiveWorld::new(runtime, workload.clone(), connector.clone(), &plan.nodes, plan.concurrency);
     let faults: Vec<FaultName> = FaultName::ALL.into_iter().filter(|fault| plan.strikes(*fault)).collect();
-    let agents = world.block_on(ground.machines(&faults)).map(Rc::new);
+    let agents = world.block_on(async {
+        let agents = ground.machines().await?;
+        record.left_out = leave_out(&mut plan, ground.lacking(&agents, &faults)?)?;
+        for line in &record.left_out {
+            setup.line(&format!("left out: {line}"));
+            eprintln!("left out: {line}");
+        }
+        ground.store(&agents, &DataFolder::all(&plan, &*system)?).await.map(|()| Rc::new(agents))
+    });
     let cluster = agents.clone().and_then(|agents| {
         keep_record(folder, record).map_err(|failed| failed.to_string())?;
         let machines: Rc<dyn Machines> = agents;
-        LiveCluster::new(plan.nodes.clone(), system.clone(), machines.clone(), folder, outputs(plan, ground))
+        LiveCluster::new(plan.nodes.clone(), system.clone(), machines.clone(), folder, outputs(&plan, ground))
             .map(|cluster| (Rc::new(cluster), machines))
     });
     let end = match cluster {
         Ok((cluster, machines)) => {
-            let cast = Cast { workload, system, connector, machines, cluster };
-            let (end, same) = perform(&cast, plan, folder, record, world, setup, stop);
+            let cast = Cast { workload, system: system.clone(), connector, machines, cluster };
+            let (end, same) = perform(&cast, &plan, folder, record, world, setup, stop);
             world = same;
             end
         }
@@ -130,6 +137,7 @@ fn on_settled<W: Workload>(
             Ok(()) => setup.line("their logs are here"),
             Err(why) => setup.line(&format!("logs: {why}")),
         }
+        ground.keep(&*system).await.iter().for_each(|line| setup.line(line));
         if let Ok(agents) = agents {
             for error in agents.end().await {
                 setup.line(&format!("leaving: {error}"));
@@ -141,6 +149,20 @@ fn on_settled<W: Workload>(
     (end, left)
 }
 
+/// Takes the faults out of the plan that some host does not allow; says which, and why. An error if somebody named
+/// one of them.
+fn leave_out(plan: &mut TrialPlan, lacking: Vec<(FaultName, String)>) -> Result<Vec<String>, String> {
+    let is_named = |fault: FaultName| {
+        plan.nemesis_named || plan.schedule.iter().any(|strike| strike.fault.name() == fault.as_str())
+    };
+    let (named, left_out): (Vec<_>, Vec<_>) = lacking.into_iter().partition(|(fault, _)| is_named(*fault));
+    if !named.is_empty() {
+        return Err(named.into_iter().map(|(_, why)| why).collect::<Vec<_>>().join("\n"));
+    }
+    plan.nemesis.retain(|fault| left_out.iter().all(|(lacking, _)| lacking != fault));
+    Ok(left_out.into_iter().map(|(_, why)| why).collect())
+}
+
 /// Where each node's output goes, on its host.
 fn outputs(plan: &TrialPlan, ground: &HostGround) -> impl Fn(&NodeId) -> PathBuf + use<> {
     let known: Vec<(NodeId, PathBuf)> =
@@ -148,25 +170,4 @@ fn outputs(plan: &TrialPlan, ground: &HostGround) -> impl Fn(&NodeId) -> PathBuf
     move |node| {
         known.iter().find(|(name, _)| name == node).map_or_else(PathBuf::new, |(_, path)| path.clone())
     }
-}
-
-/// Resolves when the user wants the trial to end; the second time the process ends at once, and the helpers on the
-/// hosts undo everything by themselves.
-fn asked_to_stop() -> std::io::Result<Stop> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(Box::pin(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-        tokio::task::spawn(async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            eprintln!("\nelenchus: ended by force; `elenchus heal` undoes what is left");
-            std::process::exit(255);
-        });
-    }))
 }

@@ -4,8 +4,7 @@
 //! has the words. It is started for each connection and ends with it: when its input ends, or by force. Whatever is
 //! no answer (garbage, an end, silence) is a doubt about the one request that was open, and harms nothing else.
 
-pub mod conformance;
-mod words;
+pub(crate) mod words;
 
 use elenchus_core::LocalFuture;
 use elenchus_core::client::{Capability, Client, Connector, Request, Response};
@@ -39,6 +38,22 @@ pub struct Program {
     /// The file to which its standard error is appended; `None`: that of this process.
     pub log: Option<PathBuf>,
 }
+
+impl Program {
+    /// Why it did not open, with the last that it said on its standard error.
+    fn explained(&self, why: &Cause) -> Cause {
+        let Some(path) = &self.log else { return why.clone() };
+        let said = std::fs::read(path).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said[said.len().saturating_sub(LAST_MAX)..]).into_owned();
+        match said.lines().rfind(|line| !line.trim().is_empty()) {
+            Some(last) => format!("{why}; it said last: {} ({})", last.trim(), path.display()).into(),
+            None => why.clone(),
+        }
+    }
+}
+
+/// How much is read of the end of what a program said.
+const LAST_MAX: usize = 300;
 
 /// Opens clients by starting programs.
 #[derive(Clone, Debug)]
@@ -98,7 +113,7 @@ impl ExecClient {
         let output = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let mut client = ExecClient { program: program.clone(), process, child, input, output, sent: 0 };
         let answer = client.exchange(words::open(&program.node, process)).await;
-        words::opened(&answer.map_err(|trouble| trouble.0)?)?;
+        words::opened(&answer.map_err(|trouble| program.explained(&trouble.0))?)?;
         Ok(client)
     }
 
@@ -165,7 +180,7 @@ impl Client for ExecClient {
     }
 }
 
-fn start(program: &Program) -> Result<Child, Cause> {
+pub(crate) fn start(program: &Program) -> Result<Child, Cause> {
     let Some((file, arguments)) = program.command.split_first() else {
         return Err("no client program is named".into());
     };
@@ -178,5 +193,7 @@ fn start(program: &Program) -> Result<Child, Cause> {
     };
     let mut command = Command::new(file);
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
+    // A terminal's Ctrl-C is for us: the trial still has its last answers to hear.
+    command.process_group(0);
     command.spawn().map_err(|error| Cause::from(format!("{file}: {error}")))
 }

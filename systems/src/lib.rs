@@ -7,12 +7,14 @@
 //! |---|---|
 //! | [`described`] | the user's own system, as a campaign file describes it |
 //! | [`etcd`], [`http_client`], [`exec`] | the clients it can have: etcd's gateway, described requests, a program of any language |
+//! | [`conformance`] | whether a client answers as its capabilities say |
 //! | [`http`] | one connection, for clients and for questions |
 //! | [`memory`] | one map in this process, which never fails |
 //! | [`simulated`] | the bundled cluster's nodes in virtual time |
 
 #[cfg(unix)]
 pub mod bundled;
+pub mod conformance;
 pub mod described;
 pub mod etcd;
 pub mod exec;

@@ -5,6 +5,8 @@ use elenchus::agent::{AgentError, AgentHost, AgentMachines, Connect, Stream};
 use elenchus::host::{Exits, Ground, Spawn, Supervisor};
 use elenchus_core::fault::Link;
 use elenchus_core::process::NodeId;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -182,6 +184,31 @@ impl Bed {
 
     pub fn supervisor_pid(&self, node: usize) -> i32 {
         self.pid(node, "journal.jsonl", 1, "/process/identity/pid")
+    }
+
+    /// Kills agent and supervisor at once.
+    pub fn kill_both(&self, node: usize) {
+        let (agent, supervisor) = (self.agent_pid(node), self.supervisor_pid(node));
+        // The supervisor first, but it must not have its last word.
+        for (pid, how) in
+            [(supervisor, Signal::SIGSTOP), (agent, Signal::SIGKILL), (supervisor, Signal::SIGKILL)]
+        {
+            kill(Pid::from_raw(pid), how).unwrap();
+        }
+        eventually("both are gone", || {
+            [agent, supervisor].iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+        });
+    }
+
+    /// The data folder of a node, on its host.
+    pub fn data(&self, node: usize) -> PathBuf {
+        self.home(node).join("node/data")
+    }
+
+    /// Whether a disk of ours is mounted there.
+    pub fn has_disk(&self, node: usize) -> bool {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        mounts.contains(&format!(" {} ", self.data(node).display()))
     }
 
     pub fn log(&self, node: usize) -> String {

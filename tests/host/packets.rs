@@ -63,7 +63,54 @@ fn in_order(count: usize) -> Vec<String> {
     (0..count).map(|number| number.to_string()).collect()
 }
 
-/// On the ground of the proxy there are no packets, and it says so.
+/// Where a proxy isolates: streams are late or slow, whole and in order all the same.
+pub async fn slow_streams(stage: Stage) {
+    stage.start_all().await;
+    stage.reach_each_other();
+    stage.disturb(1, Trouble::Delay { ms: 60, jitter_ms: 20 });
+    for from in [0, 1] {
+        let (least, most) = stage.round_trip(from);
+        assert!(least >= Duration::from_millis(40), "{least:?}");
+        assert!(most >= Duration::from_millis(60), "jitter: up to {most:?}");
+    }
+    eventually("the controller is answered at once", || {
+        let began = Instant::now();
+        assert_eq!(stage.ask(&stage.nodes[1], "ping"), "pong");
+        began.elapsed() < Duration::from_millis(40)
+    });
+    stage.toward(0, "push {peer} 1024").parse::<u64>().expect("it arrives");
+    // A refused trouble leaves the one in force as it was.
+    let refused = stage.packets().disturb(&stage.nodes[1], Some(Trouble::Loss { percent: 10 }));
+    assert_eq!(refused, Err(PacketsError::Streams));
+    assert!(stage.round_trip(0).0 >= Duration::from_millis(40));
+    assert!(stage.calm(1) >= 20);
+    assert_eq!(stage.calm(1), 0);
+    eventually("round trips are quick again", || stage.round_trip(0).0 < Duration::from_millis(40));
+
+    // 256 KiB at 2 Mbit/s take a second.
+    stage.disturb(1, Trouble::Rate { kbit: 2_000 });
+    let took = stage.toward(0, "push {peer} 256").parse::<u64>().unwrap();
+    assert!(took >= 1_000, "{took} ms");
+    assert!(stage.calm(1) > 100);
+    assert_eq!(stage.ask(&stage.nodes[1], "pushed"), "2 0");
+
+    // What is on its way when all is well goes on at once; what is when a link is cut does not.
+    stage.tell(0, 1, "before");
+    eventually("words arrive", || stage.has_heard(1, "before"));
+    stage.disturb(1, Trouble::Delay { ms: 5_000, jitter_ms: 0 });
+    let began = Instant::now();
+    stage.tell(0, 1, "late");
+    stage.links.cut(FaultId(1), &[stage.link(0, 1)]).unwrap();
+    stage.calm(1);
+    eventually("it is held back", || stage.has_heard(1, "late") || began.elapsed() > QUIET);
+    assert!(!stage.has_heard(1, "late"));
+    stage.links.mend(FaultId(1)).unwrap();
+    eventually("it arrives", || stage.has_heard(1, "late"));
+    assert!(began.elapsed() < Duration::from_secs(4));
+    unknown(&stage);
+}
+
+/// On the ground of the proxy there are streams, and what would break them is refused.
 pub async fn refused(stage: Stage) {
     let refused = stage.packets().disturb(&stage.nodes[0], Some(Trouble::Loss { percent: 10 }));
     assert_eq!(refused, Err(PacketsError::Streams));

@@ -2,10 +2,13 @@
 
 use crate::{packets, toy};
 use elenchus::host::addresses::Addresses;
+use elenchus::host::connections;
 use elenchus::host::processes::Process;
+use elenchus::host::resources::{self, freezer};
 use elenchus::host::vdso::Clocks;
 use elenchus::host::{Exits, Ground, Interrupt, Links, Packets, Spawn, Status, Supervisor, SupervisorError};
-use elenchus_core::fault::{FaultId, Link, Skew};
+use elenchus::live::{LocalMachines, Machines};
+use elenchus_core::fault::{FaultId, Limit, Link, Skew};
 use elenchus_core::process::NodeId;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -23,7 +26,8 @@ pub fn play(name: &str, ground: Ground, folder: &Path) -> i32 {
             "resets" => resets(Stage::set(ground, folder)).await,
             "nodes" => nodes(Stage::set(ground, folder)).await,
             "daemon" => daemon(Stage::set(ground, folder)).await,
-            "wait" => wait(Stage::set(ground, folder)).await,
+            "wait" => wait(Site::set(ground, folder).await).await,
+            "frozen" => frozen(Site::set(ground, folder).await).await,
             "interrupts" => interrupts(ground, &folder).await,
             "nothing" => {}
             "seven" => return 7,
@@ -36,6 +40,7 @@ pub fn play(name: &str, ground: Ground, folder: &Path) -> i32 {
             }
             "clocks" => clocks(Stage::set(ground, folder)).await,
             "packets-refused" => packets::refused(Stage::set(ground, folder)).await,
+            "packets-slow-streams" => packets::slow_streams(Stage::set(ground, folder)).await,
             "packets-late" => packets::late(Stage::set(ground, folder)).await,
             "packets-mangled" => packets::mangled(Stage::set(ground, folder)).await,
             "packets-streams" => packets::streams(Stage::set(ground, folder)).await,
@@ -45,6 +50,23 @@ pub fn play(name: &str, ground: Ground, folder: &Path) -> i32 {
         }
         0
     })
+}
+
+fn spawn(addresses: &Addresses, folder: &Path, node: &NodeId) -> Spawn {
+    let log = folder.join("logs").join(format!("{node}.log"));
+    Spawn {
+        argv: vec!["/proc/self/exe".into()],
+        env: vec![
+            (toy::ROLE.into(), "node".into()),
+            (toy::LISTEN.into(), addresses.listen(node).to_string()),
+            // By this the test finds what outlives its trial.
+            ("MARK".into(), folder.display().to_string()),
+        ],
+        cwd: Some(folder.to_owned()),
+        user: None,
+        stdout: log.clone(),
+        stderr: log,
+    }
 }
 
 pub struct Stage {
@@ -72,20 +94,7 @@ impl Stage {
     }
 
     fn spawn(&self, node: &NodeId) -> Spawn {
-        let log = self.folder.join("logs").join(format!("{node}.log"));
-        Spawn {
-            argv: vec!["/proc/self/exe".into()],
-            env: vec![
-                (toy::ROLE.into(), "node".into()),
-                (toy::LISTEN.into(), self.addresses.listen(node).to_string()),
-                // By this the test finds what outlives its trial.
-                ("MARK".into(), self.folder.display().to_string()),
-            ],
-            cwd: Some(self.folder.clone()),
-            user: None,
-            stdout: log.clone(),
-            stderr: log,
-        }
+        spawn(&self.addresses, &self.folder, node)
     }
 
     async fn start(&self, node: &NodeId) -> i32 {
@@ -120,12 +129,12 @@ impl Stage {
         eventually("the nodes reach each other", || reach(0, 1) && reach(1, 0));
     }
 
-    fn tell(&self, from: usize, to: usize, word: &str) {
+    pub fn tell(&self, from: usize, to: usize, word: &str) {
         let peer = self.addresses.peer(&self.nodes[from], &self.nodes[to]);
         assert_eq!(self.ask(&self.nodes[from], &format!("tell {peer} {word}")), "told");
     }
 
-    fn has_heard(&self, node: usize, word: &str) -> bool {
+    pub fn has_heard(&self, node: usize, word: &str) -> bool {
         self.ask(&self.nodes[node], "heard").split(',').any(|heard| heard == word)
     }
 
@@ -199,8 +208,15 @@ async fn resets(stage: Stage) {
     for from in [0, 1] {
         assert!(stage.is_refused(from, 1 - from));
     }
-    // The connection that was there ends as soon as it is used, and what was said on it is lost.
+    // The connection that was there ends though nobody uses it, at both ends, and what is said on it is lost.
     let peer = stage.addresses.peer(&stage.nodes[0], &stage.nodes[1]);
+    let by_proxy = peer != stage.addresses.listen(&stage.nodes[1]);
+    if by_proxy || connections::probe().is_ok() {
+        eventually("the dialler hears", || stage.ask(&stage.nodes[0], &format!("lasts {peer}")) == "false");
+    }
+    if !by_proxy && connections::probe().is_ok() {
+        eventually("the listener hears", || stage.ask(&stage.nodes[1], "resets") != "0");
+    }
     eventually("the old connection ends", || {
         let said = stage.ask(&stage.nodes[0], &format!("tell {peer} held-back"));
         said.contains("reset") || said.contains("Broken pipe")
@@ -275,13 +291,94 @@ async fn daemon(stage: Stage) {
     assert_eq!(stage.ask(&stage.nodes[0], "daemon"), "left one behind");
 }
 
+/// The nodes of a trial as a controller has them.
+struct Site {
+    machines: LocalMachines,
+    addresses: Addresses,
+    nodes: Vec<NodeId>,
+    folder: PathBuf,
+}
+
+impl Site {
+    /// Both nodes run; the first has left a daemon behind, the second has a child that left its process group.
+    async fn set(ground: Ground, folder: PathBuf) -> Site {
+        let Ground { supervisor, links, packets, token, addresses, .. } = ground;
+        let machines = LocalMachines::new(supervisor, links, packets, token).unwrap();
+        let site = Site { machines, addresses, nodes: NodeId::numbered(2), folder };
+        for node in &site.nodes {
+            site.machines.start(node, &spawn(&site.addresses, &site.folder, node)).await.unwrap();
+            eventually("the node listens", || site.ask(node, "ping").is_some());
+        }
+        assert_eq!(site.ask(&site.nodes[0], "daemon").as_deref(), Some("left one behind"));
+        let beget = format!("beget {}", site.file().display());
+        assert_eq!(site.ask(&site.nodes[1], &beget).as_deref(), Some("begotten"));
+        eventually("the child counts", || site.count() > 2);
+        site
+    }
+
+    fn ask(&self, node: &NodeId, line: &str) -> Option<String> {
+        try_ask(self.addresses.client(node), line, EVER)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.join("count")
+    }
+
+    fn count(&self) -> u64 {
+        fs::read_to_string(self.file()).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+    }
+
+    /// Whether the second node's child counts on within a moment.
+    fn counts(&self) -> bool {
+        let (before, until) = (self.count(), Instant::now() + SOON);
+        while self.count() <= before && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.count() > before
+    }
+}
+
+/// Who stands still: all of a node where the kernel freezes, else its process group.
+async fn frozen(site: Site) {
+    let Site { machines, nodes, .. } = &site;
+    let (node, freezes) = (&nodes[1], freezer::probe().is_ok());
+    for _ in 0..2 {
+        machines.pause(node).await.unwrap();
+        machines.pause(node).await.unwrap();
+        assert_eq!(try_ask(site.addresses.client(node), "ping", SOON), None);
+        assert_eq!(site.counts(), !freezes, "only the freezer reaches who left his process group");
+        machines.resume(node).await.unwrap();
+        machines.resume(node).await.unwrap();
+        assert_eq!(site.ask(node, "ping").as_deref(), Some("pong"));
+        assert!(site.counts());
+    }
+    // Killed while it stands; what is started then runs.
+    machines.pause(node).await.unwrap();
+    machines.kill(node).await.unwrap();
+    assert!(machines.pause(node).await.is_err(), "nobody is there");
+    machines.resume(node).await.unwrap();
+    machines.start(node, &spawn(&site.addresses, &site.folder, node)).await.unwrap();
+    eventually("the node listens", || site.ask(node, "ping").is_some());
+    // A limit comes and goes while it stands.
+    machines.pause(node).await.unwrap();
+    if resources::probe().is_ok() {
+        machines.restrict(node, Some(Limit::Cpu { percent: 50 })).await.unwrap();
+        assert_eq!(try_ask(site.addresses.client(node), "ping", SOON), None);
+        machines.restrict(node, None).await.unwrap();
+        assert_eq!(try_ask(site.addresses.client(node), "ping", SOON), None);
+    }
+    machines.resume(node).await.unwrap();
+    assert_eq!(site.ask(node, "ping").as_deref(), Some("pong"));
+    // A trial may end with a node that stands.
+    machines.pause(node).await.unwrap();
+}
+
 /// Stands until somebody kills it.
-async fn wait(stage: Stage) {
-    stage.start_all().await;
-    assert_eq!(stage.ask(&stage.nodes[0], "daemon"), "left one behind");
-    stage.supervisor.pause(&stage.nodes[1]).await.unwrap();
-    stage.links.cut(FaultId(1), &[stage.link(0, 1)]).unwrap();
-    fs::write(stage.folder.join("ready"), "").unwrap();
+async fn wait(site: Site) {
+    site.machines.pause(&site.nodes[1]).await.unwrap();
+    let link = Link { from: site.nodes[0].clone(), to: site.nodes[1].clone() };
+    site.machines.cut(FaultId(1), &[link]).await.unwrap();
+    fs::write(site.folder.join("ready"), "").unwrap();
     std::future::pending().await
 }
 
@@ -314,7 +411,7 @@ async fn clocks(stage: Stage) {
     for turn in 0..2 {
         clocks.skew(&liar, leader, minutes(-10)).await.unwrap();
         assert!(shows(&liar, -600) && shows(&honest, 0));
-        assert_eq!(clocks.clock(&liar, leader).await, Ok(-600_000_000_000));
+        assert_eq!(clocks.clock(&liar, leader).await, Ok(Some(-600_000_000_000)));
         clocks.skew(&liar, leader, minutes(60)).await.unwrap();
         assert!(shows(&liar, 3600) && shows(&honest, 0));
         if turn == 0 {
@@ -325,7 +422,7 @@ async fn clocks(stage: Stage) {
             assert!(shows(&liar, 0));
         }
     }
-    assert_eq!(clocks.skew(&liar, leader, None).await, Ok(0));
+    assert_eq!(clocks.skew(&liar, leader, None).await, Ok(Some(0)));
     assert!(shows(&liar, 0));
     // A trial may end with clocks that lie: they end with their processes.
     clocks

@@ -85,6 +85,7 @@ const TESTS: &[Test] = &[
     ("a_cut_is_one_way_mends_and_counts", a_cut_is_one_way_mends_and_counts),
     ("a_cut_by_resets_refuses_at_once", a_cut_by_resets_refuses_at_once),
     ("nodes_start_stand_go_on_and_die", nodes_start_stand_go_on_and_die),
+    ("who_left_his_process_group_stands_still_too", who_left_his_process_group_stands_still_too),
     ("a_clock_lies_in_its_node_alone", a_clock_lies_in_its_node_alone),
     ("a_daemon_dies_with_its_trial", a_daemon_dies_with_its_trial),
     ("nodes_die_when_nobody_commands_them", nodes_die_when_nobody_commands_them),
@@ -279,6 +280,22 @@ impl Setting {
         assert_eq!(self.left(), [] as [String; 0]);
     }
 
+    /// No control group bears the trial's token.
+    #[track_caller]
+    fn no_group_is_left(&self) {
+        let journal = fs::read_to_string(self.folder.join("journal.jsonl")).unwrap();
+        let trial: serde_json::Value = serde_json::from_str(journal.lines().next().unwrap()).unwrap();
+        let name = format!("elenchus-{}", trial["trial"]["token"].as_str().unwrap());
+        let groups = |folder: &Path| -> Vec<PathBuf> {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+        };
+        let top = groups(Path::new("/sys/fs/cgroup"));
+        let all = top.iter().flat_map(|group| groups(group)).chain(top.iter().cloned());
+        let left: Vec<PathBuf> = all.filter(|group| group.to_string_lossy().contains(&name)).collect();
+        assert_eq!(left, [] as [PathBuf; 0]);
+    }
+
     fn nothing_stays(&self) {
         eventually("nothing is left of the trial", || self.left().is_empty());
     }
@@ -323,7 +340,7 @@ fn a_cut_by_resets_refuses_at_once(setting: &Setting) {
     setting.succeed("resets");
 }
 
-/// Runs a scenario of packets, where there are packets; elsewhere they are refused.
+/// Runs a scenario of packets, where there are packets; streams refuse what would break them.
 fn packets(setting: &Setting, scenario: &str) {
     if setting.isolation == IsolationRequest::Proxy {
         setting.succeed("packets-refused");
@@ -341,7 +358,8 @@ fn packets_are_lost_doubled_overtaken_and_corrupted(setting: &Setting) {
 }
 
 fn streams_stay_whole_in_any_trouble(setting: &Setting) {
-    packets(setting, "packets-streams");
+    let by_proxy = setting.isolation == IsolationRequest::Proxy;
+    setting.succeed(if by_proxy { "packets-slow-streams" } else { "packets-streams" });
 }
 
 fn a_cut_link_carries_no_late_packets_and_no_copies(setting: &Setting) {
@@ -350,6 +368,11 @@ fn a_cut_link_carries_no_late_packets_and_no_copies(setting: &Setting) {
 
 fn nodes_start_stand_go_on_and_die(setting: &Setting) {
     setting.succeed("nodes");
+}
+
+fn who_left_his_process_group_stands_still_too(setting: &Setting) {
+    setting.succeed("frozen");
+    setting.no_group_is_left();
 }
 
 fn a_clock_lies_in_its_node_alone(setting: &Setting) {
@@ -376,6 +399,7 @@ fn killing_the_outer_process_leaves_nothing(setting: &Setting) {
     setting.nothing_stays();
     // Whom it kills, if anybody, was dying already: nobody knows that all is undone, so it looks.
     assert!(matches!(heal(&setting.folder).unwrap(), Healed::Now { .. }));
+    setting.no_group_is_left();
     assert_eq!(heal(&setting.folder).unwrap(), Healed::Already);
 }
 
@@ -385,6 +409,7 @@ fn killing_the_supervisor_leaves_nothing(setting: &Setting) {
     let stdout = child.finish();
     assert!(stdout.contains("controller lost; 0 interrupts; [] left"), "{stdout}");
     setting.nothing_is_left();
+    setting.no_group_is_left();
 }
 
 fn killing_the_controller_leaves_nothing(setting: &Setting) {
@@ -393,6 +418,7 @@ fn killing_the_controller_leaves_nothing(setting: &Setting) {
     let stdout = child.finish();
     assert!(stdout.contains("controller was killed by signal 9; 0 interrupts; [] left"), "{stdout}");
     setting.nothing_is_left();
+    setting.no_group_is_left();
 }
 
 fn healing_ends_what_outlived_its_supervisor_and_us(setting: &Setting) {
@@ -408,8 +434,9 @@ fn healing_ends_what_outlived_its_supervisor_and_us(setting: &Setting) {
         let _ = kill(*pid, Signal::SIGKILL);
     }
     child.kill();
-    // The controller and the nodes die of themselves. Without a pid namespace a daemon does not.
-    let daemons = usize::from(setting.isolation == IsolationRequest::Proxy);
+    // The controller and the nodes die of themselves. Without a pid namespace a daemon does not, nor
+    // does who left his process group, frozen or not.
+    let daemons = if setting.isolation == IsolationRequest::Proxy { 2 } else { 0 };
     eventually("only daemons are left", || setting.left().len() == daemons);
     // As a user would: over the whole store, whose trials lie two levels down.
     let store = setting.folder.join("store");

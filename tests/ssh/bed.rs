@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 
 /// Where the bed keeps its things: a file system in memory, in our own mount namespace.
 const FOLDER: &str = "/mnt";
+/// Where the machine's control groups are shown to hosts.
+pub const CONTROL_GROUPS: &str = "/mnt/cgroup";
 /// The size of a host's disk. etcd alone lays out twice 64 MB before its first entry.
 const DISK: &str = "400m";
 /// `tester`'s password there is `open sesame`, in crypt's words.
@@ -36,6 +38,7 @@ impl Bed {
         let folder = PathBuf::from(FOLDER);
         must("mount", &["-t", "tmpfs", "-o", "mode=755", "tmpfs", FOLDER]);
         must("mount", &["-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"]);
+        show_control_groups();
         must("ip", &["link", "set", "lo", "up"]);
         must("ip", &["link", "add", "br0", "type", "bridge"]);
         must("ip", &["addr", "add", "10.77.0.254/24", "dev", "br0"]);
@@ -263,6 +266,16 @@ fn init_of(host: &Child) -> Option<i32> {
         .next()?
         .parse()
         .ok()
+}
+
+/// The machine's control groups, where hosts find them although `ip netns` hides `/sys`. Helpers make groups below
+/// the one that we are in, and nowhere else.
+fn show_control_groups() {
+    if !Path::new("/sys/fs/cgroup").exists() {
+        return;
+    }
+    fs::create_dir_all(CONTROL_GROUPS).expect("our own folder");
+    must("mount", &["--rbind", "/sys/fs/cgroup", CONTROL_GROUPS]);
 }
 
 /// Where a host is.

@@ -1,42 +1,32 @@
 //! A set guarded by a lock: acquire it, add an element to the set, release it.
 //!
 //! An add reads the set and writes it back with one element more, two requests that only the lock keeps apart from
-//! others'. Two things are judged: whether two clients believed to hold the lock at once ([`exclusion`]), and what that
+//! others'. Two things are judged: whether two clients believed to hold the lock at once ([`MutualExclusion`]), and what that
 //! cost, elements that were acknowledged and are gone.
 //!
 //! With fencing, an add is made under the token of its grant: the store takes it only if nobody wrote under a later one. A
-//! lock that is held twice is then harmless, so the set must be whole, and the tokens must grow ([`tokens`]).
+//! lock that is held twice is then harmless, so the set must be whole, and the tokens must grow ([`FencingTokens`]).
 //!
 //! A row of slots, one a node, shares a lock: whoever is cut off or paused contends with clients of all other nodes.
 
-pub mod exclusion;
 mod holders;
-#[cfg(test)]
-mod notation;
-pub mod tokens;
-pub mod vocabulary;
 
 use crate::final_reads::FinalReads;
 use crate::set::{elements, with};
 use crate::store::{integer, translate};
+use elenchus_checkers::guarded_set::vocabulary::{GuardedOp, GuardedRet, GuardedVocabulary};
+use elenchus_checkers::guarded_set::{FencingTokens, GuardedSet, MutualExclusion};
 use elenchus_checkers::models::lock::{Action, LockOp, LockRet};
 use elenchus_checkers::models::set::{SetOp, SetRet};
-use elenchus_checkers::set_full::SetFull;
 use elenchus_core::LocalFuture;
-use elenchus_core::budget::Budget;
 use elenchus_core::checker::Checker;
 use elenchus_core::client::{Capability, Client, Request, Response};
 use elenchus_core::generator::Generator;
-use elenchus_core::history::{History, Malformed};
 use elenchus_core::outcome::{Failure, Outcome};
 use elenchus_core::value::Value;
-use elenchus_core::verdict::Verdict;
 use elenchus_core::workload::{Call, Shape, Vocabulary, Workload};
-use exclusion::MutualExclusion;
 use holders::Holders;
 use std::time::Duration;
-use tokens::FencingTokens;
-use vocabulary::{GuardedOp, GuardedRet, GuardedVocabulary, of_sets};
 
 /// How locks are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -214,26 +204,10 @@ impl Workload for Lock {
     }
 }
 
-/// Whether the guarded set has all that was added.
-struct GuardedSet;
-
-impl Checker for GuardedSet {
-    fn name(&self) -> &str {
-        "set-full"
-    }
-
-    fn check(&self, history: &History, budget: &Budget) -> Result<Verdict, Malformed> {
-        let operations = history.operations(&GuardedVocabulary)?;
-        Ok(SetFull::linearizable().judge(&of_sets(&operations), budget))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::notation::history;
     use super::*;
     use crate::testing::{Store, block_on};
-    use elenchus_core::verdict::Validity;
 
     fn lock(fencing: bool) -> Lock {
         let terms = Terms { ttl: Duration::from_secs(2), wait: Duration::from_secs(1), fencing };
@@ -271,27 +245,5 @@ mod tests {
             let mut store = Store { meanwhile, ..Store::default() };
             assert_eq!(ask(&mut store, under(1, token)), Outcome::Fail(Failure::Refused(None)));
         }
-    }
-
-    #[test]
-    fn an_element_that_a_second_holder_wrote_over_is_lost() {
-        let verdict = GuardedSet
-            .check(
-                &history(&[
-                    "0 invoke acquire",
-                    "0 ok acquire 5",
-                    "0 invoke add 1",
-                    "1 invoke acquire",
-                    "1 ok acquire 8",
-                    "1 invoke add 2",
-                    "1 ok add 2",
-                    "0 ok add 1",
-                    "2 invoke read",
-                    "2 ok read 1",
-                ]),
-                &Budget::unlimited(),
-            )
-            .expect("it can be judged");
-        assert_eq!((verdict.validity, verdict.class.as_deref()), (Validity::Invalid, Some("lost")));
     }
 }

@@ -288,6 +288,3 @@ fn anomaly(violation: &Violation) -> Anomaly {
         context: Vec::new(),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -19,7 +19,9 @@ use super::semaphore::Semaphore;
 use super::set::{self, SetVocabulary};
 use super::stack::{Stack, StackVocabulary};
 use super::table::Table;
+use crate::guarded_set::{FencingTokens, Guarded, MutualExclusion};
 use crate::linearizability::{Insight, Linearizability, Subject};
+use crate::watch::WatchChecker;
 use elenchus_core::checker::Checker;
 use elenchus_core::value::Value;
 
@@ -31,8 +33,30 @@ pub struct Entry {
     pub about: &'static str,
     /// The functions of its operations: a history of these and no others may be one of this model.
     pub functions: &'static [&'static str],
+    /// Those without which nobody would guess it.
+    pub needs: &'static [&'static str],
     /// The checker of the model; an error says what was expected of the choices.
     pub checker: fn(&Choices) -> Result<Box<dyn Checker>, String>,
+    /// Checkers of what else it promises.
+    pub beside: &'static [fn() -> Box<dyn Checker>],
+}
+
+impl Entry {
+    /// Whether a history of these functions may be one of this model.
+    pub fn has_all<'f>(&self, functions: impl IntoIterator<Item = &'f str>) -> bool {
+        let mut missing = self.needs.to_vec();
+        let has = |f: &str| {
+            missing.retain(|need| *need != f);
+            self.functions.contains(&f)
+        };
+        functions.into_iter().all(has) && missing.is_empty()
+    }
+
+    /// All checkers of the model; an error says what was expected of the choices.
+    pub fn checkers(&self, choices: &Choices) -> Result<Vec<Box<dyn Checker>>, String> {
+        let first = (self.checker)(choices)?;
+        Ok(std::iter::once(first).chain(self.beside.iter().map(|make| make())).collect())
+    }
 }
 
 /// How a recorded history is to be read.
@@ -75,123 +99,190 @@ pub const CATALOGUE: &[Entry] = &[
         name: "fifo-queue",
         about: "enqueue, dequeue and peek, first in, first out; nil where nothing was inside",
         functions: &["enqueue", "dequeue", "peek"],
+        needs: &[],
         checker: fifo_queue,
+        beside: &[],
     },
     Entry {
         name: "bag",
         about: "put and take (or enqueue and dequeue) in any order; nil where nothing was inside",
         functions: &["put", "take", "enqueue", "dequeue"],
+        needs: &[],
         checker: bag,
+        beside: &[],
     },
     Entry {
         name: "register",
         about: "read and write, one register a key",
         functions: &["read", "write"],
+        needs: &[],
         checker: register,
+        beside: &[],
     },
     Entry {
         name: "cas-register",
         about: "read, write and compare-and-set, one register a key",
         functions: &["read", "write", "cas"],
+        needs: &[],
         checker: register,
+        beside: &[],
     },
     Entry {
         name: "multi-register",
         about: "transactions that read and write several registers",
         functions: &["txn"],
+        needs: &[],
         checker: multi_register,
+        beside: &[],
     },
     Entry {
         name: "kv",
         about: "get, put, append, compare-and-set and delete, key by key",
         functions: &["get", "put", "append", "cas", "delete"],
+        needs: &[],
         checker: kv,
+        beside: &[],
     },
     Entry {
         name: "set",
         about: "add elements, read them all: nothing acknowledged is lost, stale or doubled",
         functions: &["add", "read"],
+        needs: &[],
         checker: |choices| Ok(Box::new(AnySet::new(element_set(choices)?))),
+        beside: &[],
     },
     Entry {
         name: "grow-only-set",
         about: "add elements, read them all: every read at one moment between its call and its return",
         functions: &["add", "read"],
+        needs: &[],
         checker: grow_only_set,
+        beside: &[],
     },
     Entry {
         name: "element-set",
         about: "add, remove and look for elements, one object an element",
         functions: &["add", "remove", "contains"],
+        needs: &[],
         checker: |choices| Ok(Box::new(element_set(choices)?)),
+        beside: &[],
     },
     Entry {
         name: "counter",
         about: "read a number, add to it (with or without being told its value), set it back",
         functions: CounterVocabulary::FUNCTIONS,
+        needs: &[],
         checker: counter,
+        beside: &[],
     },
     Entry {
         name: "stack",
         about: "push, pop and peek: the last one in is the first one out",
         functions: &["push", "pop", "peek", "top"],
+        needs: &[],
         checker: stack,
+        beside: &[],
     },
     Entry {
         name: "priority-queue",
         about: "insert, poll and peek integers, the highest one first",
         functions: &["insert", "add", "poll", "take-max", "peek"],
+        needs: &[],
         checker: |choices| priority_queue(choices, Priority::Highest),
+        beside: &[],
     },
     Entry {
         name: "min-priority-queue",
         about: "insert, poll and peek integers, the lowest one first",
         functions: &["insert", "add", "poll", "take-min", "peek"],
+        needs: &[],
         checker: |choices| priority_queue(choices, Priority::Lowest),
+        beside: &[],
     },
     Entry {
         name: "mutex",
         about: "acquire and release; whoever acquired it, anybody may release it",
         functions: LOCK,
+        needs: &[],
         checker: mutex,
+        beside: &[],
     },
     Entry {
         name: "owned-mutex",
         about: "acquire and release; only its owner (the process, if none is named) may release it",
         functions: LOCK,
+        needs: &[],
         checker: owned_mutex,
+        beside: &[],
     },
     Entry {
         name: "reentrant-mutex",
         about: "acquire and release, as often as its owner likes",
         functions: LOCK,
+        needs: &[],
         checker: |choices| lock(ReentrantMutex, false, choices),
+        beside: &[],
     },
     Entry {
         name: "fenced-mutex",
         about: "acquire and release; each acquire is given a larger token than all before",
         functions: LOCK,
+        needs: &[],
         checker: |choices| lock(FencedMutex { reentrant: false }, true, choices),
+        beside: &[],
     },
     Entry {
         name: "reentrant-fenced-mutex",
         about: "the same, as often as its owner likes, under the same token",
         functions: LOCK,
+        needs: &[],
         checker: |choices| lock(FencedMutex { reentrant: true }, true, choices),
+        beside: &[],
     },
     Entry {
         name: "semaphore",
         about: "acquire and release some of as many permits as the initial value says",
         functions: LOCK,
+        needs: &[],
         checker: semaphore,
+        beside: &[],
     },
     Entry {
         name: "append-log",
         about: "append, read at an offset, read all, poll from an offset to the end; offsets are consecutive",
         functions: &["append", "read", "poll"],
+        needs: &[],
         checker: append_log,
+        beside: &[],
+    },
+    Entry {
+        name: "guarded-set",
+        about: "a set guarded by a lock: two hold it never at once, nothing acknowledged is lost",
+        functions: GUARDED,
+        needs: &["acquire", "add"],
+        checker: |choices| guarded(false, choices),
+        beside: &[|| Box::new(MutualExclusion)],
+    },
+    Entry {
+        name: "fenced-guarded-set",
+        about: "the same, each add under the token of its lock: nothing acknowledged is lost, tokens grow",
+        functions: GUARDED,
+        needs: &["acquire", "add"],
+        checker: |choices| guarded(true, choices),
+        beside: &[|| Box::new(FencingTokens)],
+    },
+    Entry {
+        name: "watch",
+        about: "write keys and watch them: a watcher sees every change once, in order",
+        functions: &["write", "watch"],
+        needs: &["watch"],
+        checker: watch,
+        beside: &[],
     },
 ];
+
+/// The functions of a lock and of the set that it guards.
+const GUARDED: &[&str] = &["acquire", "release", "add", "read"];
 
 /// The functions of all locks.
 const LOCK: &[&str] = &["acquire", "release"];
@@ -337,6 +428,24 @@ fn append_log(choices: &Choices) -> Result<Box<dyn Checker>, String> {
         other => return Err(format!("a log holds a list of entries at first, not {other}")),
     };
     Ok(Box::new(Linearizability::new(AppendLog { initial }, AppendLogVocabulary).of(choices.subject)))
+}
+
+fn guarded(fencing: bool, choices: &Choices) -> Result<Box<dyn Checker>, String> {
+    begins_empty("nobody holds the lock and the set is empty", choices)?;
+    Ok(Box::new(Guarded { fencing }))
+}
+
+fn watch(choices: &Choices) -> Result<Box<dyn Checker>, String> {
+    begins_empty("no key holds anything that a watcher could see", choices)?;
+    Ok(Box::new(WatchChecker))
+}
+
+/// An error where an initial value is named that is of no use.
+fn begins_empty(how: &str, choices: &Choices) -> Result<(), String> {
+    match choices.initial.as_ref().filter(|initial| !initial.is_nil()) {
+        None => Ok(()),
+        Some(initial) => Err(format!("{how} at first: nil, not {initial}")),
+    }
 }
 
 #[cfg(test)]

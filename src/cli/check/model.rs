@@ -48,7 +48,7 @@ pub fn candidates(job: &Job, input: &Input) -> Result<Vec<Candidate>, NoModel> {
     if functions.is_empty() {
         return Err(NoModel::Unclear("the history holds no operation: nothing was examined".into()));
     }
-    let has_all = |entry: &&Entry| functions.iter().all(|f| entry.functions.contains(f));
+    let has_all = |entry: &&Entry| entry.has_all(functions.iter().copied());
     let workload = input.recording.header.as_ref().and_then(|header| catalogue::named(&header.workload));
     let mut entries: Vec<&Entry> = match workload.filter(has_all) {
         Some(entry) => vec![entry],
@@ -101,7 +101,7 @@ fn candidate(job: &Job, entry: &Entry, choices: &Choices) -> Result<Candidate, N
         None => (entry.checker)(choices).map_err(wrong),
     };
     let checkers = if job.conditions.is_empty() {
-        vec![(entry.checker)(choices).map_err(wrong)?]
+        entry.checkers(choices).map_err(wrong)?
     } else {
         registers(vec![entry])?;
         job.conditions.iter().map(checker).collect::<Result<_, _>>()?

@@ -66,7 +66,7 @@ fn judge(job: &Job, registry: &Registry) -> io::Result<()> {
         Err(why) => return say(&Message::Refused(why)),
     };
     say(&Message::Read(Read { format: input.format.name().into(), notes: input.notes.clone() }))?;
-    allow(job, &input.recording.history);
+    allow(job, &input.recording.history, 0);
     let judged = match verdicts(job, &input, &budget(job, began)) {
         Ok(judged) => judged,
         Err(why) => return say(&Message::Refused(why)),
@@ -86,10 +86,10 @@ fn judge(job: &Job, registry: &Registry) -> io::Result<()> {
     }
 }
 
-/// Lets this process take what the job allows, beside what it has.
-fn allow(job: &Job, history: &History) {
+/// Lets this process take what the job allows, beside what it has and `more`.
+fn allow(job: &Job, history: &History, more: usize) {
     let needed = history.len().saturating_mul(EVENT);
-    limits::grow_by(SLACK.saturating_add(job.memory).saturating_add(needed));
+    limits::grow_by(SLACK.saturating_add(job.memory).saturating_add(needed).saturating_add(more));
 }
 
 /// What the check may spend. Where a worker has died, reading counts as well, and no two parts are examined at
@@ -131,7 +131,7 @@ fn trial_verdicts(
         Err(error) => return Ok(Err(error)),
     };
     say(&Message::Read(Read { format: Format::Jsonl.name().into(), notes: Vec::new() }))?;
-    allow(job, &case.history);
+    allow(job, &case.history, case.trace_bytes());
     let (history, budget) = (&case.history, budget(job, began));
     let observed = match check_all(case.observers(), history, &budget) {
         Ok(observed) => observed,

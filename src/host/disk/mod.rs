@@ -55,9 +55,12 @@ mod unsynced;
 
 pub use elenchus_core::cluster::Lost;
 #[cfg(not(target_os = "linux"))]
-pub use elsewhere::{Disk, probe};
+pub use elsewhere::{Disk, probe, probe_as_we_are};
 #[cfg(target_os = "linux")]
-pub use {mounted::Disk, mounting::probe};
+pub use {
+    mounted::Disk,
+    mounting::{probe, probe_as_we_are, unmount},
+};
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests;

@@ -7,13 +7,19 @@
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{getegid, geteuid};
-use std::fs::{File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The kernel's side of every FUSE file system.
 const DEVICE: &str = "/dev/fuse";
+/// What our file systems are called in the kernel's list of mounts.
+const KIND: &str = "fuse.elenchus";
+/// How many mounts may lie over each other at one place before something is wrong.
+const STACKED_MAX: usize = 16;
 
 /// A mount, as long as this lives. It is unmounted lazily: whoever still has a file open there keeps
 /// nothing but that file.
@@ -28,7 +34,7 @@ impl Mount {
         let device = open().map_err(|error| io::Error::new(error.kind(), format!("{DEVICE}: {error}")))?;
         let options = options(device.as_raw_fd());
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-        mount(Some("elenchus"), point, Some("fuse.elenchus"), flags, Some(options.as_str()))
+        mount(Some("elenchus"), point, Some(KIND), flags, Some(options.as_str()))
             .map_err(|errno| io::Error::new(io::Error::from(errno).kind(), format!("mount: {errno}")))?;
         Ok((Mount { point: point.to_owned() }, device.into()))
     }
@@ -39,6 +45,51 @@ impl Drop for Mount {
         // If it is gone already, so much the better.
         let _ = umount2(&self.point, MntFlags::MNT_DETACH);
     }
+}
+
+/// Unmounts, lazily, whatever disk of ours is mounted at `point`, also one whose server was killed. That none is
+/// there is as good.
+pub fn unmount(point: &Path) -> io::Result<()> {
+    for _ in 0..STACKED_MAX {
+        if !is_ours(&fs::read("/proc/self/mountinfo")?, point) {
+            return Ok(());
+        }
+        umount2(point, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW)?;
+    }
+    Err(io::Error::other(format!("{}: mounted again and again", point.display())))
+}
+
+/// Whether the uppermost mount at this point is one of ours.
+fn is_ours(mounts: &[u8], point: &Path) -> bool {
+    let lines = mounts.split(|byte| *byte == b'\n');
+    let kind = |line: &[u8]| {
+        let mut words = line.split(|byte| *byte == b' ');
+        let is_here = plain(words.nth(4)?) == point.as_os_str();
+        let kind = words.skip_while(|word| *word != b"-").nth(1)?;
+        is_here.then(|| kind == KIND.as_bytes())
+    };
+    // Later ones lie over earlier ones.
+    lines.filter_map(kind).next_back().unwrap_or(false)
+}
+
+/// A path as it was before the kernel wrote some of its bytes as backslash and three octal digits.
+fn plain(word: &[u8]) -> std::ffi::OsString {
+    let mut bytes = Vec::with_capacity(word.len());
+    let mut rest = word;
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..3).filter(|_| *first == b'\\').and_then(|d| std::str::from_utf8(d).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[3..];
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    OsStr::from_bytes(&bytes).to_owned()
 }
 
 fn open() -> io::Result<File> {
@@ -55,8 +106,39 @@ fn options(device: i32) -> String {
 /// or why not and what would help. Changes nothing: it is tried in a child with a mount namespace (and
 /// where need be a user namespace) of its own.
 pub fn probe() -> Result<String, String> {
+    match probe_here() {
+        Err(Refused::Right(_)) => match attempt(true) {
+            Ok(()) => Ok("FUSE, inside a user namespace".into()),
+            Err(errno) => Err(format!("{}, inside a user namespace either", refusal(errno))),
+        },
+        other => other.map_err(Refused::why),
+    }
+}
+
+/// The same for this very process, which makes no namespaces.
+pub fn probe_as_we_are() -> Result<String, String> {
+    probe_here().map_err(Refused::why)
+}
+
+/// Why no disk can be had.
+enum Refused {
+    /// The right to mount is lacking; a user namespace may give it.
+    Right(String),
+    /// Something else is.
+    Other(String),
+}
+
+impl Refused {
+    fn why(self) -> String {
+        match self {
+            Refused::Right(why) | Refused::Other(why) => why,
+        }
+    }
+}
+
+fn probe_here() -> Result<String, Refused> {
     if let Err(error) = open() {
-        return Err(match error.raw_os_error() {
+        return Err(Refused::Other(match error.raw_os_error() {
             Some(libc::ENOENT) => {
                 format!(
                     "there is no {DEVICE}: the kernel lacks FUSE, or its module is not loaded (`modprobe fuse`)"
@@ -67,16 +149,12 @@ pub fn probe() -> Result<String, String> {
                  (`chmod 666 {DEVICE}`, as most distributions have it)"
             ),
             _ => format!("{DEVICE} cannot be opened: {error}"),
-        });
+        }));
     }
     match attempt(false) {
-        Ok(()) => return Ok("FUSE, with the rights at hand".into()),
-        Err(Errno::EPERM) => {}
-        Err(errno) => return Err(refusal(errno)),
-    }
-    match attempt(true) {
-        Ok(()) => Ok("FUSE, inside a user namespace".into()),
-        Err(errno) => Err(format!("{}, inside a user namespace either", refusal(errno))),
+        Ok(()) => Ok("FUSE, with the rights at hand".into()),
+        Err(Errno::EPERM) => Err(Refused::Right(refusal(Errno::EPERM))),
+        Err(errno) => Err(Refused::Other(refusal(errno))),
     }
 }
 
@@ -149,4 +227,35 @@ fn write_options(buffer: &mut [u8; 64], device: i32) {
     let length = buffer.len();
     // What does not fit is cut off; the numbers have ten digits at most, and fit.
     let _ = write!(&mut buffer[..length - 1], "fd={device},rootmode=40000,user_id={user},group_id={group}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_uppermost_mount_counts_and_only_if_it_is_ours() {
+        let ours = "30 20 0:45 / /var/a\\040b rw,nosuid shared:5 master:2 - fuse.elenchus elenchus rw\n";
+        let other = "31 30 0:46 / /var/a\\040b rw - tmpfs none rw\n";
+        let is = |text: &str, point: &str| is_ours(text.as_bytes(), Path::new(point));
+        assert!(is(ours, "/var/a b"));
+        assert!(is(&format!("{other}{ours}"), "/var/a b"));
+        assert!(!is(&format!("{ours}{other}"), "/var/a b"));
+        for (text, point) in
+            [(ours, "/var/a"), (ours, "/var"), ("", "/"), ("a b c d /x - fuse.elenchus", "/y")]
+        {
+            assert!(!is(text, point), "{text:?} {point}");
+        }
+    }
+
+    #[test]
+    fn octal_escapes_are_bytes_and_broken_ones_are_themselves() {
+        assert_eq!(plain(br"/a\040b\134\777\12"), OsStr::from_bytes(br"/a b\\777\12"));
+    }
+
+    #[test]
+    fn where_nothing_is_mounted_nothing_is_unmounted() {
+        unmount(Path::new("/no/such/place")).expect("as good as done");
+        unmount(&std::env::temp_dir()).expect("that is not ours");
+    }
 }

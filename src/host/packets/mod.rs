@@ -8,6 +8,8 @@
 //! Nothing is opened before the first trouble; then a thread serves the queues of all nodes in trouble. Who
 //! kills us lets everything pass: the kernel lets through what nobody serves.
 //!
+//! Where a proxy keeps nodes apart they exchange streams: those are late or slow, and suffer nothing else.
+//!
 //! | module | what it is |
 //! |---|---|
 //! | `fate` | what becomes of a packet: trouble, time and chance |
@@ -35,6 +37,7 @@ pub use probe::probe;
 use super::isolation::Refusal;
 #[cfg(target_os = "linux")]
 use super::netlink::queue::Queue;
+use super::proxy::Slowing;
 use elenchus_core::cluster::HeldBack;
 use elenchus_core::fault::Trouble;
 use elenchus_core::process::NodeId;
@@ -50,7 +53,8 @@ pub enum PacketsError {
     NoSuchNode(NodeId),
     /// There are no packets of single nodes on this ground.
     #[error(
-        "nodes that are kept apart by a proxy exchange streams of bytes, not packets; it takes namespaces"
+        "nodes that are kept apart by a proxy exchange streams of bytes, which can be late or slow; all else that packets \
+         suffer takes namespaces"
     )]
     Streams,
     /// The kernel refused.
@@ -61,8 +65,16 @@ pub enum PacketsError {
 /// The packets between the nodes of a trial.
 #[derive(Debug)]
 pub struct Packets {
-    /// `None` where nodes have no networks of their own.
-    roads: Option<Mutex<Roads>>,
+    means: Mutex<Means>,
+}
+
+#[derive(Debug)]
+enum Means {
+    /// Each node has a network of its own, or a host.
+    #[cfg(target_os = "linux")]
+    Queue(Roads),
+    /// A proxy on each link.
+    Proxy(Slowing),
 }
 
 impl Packets {
@@ -72,7 +84,7 @@ impl Packets {
         nodes: impl IntoIterator<Item = (NodeId, std::net::Ipv4Addr, std::os::fd::OwnedFd)>,
     ) -> Packets {
         let roads = Roads::new(super::firewall::TABLE, Queue(0), nodes);
-        Packets { roads: Some(Mutex::new(roads)) }
+        Packets { means: Mutex::new(Means::Queue(roads)) }
     }
 
     /// Packets to the nodes on this host, in the present network namespace; `nodes` are all of the trial with
@@ -86,34 +98,23 @@ impl Packets {
         let network = std::fs::File::open("/proc/self/ns/net")?;
         let place = |(node, address)| Ok((node, address, network.try_clone()?.into()));
         let nodes: Vec<_> = nodes.into_iter().map(place).collect::<std::io::Result<_>>()?;
-        Ok(Packets { roads: Some(Mutex::new(Roads::new(table, Queue(queue), nodes))) })
+        Ok(Packets { means: Mutex::new(Means::Queue(Roads::new(table, Queue(queue), nodes))) })
     }
 
-    /// Nodes without networks of their own.
-    pub(crate) fn none() -> Packets {
-        Packets { roads: None }
+    /// Streams between nodes without networks of their own.
+    pub(super) fn of_streams(slowing: Slowing) -> Packets {
+        Packets { means: Mutex::new(Means::Proxy(slowing)) }
     }
 
     /// Makes what other nodes send to `node` suffer from now on, or (with `None`) lets it pass as it is.
     /// Answers how many packets the trouble that ends with this call has touched. Takes a moment: it blocks.
     pub fn disturb(&self, node: &NodeId, trouble: Option<Trouble>) -> Result<HeldBack, PacketsError> {
-        let Some(roads) = &self.roads else {
-            return trouble.map_or(Ok(HeldBack::default()), |_| Err(PacketsError::Streams));
+        let touched = match &mut *self.means.lock().unwrap_or_else(PoisonError::into_inner) {
+            #[cfg(target_os = "linux")]
+            Means::Queue(roads) => roads.disturb(node, trouble),
+            Means::Proxy(slowing) => slowing.disturb(node, trouble),
         };
-        let mut roads = roads.lock().unwrap_or_else(PoisonError::into_inner);
-        roads.disturb(node, trouble).map(|count| HeldBack { count })
-    }
-}
-
-/// Elsewhere no node has a network of its own.
-#[cfg(not(target_os = "linux"))]
-#[derive(Debug)]
-enum Roads {}
-
-#[cfg(not(target_os = "linux"))]
-impl Roads {
-    fn disturb(&mut self, _node: &NodeId, _trouble: Option<Trouble>) -> Result<u64, PacketsError> {
-        match *self {}
+        touched.map(|count| HeldBack { count })
     }
 }
 

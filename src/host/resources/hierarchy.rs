@@ -58,16 +58,23 @@ pub fn find(
         let home = under(&mount, place.ok_or_else(|| format!("no place in the hierarchy of `{name}`"))?);
         return Ok(Hierarchy { version: Version::One, parent: home.clone(), home });
     }
-    let mount = mount(mounts, "cgroup2", |_| true).ok_or("no control groups are mounted")?;
-    let home = under(&mount, place(own, str::is_empty).ok_or("no place in the unified hierarchy")?);
+    let unified = unified(mounts, own)?;
     // A group with processes of its own hands nothing on, but for the first of all: hence there.
-    if enabled(&mount).split_whitespace().any(|one| one == name) {
-        return Ok(Hierarchy { version: Version::Two, parent: mount, home });
+    if enabled(&unified.parent).split_whitespace().any(|one| one == name) {
+        return Ok(unified);
     }
     Err(format!(
         "{} hands the controller `{name}` on to nobody",
-        mount.join("cgroup.subtree_control").display()
+        unified.parent.join("cgroup.subtree_control").display()
     ))
+}
+
+/// The hierarchy of version 2, which freezes whatever it hands on, from the text of `/proc/mounts` and
+/// `/proc/self/cgroup`; an error says what is missing.
+pub fn unified(mounts: &str, own: &str) -> Result<Hierarchy, String> {
+    let parent = mount(mounts, "cgroup2", |_| true).ok_or("no control groups of version 2 are mounted")?;
+    let home = under(&parent, place(own, str::is_empty).ok_or("no place in the unified hierarchy")?);
+    Ok(Hierarchy { version: Version::Two, parent, home })
 }
 
 /// Where a file system of this kind is mounted.
@@ -120,6 +127,16 @@ mod tests {
         assert_eq!(found.home, PathBuf::from("/sys/fs/cgroup/user.slice/session-1.scope"));
         let refused = find(Controller::Cpu, TWO, own, |_| "cpuset io".into());
         assert!(refused.expect_err("not handed on").contains("`cpu`"));
+    }
+
+    #[test]
+    fn what_freezes_is_found_beside_groups_of_version_one() {
+        let found = unified(ONE, "4:memory:/jobs\n0::/user/me\n").expect("it is there");
+        assert_eq!(found.parent, PathBuf::from("/sys/fs/cgroup/unified"));
+        assert_eq!(found.home, PathBuf::from("/sys/fs/cgroup/unified/user/me"));
+        for (mounts, own) in [("", ""), (TWO, "1:cpu:/"), ("cgroup /x cgroup rw,freezer 0 0", "0::/")] {
+            assert!(unified(mounts, own).is_err(), "{mounts:?} {own:?}");
+        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! Limits on what a node may use, by the kernel's control groups.
+//! Limits on what a node may use, and its standing still, by the kernel's control groups.
 //!
 //! A limited node's processes are moved into a group of the trial's own, and back when the limit ends; then the
 //! group is removed. Its name bears the trial's token, so that [`sweep`] finds what a trial that was killed left
 //! behind, and nothing else. Only who may write there can limit anything: root, as a rule.
 //!
-//! Deliberately absent: the kernel's freezer. A node that is to stand still is stopped by signals.
+//! In a hierarchy of version 2 a process is in one group only. So a limit and a [`freezer::Freeze`] of one node share a
+//! group there, and whoever ends first leaves it to the other.
 
+pub mod freezer;
 pub mod hierarchy;
 
 use elenchus_core::fault::Limit;
@@ -25,6 +27,8 @@ pub struct Restriction {
     hierarchy: Hierarchy,
     limit: Limit,
     group: PathBuf,
+    /// How often an earlier limit of the same group was felt.
+    before: u64,
 }
 
 impl Restriction {
@@ -40,12 +44,13 @@ impl Restriction {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(at(&group, error)),
             _ => {}
         }
-        let restriction = Restriction { hierarchy, limit, group };
+        let mut restriction = Restriction { hierarchy, limit, group, before: 0 };
+        restriction.before = restriction.felt().unwrap_or(0);
         let imposed = restriction.limit().and_then(|()| restriction.admit(pids));
         match imposed {
             Ok(()) => Ok(restriction),
             Err(error) => {
-                restriction.lift()?;
+                restriction.lift(false)?;
                 Err(error)
             }
         }
@@ -56,8 +61,17 @@ impl Restriction {
         pids.iter().try_for_each(|pid| enter(&self.group, *pid))
     }
 
+    /// Where it is.
+    pub fn group(&self) -> &Path {
+        &self.group
+    }
+
     /// How often the limit was felt so far: the processor taken away, memory refused.
     pub fn felt(&self) -> io::Result<u64> {
+        Ok(self.counted()?.saturating_sub(self.before))
+    }
+
+    fn counted(&self) -> io::Result<u64> {
         let (file, keys): (&str, &[&str]) = match (self.limit, self.hierarchy.version) {
             (Limit::Cpu { .. }, _) => ("cpu.stat", &["nr_throttled"]),
             (Limit::Memory { .. }, Version::Two) => ("memory.events", &["max", "oom_kill"]),
@@ -69,15 +83,26 @@ impl Restriction {
         Ok(keyed(&read(&self.group.join(file))?, keys))
     }
 
-    /// Ends the limit: its processes go back to where they came from, and the group is gone. Answers how often
-    /// it was felt. After an error it can be tried again.
-    pub fn lift(&self) -> io::Result<u64> {
+    /// Ends the limit: its processes go back to where they came from, and the group is gone; with `keep` they stay in it,
+    /// for they stand still there. Answers how often it was felt. After an error it can be tried again.
+    pub fn lift(&self, keep: bool) -> io::Result<u64> {
         if !self.group.exists() {
             return Ok(0);
         }
         let felt = self.felt().unwrap_or(0);
-        empty(&self.group, &self.hierarchy.home)?;
+        match keep {
+            true => self.unlimit()?,
+            false => empty(&self.group, &self.hierarchy.home)?,
+        }
         Ok(felt)
+    }
+
+    /// What only a group of version 2 ever needs, since it alone is shared.
+    fn unlimit(&self) -> io::Result<()> {
+        match self.limit {
+            Limit::Cpu { .. } => write(&self.group.join("cpu.max"), &format!("max {PERIOD_US}")),
+            Limit::Memory { .. } => write(&self.group.join("memory.max"), "max"),
+        }
     }
 
     fn limit(&self) -> io::Result<()> {
@@ -104,27 +129,28 @@ pub fn probe() -> Result<String, String> {
     let mut ways = Vec::new();
     for controller in [Controller::Cpu, Controller::Memory] {
         let hierarchy = here(controller)?;
-        let may_write = nix::unistd::access(&hierarchy.parent, nix::unistd::AccessFlags::W_OK);
-        may_write.map_err(|errno| {
-            format!(
-                "{}: {}; only root may make control groups there",
-                hierarchy.parent.display(),
-                errno.desc()
-            )
-        })?;
+        may_write(&hierarchy.parent)?;
         ways.push(format!("{} in {}", controller.as_str(), hierarchy.parent.display()));
     }
     Ok(ways.join(", "))
 }
 
-/// Removes the groups that the trial with this token left behind; processes in them go on without a limit.
+/// Whether this user may make groups there.
+fn may_write(parent: &Path) -> Result<(), String> {
+    nix::unistd::access(parent, nix::unistd::AccessFlags::W_OK).map_err(|errno| {
+        format!("{}: {}; only root may make control groups there", parent.display(), errno.desc())
+    })
+}
+
+/// Removes the groups that the trial with this token left behind; processes in them go on, without a limit.
 pub fn sweep(token: &str) -> io::Result<usize> {
     let mut swept = 0;
-    for controller in [Controller::Cpu, Controller::Memory] {
-        let Ok(hierarchy) = here(controller) else { continue };
-        let prefix = format!("{PREFIX}{token}-");
+    let prefix = format!("{PREFIX}{token}-");
+    for hierarchy in [here(Controller::Cpu), here(Controller::Memory), freezer::here()].into_iter().flatten()
+    {
         for entry in fs::read_dir(&hierarchy.parent).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().starts_with(&prefix) {
+                freezer::thaw(&entry.path())?;
                 empty(&entry.path(), &hierarchy.home)?;
                 swept += 1;
             }
@@ -214,6 +240,25 @@ mod tests {
         assert!(refused.expect_err("nothing can be made in /proc").to_string().contains("no-such-folder"));
     }
 
+    #[test]
+    fn of_a_group_that_is_shared_only_the_limit_goes() {
+        let folder = std::env::temp_dir().join(format!("elenchus-shared-{}", std::process::id()));
+        let group = folder.join("n1");
+        fs::create_dir_all(&group).expect("a folder of ours");
+        let put = |file: &str, text: &str| fs::write(group.join(file), text).expect("a file of ours");
+        put("cpu.max", "max 100000");
+        put("cpu.stat", "nr_periods 40\nnr_throttled 7\n");
+        put("cgroup.procs", "");
+        let hierarchy = Hierarchy { version: Version::Two, parent: folder.clone(), home: folder.clone() };
+        let limit = Restriction::impose_in(hierarchy, "n1", &[], Limit::Cpu { percent: 5 }).expect("imposed");
+        let max = || fs::read_to_string(group.join("cpu.max")).expect("it is there");
+        assert!(max().starts_with("5000 100000"), "{}", max());
+        put("cpu.stat", "nr_periods 50\nnr_throttled 9\n");
+        assert_eq!(limit.lift(true).expect("lifted"), 2, "what an earlier one felt is not this one's");
+        assert!(max().starts_with("max 100000") && group.exists(), "{}", max());
+        fs::remove_dir_all(&folder).expect("it is ours");
+    }
+
     /// A process that spins until it is ended.
     struct Spinner(std::process::Child);
 
@@ -250,9 +295,9 @@ mod tests {
             }
         }
         assert!(felt > 2, "only {felt} times");
-        assert!(restriction.lift().expect("lifted") >= felt);
+        assert!(restriction.lift(false).expect("lifted") >= felt);
         assert!(!restriction.group.exists());
-        assert_eq!(restriction.lift().expect("again"), 0);
+        assert_eq!(restriction.lift(false).expect("again"), 0);
     }
 
     #[test]
@@ -268,6 +313,6 @@ mod tests {
         let kept = Restriction::impose(&other, "n1", &[], limit).expect("it may");
         assert_eq!(sweep(&mine).expect("swept"), 1);
         assert!(!left.group.exists() && kept.group.exists());
-        kept.lift().expect("lifted");
+        kept.lift(false).expect("lifted");
     }
 }

@@ -136,6 +136,11 @@ impl SshHost {
             .await
     }
 
+    /// An error unless the host speaks SFTP.
+    pub async fn speaks_sftp(&self, limit: Duration) -> Result<(), SshError> {
+        self.work.ask("SFTP", limit, transfer::is_there).await
+    }
+
     /// Opens a connection of its own, as root if the host was made with `sudo`, and starts a command on it that
     /// speaks on its standard streams. Its `$1` begins with the address that the host sees us come from.
     pub async fn stream(&self, command: &str, limit: Duration) -> Result<Stream, SshError> {
@@ -183,10 +188,15 @@ impl SshHost {
         self.error(Trouble::Failed(error.to_string()))
     }
 
+    /// Where it is: `user@host:port`.
+    pub fn place(&self) -> String {
+        let Access { user, host, port, .. } = &*self.access;
+        format!("{user}@{host}:{port}")
+    }
+
     /// An error of this host.
     pub fn error(&self, trouble: Trouble) -> SshError {
-        let Access { node, user, host, port, .. } = &*self.access;
-        SshError { node: node.clone(), place: format!("{user}@{host}:{port}"), trouble }
+        SshError { node: self.access.node.clone(), place: self.place(), trouble }
     }
 }
 

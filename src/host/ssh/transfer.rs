@@ -38,6 +38,11 @@ pub(super) fn write(
     Transfer { open, sftp, deadline }.replace(&mut &bytes[..], to, mode)
 }
 
+/// Whether the host speaks SFTP at all.
+pub(super) fn is_there(open: &Open, deadline: Deadline) -> Result<(), Broke> {
+    begin(open, deadline).map(drop)
+}
+
 /// Fetches a file or a folder, with all that is in it.
 pub(super) fn download(open: &Open, from: &Path, to: &Path, deadline: Deadline) -> Result<(), Broke> {
     let sftp = begin(open, deadline)?;

@@ -34,7 +34,7 @@ pub enum ClockError {
 
 /// How long a deed may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a read of the clock is waited for before the answer is what was shown last.
+/// How long a read of the clock is waited for before the answer is what was shown last, if anything was.
 const READ_WITHIN: Duration = Duration::from_millis(50);
 /// How often new programs of a node whose clock lies are looked for.
 const TEND_EVERY: Duration = Duration::from_millis(50);
@@ -57,9 +57,14 @@ struct Node {
 
 impl Clocks {
     /// Makes the clock of the processes around `leader` lie from now on, or (with `None`) tell the truth.
-    /// Returns how far ahead of the true time they were shown it since, in nanoseconds; 0 if they have not
+    /// Returns how far ahead of the true time they were shown it since, in nanoseconds; `None` if they have not
     /// read it within a moment.
-    pub async fn skew(&self, node: &NodeId, leader: Identity, skew: Option<Skew>) -> Result<i64, ClockError> {
+    pub async fn skew(
+        &self,
+        node: &NodeId,
+        leader: Identity,
+        skew: Option<Skew>,
+    ) -> Result<Option<i64>, ClockError> {
         let node = self.node(node);
         deed(leader, move || {
             let deadline = Instant::now() + PATIENCE;
@@ -71,7 +76,7 @@ impl Clocks {
             if lie.is_truth() {
                 guard.kept = None;
                 guard.family.free(leader, deadline)?;
-                return Ok(0);
+                return Ok(Some(0));
             }
             guard.family.set(leader, lie, deadline)?;
             guard.kept = Some(leader);
@@ -86,8 +91,9 @@ impl Clocks {
     }
 
     /// How far ahead of the true time the node's processes were shown it when last they were shown another
-    /// than the true one, in nanoseconds; 0 if that did not happen since it was set.
-    pub async fn clock(&self, node: &NodeId, leader: Identity) -> Result<i64, ClockError> {
+    /// than the true one, in nanoseconds; `None` if that did not happen since it was set. A clock that is not meant
+    /// to lie is true whoever reads it: 0.
+    pub async fn clock(&self, node: &NodeId, leader: Identity) -> Result<Option<i64>, ClockError> {
         let node = self.node(node);
         deed(leader, move || Ok(read(&node))).await
     }
@@ -103,15 +109,16 @@ fn lock(node: &Mutex<Node>) -> MutexGuard<'_, Node> {
 }
 
 /// Waits a moment for a read of the clock, and tells what was shown.
-fn read(node: &Mutex<Node>) -> i64 {
+fn read(node: &Mutex<Node>) -> Option<i64> {
     let until = Instant::now() + READ_WITHIN;
     loop {
         let mut guard = lock(node);
         if !guard.family.lies() {
-            return 0;
+            return Some(0);
         }
         if guard.family.was_read() || Instant::now() >= until {
-            return guard.family.shown().ahead_ns;
+            let shown = guard.family.shown();
+            return (shown.reads > 0).then_some(shown.ahead_ns);
         }
         drop(guard);
         thread::sleep(Duration::from_millis(1));

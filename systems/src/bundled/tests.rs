@@ -104,6 +104,9 @@ fn id(request: &ToNode) -> u64 {
         | ToNode::Read { id, .. }
         | ToNode::Write { id, .. }
         | ToNode::Status { id }
+        | ToNode::Configuration { id }
+        | ToNode::Change { id, .. }
+        | ToNode::Transfer { id, .. }
         | ToNode::Clock { id, .. } => id,
     }
 }

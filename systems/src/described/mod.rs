@@ -85,6 +85,27 @@ impl DescribedSystem {
         Ok(DescribedSystem { description, nodes: names, facts, seats, connector, joined: RefCell::default() })
     }
 
+    /// The client program of a node, as it would speak to a node that is told so; `None` if the client is none.
+    pub fn program(&self, node: &NodeId, told: &exec::Node) -> Option<Program> {
+        let Client::Exec { command, .. } = &self.description.client else { return None };
+        let me = self.place(node);
+        let mut facts = self.facts.clone();
+        facts[me].ip.clone_from(&told.ip);
+        let port = |address: &String| address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        facts[me].ports =
+            told.addresses.iter().filter_map(|(name, at)| Some((name.clone(), port(at)?))).collect();
+        Some(Program {
+            command: command.iter().map(|word| self.description.fill(word, me, &facts)).collect(),
+            node: told.clone(),
+            log: Some(self.seats[me].client_log.clone()),
+        })
+    }
+
+    /// What a client program of this node is told of it.
+    pub fn told(&self, node: &NodeId) -> exec::Node {
+        hello(&self.facts[self.place(node)])
+    }
+
     /// Makes each node's folder, its files, and whatever its install steps make. Returns what they said.
     async fn laid(&self) -> Result<Vec<String>, String> {
         let mut said = Vec::new();

@@ -19,7 +19,7 @@ fn object(json: Json) -> Object {
 }
 
 /// The first line: whom to speak to.
-pub(super) fn open(node: &Node, process: Process) -> Object {
+pub(crate) fn open(node: &Node, process: Process) -> Object {
     object(json!({
         "op": "open",
         "node": node.name,
@@ -30,7 +30,7 @@ pub(super) fn open(node: &Node, process: Process) -> Object {
 }
 
 /// Whether the first line was answered with consent.
-pub(super) fn opened(line: &str) -> Result<(), Cause> {
+pub(crate) fn opened(line: &str) -> Result<(), Cause> {
     let answer = parsed(line, 1)?;
     match (answer.contains_key("ok"), reason(&answer)) {
         (true, _) => Ok(()),
@@ -40,7 +40,7 @@ pub(super) fn opened(line: &str) -> Result<(), Cause> {
 }
 
 /// A request.
-pub(super) fn request(request: &Request) -> Object {
+pub(crate) fn request(request: &Request) -> Object {
     object(match request {
         Request::Get { key } => json!({ "op": "get", "key": key }),
         Request::Put { key, value } => json!({ "op": "put", "key": key, "value": plain(value) }),
@@ -70,7 +70,7 @@ pub(super) fn request(request: &Request) -> Object {
 }
 
 /// What a line says of the request with this number. An error is why it says nothing.
-pub(super) fn outcome(line: &str, id: u64, request: &Request) -> Result<Outcome<Response>, Cause> {
+pub(crate) fn outcome(line: &str, id: u64, request: &Request) -> Result<Outcome<Response>, Cause> {
     let answer = parsed(line, id)?;
     let why = |key: &str| answer.get(key).map(|why| Cause::from(text(why)));
     if let Some(ok) = answer.get("ok") {

@@ -78,12 +78,16 @@ impl Cluster for Simulated {
         self.at_once(node, Universe::resume)
     }
 
-    fn skew<'a>(&'a self, node: &'a NodeId, skew: Option<Skew>) -> LocalFuture<'a, Result<i64, Cause>> {
-        self.at_once(node, |universe, peer| universe.skew(peer, skew))
+    fn skew<'a>(
+        &'a self,
+        node: &'a NodeId,
+        skew: Option<Skew>,
+    ) -> LocalFuture<'a, Result<Option<i64>, Cause>> {
+        self.at_once(node, |universe, peer| Some(universe.skew(peer, skew)))
     }
 
-    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<i64, Cause>> {
-        self.at_once(node, |universe, peer| universe.ahead(peer))
+    fn clock<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<Option<i64>, Cause>> {
+        self.at_once(node, |universe, peer| Some(universe.ahead(peer)))
     }
 
     fn disturb<'a>(

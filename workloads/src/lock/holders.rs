@@ -3,7 +3,7 @@
 //! A hold is numbered, so that each acquire has its release. A process that ended in doubt has a successor, which
 //! holds nothing. Whoever called a release holds nothing either, whatever came of it.
 
-use super::vocabulary::{GuardedOp, GuardedRet};
+use elenchus_checkers::guarded_set::vocabulary::{GuardedOp, GuardedRet};
 use elenchus_checkers::models::lock::{self, Holder, LockOp, LockRet};
 use elenchus_checkers::models::set::SetOp;
 use elenchus_core::generator::{Action, Context, Event, Generator, Next, What};

@@ -1,7 +1,9 @@
 //! A running client program, spoken to line by line, with patience and a memory of what was said.
 
-use super::super::{Node, Program, start, words};
+use super::talk::{Talk, Transcript, allowance};
 use super::{Bad, Line, OPEN_MAX, bad};
+use crate::exec::{Node, Program, start, words};
+use elenchus_core::LocalFuture;
 use elenchus_core::client::{Request, Response};
 use elenchus_core::outcome::Outcome;
 use elenchus_core::process::Process;
@@ -17,7 +19,7 @@ pub(super) struct Session {
     input: Option<ChildStdin>,
     output: Lines<BufReader<ChildStdout>>,
     patience: Duration,
-    lines: Vec<Line>,
+    lines: Transcript,
     /// The number of the last request.
     pub last: u64,
     /// How long the last answer took.
@@ -39,22 +41,19 @@ impl Session {
     pub(super) fn start(
         program: &Program,
         patience: Duration,
+        lines: Transcript,
     ) -> Result<Session, elenchus_core::outcome::Cause> {
         let mut child = start(program)?;
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        let (lines, took) = (Vec::new(), Duration::ZERO);
-        Ok(Session { node: program.node.clone(), child, input, output, patience, lines, last: 0, took })
-    }
-
-    pub(super) fn into_lines(self) -> Vec<Line> {
-        self.lines
+        let (node, took) = (program.node.clone(), Duration::ZERO);
+        Ok(Session { node, child, input, output, patience, lines, last: 0, took })
     }
 
     /// Tells the program whom to speak to, and hears its consent.
     pub(super) async fn open(&mut self) -> Result<(), Bad> {
         let mend = "answer the first line, `open`, with {\"id\":1,\"ok\":null} once the node is connected";
-        match self.try_open().await? {
+        match self.try_open().await.map_err(unopened)? {
             Ok(()) => Ok(()),
             Err(why) => bad(why, mend),
         }
@@ -69,8 +68,11 @@ impl Session {
 
     /// Asks for this and reads the answer, whatever it is, as long as it is one.
     pub(super) async fn ask(&mut self, request: &Request) -> Result<Outcome<Response>, Bad> {
-        let line = self.exchange(words::request(request)).await?;
-        self.read(&line, request)
+        let patience = self.patience;
+        self.patience += allowance(request);
+        let line = self.exchange(words::request(request)).await;
+        self.patience = patience;
+        self.read(&line?, request)
     }
 
     /// What a line says of the last request.
@@ -104,7 +106,7 @@ impl Session {
 
     /// Sends lines as they are. Whether the program still takes them is seen by what it answers.
     pub(super) async fn say(&mut self, text: &str) {
-        self.lines.extend(text.lines().map(|line| Line::Sent(line.to_owned())));
+        self.lines.borrow_mut().extend(text.lines().map(|line| Line::Sent(line.to_owned())));
         if let Some(input) = &mut self.input {
             let _ = input.write_all(format!("{text}\n").as_bytes()).await;
             let _ = input.flush().await;
@@ -124,7 +126,7 @@ impl Session {
         match heard {
             Err(_) => Heard::Silence,
             Ok(Ok(Some(line))) => {
-                self.lines.push(Line::Received(line.clone()));
+                self.lines.borrow_mut().push(Line::Received(line.clone()));
                 Heard::Line(line)
             }
             Ok(Ok(None)) => match tokio::time::timeout(OPEN_MAX, self.child.wait()).await {
@@ -139,5 +141,21 @@ impl Session {
     pub(super) async fn end(&mut self, limit: Duration) -> Option<std::process::ExitStatus> {
         self.input = None;
         tokio::time::timeout(limit, self.child.wait()).await.ok()?.ok()
+    }
+}
+
+/// Whoever ends or falls silent before it answers has another trouble than its answers.
+fn unopened(bad: Bad) -> Bad {
+    let mend = "it must answer the first line, `open`: see what it says on its standard error";
+    Bad { what: format!("{}, before `open` was answered", bad.what), mend }
+}
+
+impl Talk for Session {
+    fn ask<'a>(&'a mut self, request: &'a Request) -> LocalFuture<'a, Result<Outcome<Response>, Bad>> {
+        Box::pin(Session::ask(self, request))
+    }
+
+    fn took(&self) -> Duration {
+        self.took
     }
 }

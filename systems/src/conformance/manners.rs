@@ -2,7 +2,7 @@
 
 use super::operations::{get, holds, put};
 use super::session::{Heard, Session};
-use super::{Checked, Finding, OPEN_MAX, Subject, bad};
+use super::{Checked, Finding, OPEN_MAX, Program, Subject, bad};
 use elenchus_core::value::Value;
 use serde_json::{Map, Value as Json, json};
 use std::time::Duration;
@@ -11,12 +11,12 @@ use std::time::Duration;
 const END_MAX: Duration = Duration::from_secs(2);
 
 /// The best of three tries: the first start of a program may be slow on a busy machine.
-pub(super) async fn opens(subject: &Subject<'_>) -> Finding {
+pub(super) async fn opens(subject: &Subject<'_>, program: &Program<'_>) -> Finding {
     let mut tries = 1;
     loop {
         let mut in_time = true;
         let finding = subject
-            .opened("open", async |session| {
+            .opened("open", program, async |session| {
                 in_time = session.took <= OPEN_MAX;
                 open(session)
             })
@@ -40,15 +40,21 @@ fn open(session: &Session) -> Checked {
 }
 
 /// Tries all of them.
-pub(super) async fn all(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+pub(super) async fn all(subject: &Subject<'_>, program: &Program<'_>, findings: &mut Vec<Finding>) {
     let key = |name: &str| subject.key(name);
-    findings.push(subject.opened("ids", async |session| ids(session, &key("ids")).await).await);
-    findings.push(subject.opened("order", async |session| order(session, &key("order")).await).await);
-    findings.push(subject.opened("fields", async |session| fields(session, &key("fields")).await).await);
-    findings.push(subject.opened("unknown", async |session| unknown(session, &key("unknown")).await).await);
-    findings.push(subject.opened("garbage", async |session| garbage(session, &key("garbage")).await).await);
+    findings.push(subject.opened("ids", program, async |session| ids(session, &key("ids")).await).await);
+    findings
+        .push(subject.opened("order", program, async |session| order(session, &key("order")).await).await);
+    findings
+        .push(subject.opened("fields", program, async |session| fields(session, &key("fields")).await).await);
+    findings.push(
+        subject.opened("unknown", program, async |session| unknown(session, &key("unknown")).await).await,
+    );
+    findings.push(
+        subject.opened("garbage", program, async |session| garbage(session, &key("garbage")).await).await,
+    );
     findings.push(together(subject).await);
-    findings.push(subject.opened("end", async |session| end(session).await).await);
+    findings.push(subject.opened("end", program, async |session| end(session).await).await);
 }
 
 async fn ids(session: &mut Session, key: &str) -> Checked {
@@ -138,12 +144,10 @@ async fn garbage(session: &mut Session, key: &str) -> Checked {
 async fn together(subject: &Subject<'_>) -> Finding {
     let key = subject.key("together");
     subject
-        .opened("together", async |session| {
-            let mut second = Session::start(&(subject.program)(&subject.node), subject.patience)
-                .or_else(|why| bad(why.to_string(), "let several of these programs run at once"))?;
-            second.open().await?;
-            session.ask(&put(&key, Value::Int(1))).await?;
-            holds(&mut second, &get(&key), &Value::Int(1)).await?;
+        .talk("together", async |first, others| {
+            let mut second = others.another().await?;
+            first.ask(&put(&key, Value::Int(1))).await?;
+            holds(&mut *second, &get(&key), &Value::Int(1)).await?;
             Ok("what one client wrote, another reads".into())
         })
         .await

@@ -3,8 +3,8 @@
 //! The operations of the lock are those of [`LockVocabulary`], those of the set those of [`SetVocabulary`]; an add that
 //! names the token it is made under has a map for its value: `{"element": 5, "token": 12}`.
 
-use elenchus_checkers::models::lock::{LockOp, LockRet, LockVocabulary};
-use elenchus_checkers::models::set::{SetOp, SetRet, SetVocabulary};
+use crate::models::lock::{LockOp, LockRet, LockVocabulary};
+use crate::models::set::{SetOp, SetRet, SetVocabulary};
 use elenchus_core::operation::Operation;
 use elenchus_core::value::Value;
 use elenchus_core::workload::{Call, Vocabulary};
@@ -143,7 +143,7 @@ pub fn of_sets(operations: &[Operation<GuardedOp, GuardedRet>]) -> Vec<Operation
 #[cfg(test)]
 mod tests {
     use super::*;
-    use elenchus_checkers::models::lock::Holder;
+    use crate::models::lock::Holder;
 
     #[test]
     fn what_is_encoded_decodes_to_itself() {

@@ -3,10 +3,10 @@
 //! The node is a listener of our own, so that we know whether a request reached it. A put that did is in doubt,
 //! whatever comes after: `fail` would be a lie, for the node may have carried it out.
 
-use super::super::Node;
 use super::operations::put;
 use super::session::Session;
-use super::{Checked, Finding, Subject, bad};
+use super::{Checked, Finding, Program, Subject, bad};
+use crate::exec::{Node, words};
 use elenchus_core::client::Response;
 use elenchus_core::outcome::Outcome;
 use elenchus_core::value::Value;
@@ -20,15 +20,15 @@ use tokio::net::{TcpListener, TcpStream};
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Tries all of them.
-pub(super) async fn all(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+pub(super) async fn all(subject: &Subject<'_>, program: &Program<'_>, findings: &mut Vec<Finding>) {
     let key = subject.key("doubt");
     for (name, manner) in
         [("no-node", Manner::Absent), ("hang-up", Manner::HangsUp), ("silence", Manner::Silent)]
     {
         let finding = match Listener::bind(manner).await {
             Ok(listener) => {
-                let node = listener.node(&subject.node);
-                subject.at(name, &node, async |session| asked(session, &listener, &key).await).await
+                let node = listener.node(&program.node);
+                subject.at(name, program, &node, async |session| asked(session, &listener, &key).await).await
             }
             Err(error) => {
                 let what = format!("no port of this machine could be had: {error}");
@@ -51,7 +51,7 @@ async fn asked(session: &mut Session, listener: &Listener, key: &str) -> Checked
     }
     let before = listener.heard.get();
     let request = put(key, Value::Int(1));
-    let line = match session.exchange(super::super::words::request(&request)).await {
+    let line = match session.exchange(words::request(&request)).await {
         Ok(line) => line,
         Err(bad) => return Ok(format!("a doubt: {}", bad.what)),
     };

@@ -4,7 +4,7 @@
 //! grants share one. That is all: where a lock is held twice, the tokens of both must still tell who came later.
 
 use super::vocabulary::{GuardedOp, GuardedRet, GuardedVocabulary};
-use elenchus_checkers::models::lock::{Action, LockRet};
+use crate::models::lock::{Action, LockRet};
 use elenchus_core::budget::Budget;
 use elenchus_core::checker::Checker;
 use elenchus_core::event::Index;

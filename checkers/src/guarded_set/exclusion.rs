@@ -9,9 +9,9 @@
 //! What is judged then is a mutex whose tokens grow with each hold ([`FencedMutex`]).
 
 use super::vocabulary::{GuardedOp, GuardedRet, GuardedVocabulary};
-use elenchus_checkers::linearizability::check_operations;
-use elenchus_checkers::models::fenced_mutex::FencedMutex;
-use elenchus_checkers::models::lock::{Action, LockOp, LockRet};
+use crate::linearizability::check_operations;
+use crate::models::fenced_mutex::FencedMutex;
+use crate::models::lock::{Action, LockOp, LockRet};
 use elenchus_core::budget::Budget;
 use elenchus_core::checker::Checker;
 use elenchus_core::history::{History, Malformed};
