@@ -277,6 +277,8 @@ impl Desk<'_> {
             first_ns: None,
             operations: 0,
             ok: 0,
+            hit: Vec::new(),
+            terms: None,
             ms: 0,
             again: plan.again.clone(),
         };
@@ -324,11 +326,18 @@ fn summarize(row: &mut Row, verdicts: &Verdicts) {
         Validity::Unknown => Ending::Unknown,
         Validity::Invalid => Ending::Invalid,
     };
-    let figure = |name: &str| {
-        let mut figures = verdicts.verdicts.iter().filter(|v| v.checker == "stats").map(|v| &v.figures);
-        figures.find_map(|figures| figures.get(name)?.as_u64()).unwrap_or(0)
+    let figure = |checker: &str, name: &str| {
+        let verdict = verdicts.verdicts.iter().find(|verdict| verdict.checker == checker)?;
+        verdict.figures.get(name)
     };
-    (row.operations, row.ok) = (figure("operations"), figure("ok"));
+    let number = |checker, name| figure(checker, name).and_then(serde_json::Value::as_u64);
+    row.operations = number("availability", "operations").unwrap_or(0);
+    row.ok = number("stats", "ok").unwrap_or(0);
+    row.terms = number("consensus", "terms");
+    let kinds = figure("faults", "by_kind").and_then(serde_json::Value::as_object);
+    let has_hit = |kind: &serde_json::Value| kind["hit"].as_array().is_some_and(|hits| !hits.is_empty());
+    row.hit =
+        kinds.into_iter().flatten().filter(|(_, kind)| has_hit(kind)).map(|(name, _)| name.clone()).collect();
     if row.end == Ending::Valid {
         return;
     }
