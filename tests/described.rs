@@ -219,7 +219,12 @@ fn a_description_that_cannot_be_meant_is_refused_before_anything_starts() {
     refused(&format!("command = []\n{client}"), &["cluster", "names no program"]);
     refused(&format!("command = [\"x\", \"{{nodes}}\"]\n{client}"), &["command", "`{nodes}` is no hole"]);
     refused(&format!("command = [\"x\", \"{{port.client}}\"]\n{client}"), &["no such port"]);
+    refused(
+        &format!("command = [\"x\"]\nupload = {{ \"../y\" = \"x\" }}\n{client}"),
+        &["upload", "leads out"],
+    );
     refused(&format!("command = [\"x\"]\nfiles = {{ \"../y\" = \"\" }}\n{client}"), &["leads out"]);
+    refused(&format!("command = [\"x\"]\nupload = {{ y = \"none\" }}\n{client}"), &["upload.y", "none"]);
     refused(
         &format!("command = [\"x\"]\nfiles = {{ y = {{ file = \"none\" }} }}\n{client}"),
         &["files.y", "none"],

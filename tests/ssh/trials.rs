@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -184,7 +185,13 @@ fn power(bed: &Bed) {
     let text = if has_sudo() { text.replace("user = \"root\"", by_sudo) } else { text };
     // What it keeps in a file of its own comes back too, though only root may read it; what is not there is told.
     let path = bed.folder.join("power.toml");
-    let install = "install = [\"mkdir -m 700 own; echo one > own/a.log; chmod 600 own/a.log; ln -s /etc/shadow own/link\"]";
+    // The step that makes it is a program of the campaign's own folder, put there before.
+    let tools = bed.folder.join("tools");
+    fs::create_dir_all(&tools).expect("our own folder");
+    let step = "#!/bin/sh\nmkdir -m 700 own; echo one > own/a.log; chmod 600 own/a.log; ln -s /etc/shadow own/link\n";
+    fs::write(tools.join("step"), step).expect("our own file");
+    fs::set_permissions(tools.join("step"), fs::Permissions::from_mode(0o755)).expect("our own file");
+    let install = "upload = { \"my/tools\" = \"tools\" }\ninstall = [\"my/tools/step\"]";
     let more = format!("[cluster]\nlogs = [\"own\", \"no/such.log\"]\n{install}");
     fs::write(&path, text.replace("[cluster]", &more)).expect("our own file");
     let more = ["--time-limit", "15s", "--nemesis", "power,disk", "--nemesis-interval", "1500ms"];

@@ -46,6 +46,10 @@ pub struct Description {
     /// Files written into the node's working folder before its first start.
     #[serde(default)]
     pub files: BTreeMap<String, Content>,
+    /// Files and folders put into the node's working folder as they are: where there, and their path from the
+    /// campaign's folder.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub upload: BTreeMap<String, PathBuf>,
     /// Shell commands run in the node's working folder before its first start.
     #[serde(default)]
     pub install: Vec<String>,
@@ -353,9 +357,12 @@ impl Description {
         {
             return Err(absurd("leader", "say either `http` or `command`"));
         }
-        for name in self.files.keys() {
-            if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
-                return Err(absurd("files", &format!("`{name}` leads out of the node's folder")));
+        let named = self.files.keys().map(|name| ("files", name));
+        for (key, name) in named.chain(self.upload.keys().map(|name| ("upload", name))) {
+            if name.is_empty()
+                || !Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
+            {
+                return Err(absurd(key, &format!("`{name}` leads out of the node's folder")));
             }
         }
         for (key, text) in self.texts() {
@@ -445,6 +452,13 @@ impl Description {
             return Err(Absurd { key: "campaign".into(), what });
         }
         self.campaign = folder.to_string_lossy().into_owned();
+        for (name, from) in &self.upload {
+            let path = folder.join(from);
+            std::fs::metadata(&path).map_err(|error| Absurd {
+                key: format!("upload.{name}"),
+                what: format!("{}: {error}", path.display()),
+            })?;
+        }
         for (name, content) in &mut self.files {
             if let Content::File { file } = content {
                 let path = folder.join(file);

@@ -112,6 +112,10 @@ impl DescribedSystem {
         for (me, (facts, seat)) in self.facts.iter().zip(&self.seats).enumerate() {
             let (host, wrong) = (&*seat.host, |why: Cause| format!("{}: {why}", seat.node));
             host.folder(Path::new(&facts.data)).await.map_err(wrong)?;
+            for (name, from) in &self.description.upload {
+                let from = Path::new(&self.description.campaign).join(from);
+                host.put(&from, &seat.folder.join(name)).await.map_err(wrong)?;
+            }
             for (name, content) in &self.description.files {
                 let path = seat.folder.join(name);
                 let text = match content {
