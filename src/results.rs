@@ -85,6 +85,9 @@ pub struct Found {
     pub checker: String,
     /// The class.
     pub class: String,
+    /// After how many nanoseconds of the trial it was to be seen, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_ns: Option<u64>,
 }
 
 impl From<Ending> for Exit {
@@ -284,7 +287,8 @@ pub fn table<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
     text
 }
 
-fn median(mut values: Vec<u64>) -> Option<u64> {
+/// The middle one, of an even number the upper.
+pub fn median(mut values: Vec<u64>) -> Option<u64> {
     values.sort_unstable();
     values.get(values.len() / 2).copied()
 }
