@@ -107,7 +107,10 @@ fn simulated(fault: FaultName) -> Result<&'static str, &'static str> {
         FaultName::Disk => Ok("the node's syncs are slow, or its writes and syncs fail, which ends it"),
         FaultName::Damage => Ok("the stopped node's files are changed"),
         FaultName::Resources => Err("simulated nodes take no processor time and no memory"),
-        FaultName::Membership => Err("the bundled cluster has a fixed membership"),
+        FaultName::Membership => Ok(
+            "the nodes' own requests: by single steps, through a joint configuration, or several at once; the office is \
+                handed over now and then; a node that is taken back has its old log",
+        ),
     }
 }
 

@@ -13,7 +13,7 @@
 //! | [`trial`], [`live`], [`sim`], [`runner`], [`ending`] | ground to history |
 //! | [`judge`] | history to verdicts |
 //! | [`report`] | verdicts to pages and pictures |
-//! | [`results`] | many verdicts to a table |
+//! | [`results`], [`gallery`] | many verdicts to a table |
 //! | [`store`] | what each stage leaves for the next |
 
 pub mod agent;
@@ -25,6 +25,7 @@ pub mod doctor;
 pub mod ending;
 pub mod exit;
 pub mod faults;
+pub mod gallery;
 pub mod host;
 pub mod hosts;
 pub mod init;

@@ -91,6 +91,9 @@ pub struct Found {
     pub checker: String,
     /// The class.
     pub class: String,
+    /// After how many nanoseconds of the trial it was to be seen, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_ns: Option<u64>,
 }
 
 impl From<Ending> for Exit {
@@ -308,7 +311,8 @@ fn hits(groups: &BTreeMap<(&str, &str), Vec<&Row>>) -> String {
     format!("\nof {} trials, so many were hit: {}{least}\n", rows.len(), all.join(", "))
 }
 
-fn median(mut values: Vec<u64>) -> Option<u64> {
+/// The middle one, of an even number the upper.
+pub fn median(mut values: Vec<u64>) -> Option<u64> {
     values.sort_unstable();
     values.get(values.len() / 2).copied()
 }
