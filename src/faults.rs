@@ -54,7 +54,9 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
     }
     match (fault, ground) {
         (Partition, Hosts) => Ok("an own packet filter table on each host, by our helper there"),
-        (Kill, Hosts) => Ok("SIGKILL to the process group, by our helper there"),
+        (Kill, Hosts) => {
+            Ok("SIGKILL to the process group, or to all of a unit's processes, by our helper there")
+        }
         (Pause, Hosts) => Ok(
             "the kernel's freezer where control groups of version 2 can be made, else SIGSTOP and SIGCONT to the process \
                 group, by our helper there",
@@ -93,6 +95,20 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
         (Resources, _) => Ok("a control group for the node's processes"),
         (Membership, Bundled) => Err("the bundled cluster has a fixed membership"),
         (Membership, _) => Ok("the commands that `cluster.membership` names"),
+    }
+}
+
+/// Whether nodes that are units of systemd can suffer this fault; an error says why they cannot.
+pub fn of_units(fault: FaultName) -> Result<(), &'static str> {
+    match fault {
+        FaultName::Power | FaultName::Disk | FaultName::Damage => {
+            Err("nodes are units of systemd, and where they keep their data is not known here")
+        }
+        FaultName::Resources => {
+            Err("nodes are units of systemd, which has given them control groups of its own")
+        }
+        FaultName::Membership => Err("nodes are units of systemd, whose data cannot be emptied here"),
+        _ => Ok(()),
     }
 }
 

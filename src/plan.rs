@@ -569,6 +569,9 @@ fn can_suffer(campaign: &Campaign, system: &SystemEntry, fault: FaultName) -> Re
         Some(description) if description.external => {
             Err("somebody else runs the nodes of an external cluster".to_owned())
         }
+        Some(description) if description.has_units() && faults::of_units(fault).is_err() => {
+            faults::of_units(fault).map_err(str::to_owned)
+        }
         Some(Description { membership: None, .. }) if fault == FaultName::Membership => {
             Err("`cluster.membership` does not say how".to_owned())
         }
@@ -802,6 +805,33 @@ mod tests {
             }
         }
         assert!(denied > 0, "the bundled cluster's members are fixed, for one");
+    }
+
+    #[test]
+    fn what_units_of_systemd_cannot_suffer_is_refused_and_left_out_of_all() {
+        let text = "[cluster]\nunit = \"db@{index}\"\nhosts = [\"h1\", \"h2\", \"h3\"]\n\
+                    ports = { client = 1 }\nclient = { kind = \"etcd\" }";
+        let path = std::env::temp_dir().join(format!("elenchus-plan-units-{}.toml", std::process::id()));
+        std::fs::write(&path, text).expect("room for a file");
+        let (units, _) = Campaign::read(&path).expect("a campaign");
+        std::fs::remove_file(&path).expect("it is ours");
+        let plan = |nemesis: &str| {
+            let campaign = Campaign { nemesis: nemesis.parse().ok(), ..units.clone() };
+            Plan::of(&Registry::builtin(), &campaign, 1, None)
+        };
+        for fault in FaultName::ALL {
+            match faults::of_units(fault) {
+                Ok(()) => assert!(plan(fault.as_str()).is_ok(), "{fault}"),
+                Err(why) => {
+                    let refused = plan(fault.as_str()).expect_err("it is denied");
+                    assert!(refused.key == "nemesis" && refused.what.contains(why), "{refused}");
+                }
+            }
+        }
+        let all = plan("all").expect("what can be had");
+        assert!(all.trials[0].nemesis.iter().all(|fault| faults::of_units(*fault).is_ok()));
+        assert!(all.trials[0].nemesis.contains(&FaultName::Clock));
+        assert!(all.trials[0].cluster.as_ref().is_some_and(Description::is_unwiped));
     }
 
     #[test]

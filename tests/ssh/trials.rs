@@ -43,7 +43,7 @@ fn program(bed: &Bed) -> PathBuf {
     path
 }
 
-fn has_etcd() -> bool {
+pub fn has_etcd() -> bool {
     let has = ["/usr/bin/etcd", "/usr/local/bin/etcd"].iter().any(|path| Path::new(path).exists());
     let required = std::env::var("ELENCHUS_REQUIRE").unwrap_or_default();
     assert!(
@@ -57,8 +57,8 @@ fn has_etcd() -> bool {
 }
 
 /// A trial under way.
-struct Trial {
-    child: Child,
+pub struct Trial {
+    pub child: Child,
     store: PathBuf,
 }
 
@@ -66,7 +66,7 @@ fn begin(bed: &Bed, name: &str, more: &[&str]) -> Trial {
     begin_with(bed, CAMPAIGN, name, more)
 }
 
-fn begin_with(bed: &Bed, campaign: &str, name: &str, more: &[&str]) -> Trial {
+pub fn begin_with(bed: &Bed, campaign: &str, name: &str, more: &[&str]) -> Trial {
     let store = bed.folder.join("store").join(name);
     let key = bed.folder.join("user");
     let mut command = Command::new(program(bed));
@@ -84,18 +84,18 @@ fn begin_with(bed: &Bed, campaign: &str, name: &str, more: &[&str]) -> Trial {
 }
 
 impl Trial {
-    fn folder(&self) -> Option<PathBuf> {
+    pub fn folder(&self) -> Option<PathBuf> {
         self.store.join("current").canonicalize().ok()
     }
 
     /// How many lines its history has.
-    fn events(&self) -> usize {
+    pub fn events(&self) -> usize {
         let history = self.folder().map(|folder| folder.join("history.jsonl"));
         history.and_then(|path| fs::read_to_string(path).ok()).map_or(0, |text| text.lines().count())
     }
 
     /// Waits until clients have done something.
-    fn is_working(&mut self) {
+    pub fn is_working(&mut self) {
         for _ in 0..1200 {
             if self.events() > 50 {
                 return;
@@ -112,7 +112,7 @@ impl Trial {
     }
 
     /// Its exit code and all that it said.
-    fn end(self) -> (Option<i32>, String, PathBuf) {
+    pub fn end(self) -> (Option<i32>, String, PathBuf) {
         let folder = self.folder();
         let output = self.child.wait_with_output().expect("it is ours");
         let said =
@@ -128,7 +128,7 @@ impl Trial {
 
 /// Nothing of ours is left on this host: no process, no rule, no folder but the helper's.
 #[track_caller]
-fn nothing_left(bed: &Bed, i: usize) {
+pub fn nothing_left(bed: &Bed, i: usize) {
     eventually("its processes are gone", || {
         bed.processes(i).iter().all(|line| line.contains("ps ") || line.is_empty())
     });
@@ -463,7 +463,7 @@ fn host_off(bed: &Bed) {
     (1..=4).for_each(|i| assert!(bed.processes(i).is_empty(), "nothing was started on n{i}"));
 }
 
-fn heal(bed: &Bed, folder: &Path) -> String {
+pub fn heal(bed: &Bed, folder: &Path) -> String {
     let mut command = Command::new(program(bed));
     let output = command.arg("heal").arg(folder).env("HOME", bed.folder.join("home")).output();
     let output = output.expect("the program starts");
