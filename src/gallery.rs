@@ -160,7 +160,10 @@ pub fn markdown(exhibits: &[Exhibit], seeds: u64, campaign: &str, note: &str) ->
     for exhibit in exhibits {
         let _ = writeln!(page, "| {} |", exhibit.cells().map(|cell| cell.replace('|', "\\|")).join(" | "));
     }
-    let _ = write!(page, "\n{COLUMNS}\n\n## The campaign\n\n```sh\n{campaign}\n```\n\n{CAMPAIGN}\n\n## The bugs\n");
+    let _ = write!(
+        page,
+        "\n{COLUMNS}\n\n## The campaign\n\n```sh\n{campaign}\n```\n\n{CAMPAIGN}\n\n## The bugs\n"
+    );
     for bug in exhibits.iter().filter_map(|exhibit| exhibit.bug) {
         let Page { change, breaks, source, fault, checker } = bug.page();
         let _ = write!(
@@ -215,6 +218,8 @@ mod tests {
             why: String::new(),
             operations: 1,
             ok: 1,
+            hit: Vec::new(),
+            terms: None,
             ms: 250,
             again: String::new(),
         }
@@ -237,7 +242,8 @@ mod tests {
     #[test]
     fn the_table_says_when_and_by_whom_each_was_seen() {
         let text = table(&exhibits());
-        let words = |at: usize| text.lines().nth(at).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        let words =
+            |at: usize| text.lines().nth(at).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
         assert_eq!(words(1), "stale-read 2 1 of 2 5.0 s 0.25 s 1 0 (0 first) linearizability-class 1");
         assert!(words(2).starts_with("forget-vote 1 2 of 2 3.0 s 0.25 s 1 2 (2 first) consensus-class 2"));
         assert_eq!(words(3), "(none) not in 2 0 of 2 - - 0 0 (0 first) -");
@@ -247,14 +253,24 @@ mod tests {
     fn the_summary_counts_what_is_asked_for() {
         let text = summary(&exhibits(), 1000);
         assert!(text.starts_with("2 of 2 bugs were found within 1000 seeds, 2 within 100."), "{text}");
-        assert!(text.contains("1 were seen by the clients' histories alone; 1 mostly by invariants"), "{text}");
-        assert!(text.contains("In 2 trials of the correct build 0 things were found; 1 of them decided"), "{text}");
+        assert!(
+            text.contains("1 were seen by the clients' histories alone; 1 mostly by invariants"),
+            "{text}"
+        );
+        assert!(
+            text.contains("In 2 trials of the correct build 0 things were found; 1 of them decided"),
+            "{text}"
+        );
     }
 
     #[test]
     fn the_page_has_a_chapter_for_every_bug_shown() {
         let page = markdown(&exhibits(), 10, "elenchus test", "Here and now.");
-        assert!(page.contains("### stale-read") && page.contains("### forget-vote") && !page.contains("### (none)"));
+        assert!(
+            page.contains("### stale-read")
+                && page.contains("### forget-vote")
+                && !page.contains("### (none)")
+        );
         assert!(page.contains("Here and now.") && page.contains("| (none) | not in 2 |"));
     }
 }

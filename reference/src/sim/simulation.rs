@@ -219,7 +219,10 @@ mod tests {
             (Simulation { chunk_bytes: 0, ..usual }, "chunk-bytes"),
             (Simulation { resend_ms: 0, ..usual }, "resend-ms"),
             (Simulation { election_ms: 100, ..usual }, "election-ms"),
-            (Simulation { weather: Weather { drift_ppm: 2_000_000, ..usual.weather }, ..usual }, "weather.drift-ppm"),
+            (
+                Simulation { weather: Weather { drift_ppm: 2_000_000, ..usual.weather }, ..usual },
+                "weather.drift-ppm",
+            ),
         ] {
             assert!(simulation.check().unwrap_err().starts_with(key), "{key}");
         }

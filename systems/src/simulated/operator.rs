@@ -133,7 +133,9 @@ impl Simulated {
     /// Asks every node that believes to lead for some steps in a row, each as if those before it were done.
     async fn haste(&self, node: Peer, rng: &mut Rng) {
         for leader in self.leaders() {
-            let Some(Members { mut voters, mut learners, .. }) = self.members_of(leader).await else { continue };
+            let Some(Members { mut voters, mut learners, .. }) = self.members_of(leader).await else {
+                continue;
+            };
             if voters.remove(&node) || learners.remove(&node) {
                 self.send_change(leader, &voters, &learners, false);
             }
