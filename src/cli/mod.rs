@@ -16,6 +16,7 @@ mod merge;
 mod replay;
 mod report;
 mod say;
+mod shrink;
 mod test;
 
 use crate::campaign::Campaign;
@@ -44,8 +45,10 @@ enum Command {
     Test(test::TestArgs),
     /// Run many trials: workloads × nemeses × seeds, and a table of what came of them
     Campaign(Box<campaign::CampaignArgs>),
-    /// Run a simulated trial once more, and compare it with what it left, byte for byte
+    /// Run a simulated trial once more, and compare it with what it left, byte for byte; or run a script
     Replay(Box<replay::ReplayArgs>),
+    /// Make a simulated trial's violation as small as it gets, and tell how it came about
+    Shrink(shrink::ShrinkArgs),
     /// Join the results of a campaign's shards
     Merge(merge::MergeArgs),
     /// Show what `test` would do, every choice made, and start nothing
@@ -125,6 +128,7 @@ pub fn main(registry: &Registry, arguments: Vec<std::ffi::OsString>) -> Exit {
         Command::Test(args) => test::run(&args, registry),
         Command::Campaign(args) => campaign::run(&args, registry),
         Command::Replay(args) => replay::run(&args, registry),
+        Command::Shrink(args) => shrink::run(&args, registry),
         Command::Merge(args) => merge::run(&args),
         Command::Init(args) => init::run(&args, registry.program_name()),
         Command::Plan(args) => plan(&args, registry),

@@ -1,0 +1,285 @@
+//! What is tried to be left out of a script, and in which order.
+//!
+//! First the cheapest great step: what comes after the violation. Then strikes, operations, nodes, weather and time
+//! in turn, again and again, until a whole round takes nothing away or the budget is spent.
+
+use super::ddmin::ddmin;
+use super::trials::Trials;
+use crate::plan::TrialPlan;
+use crate::script::{Blow, Script, Step};
+use elenchus_core::fault::{Cut, Fault, Target};
+use elenchus_core::process::NodeId;
+use elenchus_core::time::Time;
+use elenchus_reference::sim::{Latency, Simulation, Weather};
+
+/// A millisecond in nanoseconds.
+const MS: u64 = 1_000_000;
+/// Fewer nodes are no cluster that could disagree.
+const NODES_MIN: usize = 3;
+
+/// One kind of thing that is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// What comes after the violation.
+    End,
+    /// Strikes.
+    Strikes,
+    /// Operations.
+    Operations,
+    /// Nodes.
+    Nodes,
+    /// Losses, doubles, stragglers, and latencies that differ.
+    Weather,
+    /// Gaps in which nothing happens, and healings that nobody needs.
+    Time,
+}
+
+impl Pass {
+    /// Its name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Pass::End => "end",
+            Pass::Strikes => "strikes",
+            Pass::Operations => "operations",
+            Pass::Nodes => "nodes",
+            Pass::Weather => "weather",
+            Pass::Time => "time",
+        }
+    }
+
+    /// All of them, in the order in which they are tried.
+    pub const ALL: [Pass; 6] =
+        [Pass::End, Pass::Strikes, Pass::Operations, Pass::Nodes, Pass::Weather, Pass::Time];
+}
+
+/// A script on its way to become small.
+pub struct Shrinking<'t, 'r> {
+    trials: &'t Trials<'r>,
+    best: TrialPlan,
+    /// When the best shows it.
+    at: Time,
+}
+
+impl<'t, 'r> Shrinking<'t, 'r> {
+    /// Begins with a plan that has a script; `None` if it does not show what it seeks.
+    pub fn begin(trials: &'t Trials<'r>, plan: TrialPlan) -> Option<Shrinking<'t, 'r>> {
+        plan.script.as_ref()?;
+        let (_, best, at) = trials.first(&[plan])?;
+        Some(Shrinking { trials, best, at })
+    }
+
+    /// The smallest plan so far.
+    pub fn best(&self) -> &TrialPlan {
+        &self.best
+    }
+
+    /// Strikes, operations and nodes of the smallest so far.
+    pub fn size(&self) -> (usize, usize, usize) {
+        let script = self.script();
+        (script.strikes.len(), script.operations.len(), self.best.nodes.len())
+    }
+
+    /// Makes it as small as it gets; `tell` is told after each pass.
+    pub fn run(&mut self, mut tell: impl FnMut(Pass, &Shrinking<'t, 'r>)) {
+        loop {
+            let before = self.best.clone();
+            for pass in Pass::ALL {
+                if self.trials.are_over() {
+                    return;
+                }
+                self.pass(pass);
+                tell(pass, self);
+            }
+            if self.best == before {
+                return;
+            }
+        }
+    }
+
+    /// Leaves out what can be of one kind.
+    pub fn pass(&mut self, pass: Pass) {
+        match pass {
+            Pass::End => self.cut_end(),
+            Pass::Strikes => self.leave_out(|script| &mut script.strikes),
+            Pass::Operations => self.leave_out(|script| &mut script.operations),
+            Pass::Nodes => self.drop_nodes(),
+            Pass::Weather => self.clear_weather(),
+            Pass::Time => self.save_time(),
+        }
+    }
+
+    fn script(&self) -> &Script {
+        self.best.script.as_ref().expect("it began with a script")
+    }
+
+    /// The best plan, changed.
+    fn with(&self, change: impl FnOnce(&mut Script)) -> TrialPlan {
+        let mut plan = self.best.clone();
+        change(plan.script.as_mut().expect("it began with a script"));
+        plan
+    }
+
+    /// Takes the first of these that shows it for the best. Whether any does.
+    fn take(&mut self, candidates: &[TrialPlan]) -> Option<usize> {
+        let (number, best, at) = self.trials.first(candidates)?;
+        (self.best, self.at) = (best, at);
+        Some(number)
+    }
+
+    fn cut_end(&mut self) {
+        let at = self.at.0;
+        let plan = self.with(|script| cut(script, at));
+        if plan != self.best {
+            self.take(&[plan]);
+        }
+    }
+
+    fn leave_out<T: Clone>(&mut self, items: fn(&mut Script) -> &mut Vec<T>) {
+        let all = std::mem::take(items(self.best.clone().script.as_mut().expect("it began with a script")));
+        ddmin(all, &mut |candidates: &[Vec<T>]| {
+            let plan = |list: &Vec<T>| self.with(|script| items(script).clone_from(list));
+            let plans: Vec<TrialPlan> = candidates.iter().map(plan).collect();
+            self.take(&plans)
+        });
+    }
+
+    fn drop_nodes(&mut self) {
+        while self.best.nodes.len() > NODES_MIN {
+            let nodes = self.best.nodes.clone();
+            // From the end, so that the others keep their names by which chance is drawn.
+            let candidates: Vec<TrialPlan> = nodes.iter().rev().map(|node| without(&self.best, node)).collect();
+            if self.take(&candidates).is_none() {
+                return;
+            }
+        }
+    }
+
+    fn clear_weather(&mut self) {
+        let constant = |us| Latency::Constant { us };
+        let changes: [fn(Weather, Latency) -> Weather; 4] = [
+            |weather, _| weather.fair(),
+            |weather, latency| Weather { latency, ..weather },
+            |weather, latency| Weather { client_latency: latency, ..weather },
+            |weather, latency| Weather { sync: latency, ..weather },
+        ];
+        for change in changes {
+            let mut plan = self.best.clone();
+            let simulation = plan.simulation.unwrap_or_default();
+            let weather = change(simulation.weather, constant(500));
+            if weather != simulation.weather {
+                plan.simulation = Some(Simulation { weather, ..simulation });
+                self.take(&[plan]);
+            }
+        }
+    }
+
+    fn save_time(&mut self) {
+        for number in 0..self.script().strikes.len() {
+            if self.script().strikes[number].heal_ns.is_some() {
+                let plan = self.with(|script| script.strikes[number].heal_ns = None);
+                self.take(&[plan]);
+            }
+        }
+        let mut from = 0;
+        while let Some((start, end)) = gap_after(self.script(), from) {
+            if self.trials.are_over() {
+                return;
+            }
+            let gaps = [MS, (end - start) / 8, (end - start) / 2];
+            let candidates: Vec<TrialPlan> = gaps
+                .into_iter()
+                .filter(|gap| *gap < end - start)
+                .map(|gap| self.with(|script| close(script, start, end - start - gap)))
+                .collect();
+            let taken = self.take(&candidates);
+            from = taken.map_or(end, |number| start + gaps[number]);
+        }
+    }
+}
+
+/// Leaves out what comes after this time.
+fn cut(script: &mut Script, at: u64) {
+    script.operations.retain(|step| step.at_ns <= at);
+    script.strikes.retain(|blow| blow.at_ns <= at);
+    for blow in &mut script.strikes {
+        blow.heal_ns = blow.heal_ns.filter(|heal| *heal <= at);
+    }
+    script.final_ns = script.final_ns.filter(|parting| *parting <= at);
+    script.until_ns = script.until_ns.min(at);
+}
+
+/// The times at which something is done, in order, and the end.
+fn times(script: &Script) -> Vec<u64> {
+    let strikes = script.strikes.iter().flat_map(|blow| [Some(blow.at_ns), blow.heal_ns]).flatten();
+    let operations = script.operations.iter().map(|step| step.at_ns);
+    let mut times: Vec<u64> = strikes.chain(operations).chain([script.until_ns]).collect();
+    times.sort_unstable();
+    times.dedup();
+    times
+}
+
+/// The first gap of more than a few milliseconds that begins at this time or later.
+fn gap_after(script: &Script, from: u64) -> Option<(u64, u64)> {
+    let times = times(script);
+    let starts = std::iter::once(0).chain(times.iter().copied());
+    starts.zip(times.iter().copied()).find(|(start, end)| *start >= from && end - start > 4 * MS)
+}
+
+/// Does everything after `start` so much earlier.
+fn close(script: &mut Script, start: u64, by: u64) {
+    let earlier = |at: &mut u64| *at -= if *at > start { by.min(*at - start) } else { 0 };
+    script.operations.iter_mut().for_each(|Step { at_ns, .. }| earlier(at_ns));
+    for Blow { at_ns, heal_ns, .. } in &mut script.strikes {
+        earlier(at_ns);
+        heal_ns.iter_mut().for_each(earlier);
+    }
+    script.final_ns.iter_mut().for_each(earlier);
+    earlier(&mut script.until_ns);
+}
+
+/// The plan without a node: nobody strikes it, and whoever spoke to it speaks to another.
+fn without(plan: &TrialPlan, gone: &NodeId) -> TrialPlan {
+    let mut plan = plan.clone();
+    plan.nodes.retain(|node| node != gone);
+    let nodes = &plan.nodes;
+    let Some(script) = &mut plan.script else { return plan };
+    for (slot, seat) in script.seats.iter_mut().enumerate() {
+        if seat == gone {
+            seat.clone_from(&nodes[slot % nodes.len()]);
+        }
+    }
+    script.strikes.retain_mut(|blow| spare(&mut blow.fault, gone));
+    plan
+}
+
+/// Lets a fault strike everybody else; whether anybody is left.
+fn spare(fault: &mut Fault, gone: &NodeId) -> bool {
+    if let Fault::Partition { cut, .. } = fault {
+        let Cut::Links(links) = cut else { return true };
+        links.retain(|link| link.from != *gone && link.to != *gone);
+        return !links.is_empty();
+    }
+    let mut target = fault.nodes().cloned();
+    if let Some(Target::Nodes(nodes)) = &mut target {
+        nodes.retain(|node| node != gone);
+        if nodes.is_empty() {
+            return false;
+        }
+    }
+    match (fault, target) {
+        (
+            Fault::Kill { nodes }
+            | Fault::Pause { nodes }
+            | Fault::Clock { nodes, .. }
+            | Fault::Packets { nodes, .. }
+            | Fault::Power { nodes, .. }
+            | Fault::Disk { nodes, .. }
+            | Fault::Damage { nodes, .. }
+            | Fault::Resources { nodes, .. }
+            | Fault::Membership { nodes },
+            Some(target),
+        ) => *nodes = target,
+        _ => {}
+    }
+    true
+}
