@@ -26,7 +26,8 @@ use serde::{Deserialize, Serialize};
 pub struct Script {
     /// The violation that it is about.
     pub sought: Found,
-    /// Another number is another weather: other latencies and losses for the same operations and strikes.
+    /// Another number is another weather: other latencies and losses for the same operations and strikes. An even one
+    /// has other election timeouts, too; 0 is the trial's own weather.
     #[serde(default)]
     pub luck: u64,
     /// The node that each slot speaks to.

@@ -23,4 +23,4 @@ mod trials;
 
 pub use remains::leave;
 pub use passes::{Pass, Shrinking};
-pub use trials::{Performance, Trials, seen_at, shows};
+pub use trials::{Performance, Sight, Trials, seen_at, shows};

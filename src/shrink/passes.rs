@@ -4,12 +4,11 @@
 //! in turn, again and again, until a whole round takes nothing away or the budget is spent.
 
 use super::ddmin::ddmin;
-use super::trials::Trials;
+use super::trials::{Sight, Trials};
 use crate::plan::TrialPlan;
 use crate::script::{Blow, Script, Step};
 use elenchus_core::fault::{Cut, Fault, Target};
 use elenchus_core::process::NodeId;
-use elenchus_core::time::Time;
 use elenchus_reference::sim::{Latency, Simulation, Weather};
 
 /// A millisecond in nanoseconds.
@@ -56,16 +55,16 @@ impl Pass {
 pub struct Shrinking<'t, 'r> {
     trials: &'t Trials<'r>,
     best: TrialPlan,
-    /// When the best shows it.
-    at: Time,
+    /// What the best shows.
+    sight: Sight,
 }
 
 impl<'t, 'r> Shrinking<'t, 'r> {
     /// Begins with a plan that has a script; `None` if it does not show what it seeks.
     pub fn begin(trials: &'t Trials<'r>, plan: TrialPlan) -> Option<Shrinking<'t, 'r>> {
         plan.script.as_ref()?;
-        let (_, best, at) = trials.first(&[plan])?;
-        Some(Shrinking { trials, best, at })
+        let (_, best, sight) = trials.first(&[plan])?;
+        Some(Shrinking { trials, best, sight })
     }
 
     /// The smallest plan so far.
@@ -121,17 +120,34 @@ impl<'t, 'r> Shrinking<'t, 'r> {
 
     /// Takes the first of these that shows it for the best. Whether any does.
     fn take(&mut self, candidates: &[TrialPlan]) -> Option<usize> {
-        let (number, best, at) = self.trials.first(candidates)?;
-        (self.best, self.at) = (best, at);
+        let (number, best, sight) = self.trials.first(candidates)?;
+        (self.best, self.sight) = (best, sight);
         Some(number)
     }
 
     fn cut_end(&mut self) {
-        let at = self.at.0;
+        let at = self.sight.at.0;
         let plan = self.with(|script| cut(script, at));
         if plan != self.best {
             self.take(&[plan]);
         }
+        self.guess();
+    }
+
+    /// Tries the few operations that may be all that it takes, before many are tried in turn.
+    fn guess(&mut self) {
+        let (slots, sight) = (self.best.concurrency.max(1), self.sight.clone());
+        let proves = |step: &Step| sight.calls.iter().any(|(who, at)| who % slots == step.slot && at.0 == step.at_ns);
+        let key = |step: &Step| step.key().map(|key| key.to_string()) == sight.key;
+        let late = |step: &Step| step.at_ns + 2_000 * MS >= sight.at.0;
+        let guesses: [&dyn Fn(&Step) -> bool; 5] =
+            [&|_| false, &proves, &|step| key(step) && late(step), &key, &late];
+        let candidates: Vec<TrialPlan> = guesses
+            .into_iter()
+            .map(|stays| self.with(|script| script.operations.retain(stays)))
+            .filter(|plan| *plan != self.best)
+            .collect();
+        self.take(&candidates);
     }
 
     fn leave_out<T: Clone>(&mut self, items: fn(&mut Script) -> &mut Vec<T>) {
@@ -147,7 +163,14 @@ impl<'t, 'r> Shrinking<'t, 'r> {
         while self.best.nodes.len() > NODES_MIN {
             let nodes = self.best.nodes.clone();
             // From the end, so that the others keep their names by which chance is drawn.
-            let candidates: Vec<TrialPlan> = nodes.iter().rev().map(|node| without(&self.best, node)).collect();
+            let fewest = threes(&nodes).into_iter().map(|gone| {
+                gone.into_iter().fold(self.best.clone(), |plan, node| without(&plan, &node))
+            });
+            let one_less = nodes.iter().rev().map(|node| without(&self.best, node));
+            let candidates: Vec<TrialPlan> = match nodes.len() {
+                0..=4 => one_less.collect(),
+                _ => fewest.chain(one_less).collect(),
+            };
             if self.take(&candidates).is_none() {
                 return;
             }
@@ -195,6 +218,21 @@ impl<'t, 'r> Shrinking<'t, 'r> {
             from = taken.map_or(end, |number| start + gaps[number]);
         }
     }
+}
+
+/// Whom to leave out so that three are left, in every way there is.
+fn threes(nodes: &[NodeId]) -> Vec<Vec<NodeId>> {
+    let mut all = Vec::new();
+    let count = nodes.len();
+    for a in 0..count {
+        for b in a + 1..count {
+            for c in b + 1..count {
+                let stays = |place: usize| [a, b, c].contains(&place);
+                all.push((0..count).filter(|place| !stays(*place)).map(|place| nodes[place].clone()).collect());
+            }
+        }
+    }
+    all
 }
 
 /// Leaves out what comes after this time.

@@ -2,7 +2,7 @@
 
 use super::diagram;
 use super::past::{Past, Remains};
-use super::tale::{Tale, tell};
+use super::tale::{Tale, Theme, tell};
 use super::trials::Performance;
 use crate::judge::Verdicts;
 use crate::plan::TrialPlan;
@@ -56,24 +56,35 @@ fn tale(plan: &TrialPlan, performance: &Performance) -> Result<Option<Tale>, Str
         strikes: strikes(&recording.history),
     };
     let past = Past::of(&remains);
-    let Some((roots, moral)) = roots(script, performance, &past) else { return Ok(None) };
-    Ok(Some(tell(&past, &remains, &roots, &moral)))
+    let theme = theme(script, performance, &past);
+    Ok(theme.map(|theme| tell(&past, &remains, &theme)))
 }
 
+/// Classes of violations that elections alone can show.
+const OF_ELECTIONS: [&str; 5] =
+    ["two-leaders", "voted-twice", "forgot-term", "forgot-vote", "elected-without-quorum"];
+
 /// The moments that contradict each other, and what the checker says of them.
-fn roots(script: &Script, performance: &Performance, past: &Past<'_>) -> Option<(Vec<usize>, String)> {
+fn theme(script: &Script, performance: &Performance, past: &Past<'_>) -> Option<Theme> {
     let class = &script.sought.class;
     let violations = &performance.rehearsal.findings.violations;
     if script.sought.checker == elenchus_checkers::consensus::NAME {
         let violation = violations.iter().find(|violation| violation.class == class)?;
-        let roots = violation.events.iter().filter_map(|spot| past.line(spot)).collect();
-        return Some((roots, violation.sentence.clone()));
+        let roots: Vec<usize> = violation.events.iter().filter_map(|spot| past.line(spot)).collect();
+        let elections = OF_ELECTIONS.contains(&violation.class);
+        return Some(Theme { guilty: roots.clone(), roots, moral: violation.sentence.clone(), elections });
     }
     let verdict = performance.verdicts.iter().find(|verdict| verdict.checker == script.sought.checker)?;
     let anomaly = verdict.anomalies.iter().find(|anomaly| anomaly.class == *class)?;
+    let moment = |index| past.event(index);
     let ends = anomaly.operations.iter().flat_map(|exhibit| [Some(exhibit.call), exhibit.done]);
-    let roots = ends.flatten().filter_map(|index| past.event(index)).collect();
-    Some((roots, anomaly.sentence.clone()))
+    let last = anomaly.operations.iter().map(|exhibit| exhibit.done.unwrap_or(exhibit.call));
+    Some(Theme {
+        roots: ends.flatten().filter_map(moment).collect(),
+        guilty: last.filter_map(moment).collect(),
+        moral: anomaly.sentence.clone(),
+        elections: false,
+    })
 }
 
 /// Who was struck and healed when, in words.

@@ -12,7 +12,7 @@ use elenchus_core::trace::{Letter, Line, Role, name};
 use std::collections::BTreeMap;
 
 /// More steps than this nobody reads.
-const STEPS_MAX: usize = 60;
+const STEPS_MAX: usize = 48;
 
 /// The story.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,13 +57,30 @@ pub enum Mark {
     Guilty,
 }
 
-/// Tells what led to these moments. `moral` is what the checker said.
-pub fn tell(past: &Past<'_>, remains: &Remains<'_>, roots: &[usize], moral: &str) -> Tale {
+/// What a story is about.
+#[derive(Clone, Debug)]
+pub struct Theme {
+    /// The moments without which there is no contradiction…
+    pub roots: Vec<usize>,
+    /// …and those of them that contradict each other.
+    pub guilty: Vec<usize>,
+    /// What the checker said.
+    pub moral: String,
+    /// Whether it is about elections only, so that entries on their way matter to nobody.
+    pub elections: bool,
+}
+
+/// Tells what led to it.
+pub fn tell(past: &Past<'_>, remains: &Remains<'_>, theme: &Theme) -> Tale {
+    let roots = &theme.roots;
     let led = past.before(roots);
     let is_root = |number: &usize| roots.contains(number);
     let mut shown: Vec<usize> = (0..past.moments.len())
         .filter(|number| led[*number])
-        .filter(|number| is_root(number) || matters(&past.moments[*number]))
+        .filter(|number| {
+            let weight = weight(&past.moments[*number]);
+            is_root(number) || weight >= if theme.elections { ELECTION } else { 1 }
+        })
         .collect();
     let pairs = pairs(past);
     // The end of a letter that is shown shows its beginning.
@@ -74,10 +91,10 @@ pub fn tell(past: &Past<'_>, remains: &Remains<'_>, roots: &[usize], moral: &str
     // A letter that nobody is shown to receive led to nothing.
     let received: Vec<usize> = shown.iter().filter_map(|number| pairs.get(number).copied()).collect();
     shown.retain(|number| is_root(number) || !is_sent(&past.moments[*number]) || received.contains(number));
-    let left_out = shown.len().saturating_sub(STEPS_MAX);
-    thin(&mut shown, roots);
+    let all = shown.len();
+    thin(&mut shown, past, &pairs, roots);
     let words = Words { nodes: remains.nodes, remains };
-    compose(past, &words, &shown, &pairs, roots, moral, left_out)
+    compose(past, &words, &shown, &pairs, theme, all - shown.len())
 }
 
 fn compose(
@@ -85,8 +102,7 @@ fn compose(
     words: &Words<'_>,
     shown: &[usize],
     pairs: &BTreeMap<usize, usize>,
-    roots: &[usize],
-    moral: &str,
+    theme: &Theme,
     left_out: usize,
 ) -> Tale {
     let mut lanes: Vec<Lane> = shown.iter().map(|number| past.moments[*number].lane.clone()).collect();
@@ -96,17 +112,17 @@ fn compose(
     let step = |number: &usize| {
         let moment = &past.moments[*number];
         let is_told_later = pairs.iter().any(|(to, from)| from == number && place(to).is_some());
-        let is_root = roots.contains(number);
+        let is_guilty = theme.guilty.contains(number);
         Step {
             at: moment.at,
             lane: lanes.binary_search(&moment.lane).expect("its lane is there"),
-            mark: if is_root { Mark::Guilty } else { mark(moment) },
-            text: (is_root || !is_told_later).then(|| words.sentence(moment)),
+            mark: if is_guilty { Mark::Guilty } else { mark(moment) },
+            text: (is_guilty || !is_told_later).then(|| words.sentence(moment)),
         }
     };
     let arrows = pairs.iter().filter_map(|(to, from)| Some((place(from)?, place(to)?)));
     Tale {
-        moral: moral.into(),
+        moral: theme.moral.clone(),
         lanes: lanes.iter().map(|lane| words.lane(lane)).collect(),
         steps: shown.iter().map(step).collect(),
         arrows: arrows.collect(),
@@ -129,32 +145,52 @@ fn is_sent(moment: &Moment<'_>) -> bool {
     matches!(moment.what, What::Traced(line) if line.name.starts_with("Send"))
 }
 
-/// Whether a reader wants to know.
-fn matters(moment: &Moment<'_>) -> bool {
-    let What::Traced(line) = &moment.what else { return true };
+/// What is at least as heavy tells of elections, deaths and healings.
+const ELECTION: u8 = 40;
+
+/// How much a reader wants to know it; 0: not at all.
+fn weight(moment: &Moment<'_>) -> u8 {
+    let line = match &moment.what {
+        What::Traced(line) => line,
+        What::Struck(_) => return 60,
+        What::Asked(_) | What::Answered(_) => return 22,
+    };
     let letter = line.message.as_deref();
+    let is_positive = letter.is_some_and(|letter| letter.reject == Some(false));
+    let is_kind = |kind| letter.is_some_and(|letter| letter.kind.as_deref() == Some(kind));
+    let carries = letter.and_then(|letter| letter.entries).is_some_and(|count| count > 0);
+    let is_leader = line.role == Some(Role::Leader);
     match line.name.as_ref() {
-        name::BECOME_CANDIDATE | name::BECOME_LEADER | name::INSTALL_SNAPSHOT | name::COMMIT => true,
-        name::APPEND => line.role == Some(Role::Leader) && !line.entries.is_empty(),
-        name::INIT_STATE => line.boot.is_some_and(|boot| boot > 1),
-        name::RECEIVE_REQUEST_VOTE_RESPONSE => letter.is_some_and(|letter| letter.reject == Some(false)),
-        name::RECEIVE_APPEND_ENTRIES_REQUEST => letter.and_then(|letter| letter.entries).is_some_and(|n| n > 0),
-        name::RECEIVE_APPEND_ENTRIES_RESPONSE => letter.is_some_and(|letter| {
-            letter.kind.as_deref() == Some("MsgAppResp") && letter.reject == Some(false)
-        }),
-        name::RECEIVE_TIMEOUT_NOW => true,
-        _ => false,
+        name::BECOME_CANDIDATE | name::BECOME_LEADER | name::RECEIVE_TIMEOUT_NOW => 55,
+        name::INIT_STATE if line.boot.is_some_and(|boot| boot > 1) => 60,
+        name::RECEIVE_REQUEST_VOTE_REQUEST => 42,
+        name::RECEIVE_REQUEST_VOTE_RESPONSE if is_positive => 45,
+        name::INSTALL_SNAPSHOT => 35,
+        name::APPEND if is_leader && !line.entries.is_empty() => 30,
+        name::RECEIVE_APPEND_ENTRIES_REQUEST if carries => 25,
+        name::COMMIT if is_leader => 24,
+        name::COMMIT => 12,
+        name::RECEIVE_APPEND_ENTRIES_RESPONSE if is_positive && is_kind("MsgAppResp") => 10,
+        _ => 0,
     }
 }
 
-/// Leaves out the earliest beyond what can be read, but nothing of the contradiction and none of the strikes.
-fn thin(shown: &mut Vec<usize>, roots: &[usize]) {
+/// Leaves out the lightest beyond what can be read, the earliest of them first; a letter goes with both its ends.
+fn thin(shown: &mut Vec<usize>, past: &Past<'_>, pairs: &BTreeMap<usize, usize>, roots: &[usize]) {
+    let sent: BTreeMap<usize, usize> = pairs.iter().map(|(to, from)| (*from, *to)).collect();
+    let heft = |number: &usize| weight(&past.moments[*sent.get(number).unwrap_or(number)]);
+    let mut lightest: Vec<usize> = shown.iter().copied().filter(|number| !roots.contains(number)).collect();
+    lightest.sort_by_key(|number| (heft(number), *number));
     let mut over = shown.len().saturating_sub(STEPS_MAX);
-    shown.retain(|number| {
-        let goes = over > 0 && !roots.contains(number);
-        over -= usize::from(goes);
-        !goes
-    });
+    for number in lightest {
+        if over == 0 {
+            return;
+        }
+        let other = sent.get(&number).or(pairs.get(&number)).filter(|other| !roots.contains(other));
+        let before = shown.len();
+        shown.retain(|known| *known != number && Some(known) != other);
+        over = over.saturating_sub(before - shown.len());
+    }
 }
 
 fn mark(moment: &Moment<'_>) -> Mark {

@@ -58,19 +58,32 @@ fn judge(trial: &dyn Trial, rehearsal: &Rehearsal) -> Result<Vec<Verdict>, Strin
     Ok(verdicts)
 }
 
+/// What was sought, seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sight {
+    /// When it was there to be seen.
+    pub at: Time,
+    /// The operations that prove it, by process and call; none if the traces do.
+    pub calls: Vec<(u32, Time)>,
+    /// The object concerned, as text.
+    pub key: Option<String>,
+}
+
 /// When an anomaly was there to be seen: with the last answer that proves it.
 pub fn seen_at(anomaly: &Anomaly) -> Option<Time> {
     anomaly.operations.iter().map(|exhibit| exhibit.ended.unwrap_or(exhibit.called)).max()
 }
 
-/// When a trial shows what its script seeks; `None` if it does not, or breaks.
-pub fn shows(registry: &Registry, plan: &TrialPlan) -> Option<Time> {
-    let sought = &plan.script.as_ref()?.sought;
+/// What a trial shows of what its script seeks; `None` if it does not, or breaks.
+pub fn shows(registry: &Registry, plan: &TrialPlan) -> Option<Sight> {
+    let script = plan.script.as_ref()?;
+    let (sought, end) = (&script.sought, Time(script.until_ns));
     let trial = trial(registry, plan).ok()?;
     if sought.checker == consensus::NAME {
         let rehearsal = trial.rehearse(plan, Some(&sought.class), false).ok()?;
         let is_found = rehearsal.findings.counts.contains_key(sought.class.as_str());
-        return is_found.then(|| rehearsal.broken_at.unwrap_or(Time(plan.script.as_ref().map_or(0, |s| s.until_ns))));
+        let at = rehearsal.broken_at.unwrap_or(end);
+        return is_found.then_some(Sight { at, calls: Vec::new(), key: None });
     }
     let rehearsal = trial.rehearse(plan, None, false).ok()?;
     let verdicts = judge(&*trial, &rehearsal).ok()?;
@@ -82,8 +95,12 @@ pub fn shows(registry: &Registry, plan: &TrialPlan) -> Option<Time> {
     };
     let guilty = Some(guilty).filter(is_class)?;
     let of_class = guilty.anomalies.iter().filter(|anomaly| anomaly.class == sought.class);
-    let earliest = of_class.filter_map(seen_at).min();
-    Some(earliest.unwrap_or(Time(plan.script.as_ref()?.until_ns)))
+    let earliest = of_class.min_by_key(|anomaly| seen_at(anomaly).unwrap_or(end));
+    Some(earliest.map_or(Sight { at: end, calls: Vec::new(), key: None }, |anomaly| Sight {
+        at: seen_at(anomaly).unwrap_or(end),
+        calls: anomaly.operations.iter().map(|exhibit| (exhibit.process, exhibit.called)).collect(),
+        key: anomaly.key.clone(),
+    }))
 }
 
 /// Carries trials out, as many as its budget allows.
@@ -111,15 +128,15 @@ impl<'a> Trials<'a> {
         self.runs() >= self.runs_max || Instant::now() >= self.deadline
     }
 
-    /// The first of these plans that shows what is sought, under some luck, and when it does.
-    pub fn first(&self, plans: &[TrialPlan]) -> Option<(usize, TrialPlan, Time)> {
+    /// The first of these plans that shows what is sought, under some luck, and what it shows.
+    pub fn first(&self, plans: &[TrialPlan]) -> Option<(usize, TrialPlan, Sight)> {
         let all: Vec<(usize, u64)> = plans
             .iter()
             .enumerate()
             .flat_map(|(number, plan)| lucks(plan.script.as_ref()).into_iter().map(move |luck| (number, luck)))
             .collect();
-        let (next, best) = (AtomicUsize::new(0), Mutex::new(None::<(usize, TrialPlan, Time)>));
-        let is_better = |place: usize, best: &Option<(usize, TrialPlan, Time)>| {
+        let (next, best) = (AtomicUsize::new(0), Mutex::new(None::<(usize, TrialPlan, Sight)>));
+        let is_better = |place: usize, best: &Option<(usize, TrialPlan, Sight)>| {
             best.as_ref().is_none_or(|(found, ..)| place < *found)
         };
         let work = || {
@@ -131,10 +148,10 @@ impl<'a> Trials<'a> {
                 }
                 let plan = with_luck(&plans[number], luck);
                 self.runs.fetch_add(1, Ordering::Relaxed);
-                let Some(at) = shows(self.registry, &plan) else { continue };
+                let Some(sight) = shows(self.registry, &plan) else { continue };
                 let mut best = best.lock().expect("no job panics with the best");
                 if is_better(place, &best) {
-                    *best = Some((place, plan, at));
+                    *best = Some((place, plan, sight));
                 }
             }
         };
@@ -148,7 +165,7 @@ impl<'a> Trials<'a> {
             });
         }
         let best = best.into_inner().expect("no job panics with the best");
-        best.map(|(place, plan, at)| (all[place].0, plan, at))
+        best.map(|(place, plan, sight)| (all[place].0, plan, sight))
     }
 }
 
@@ -163,11 +180,13 @@ fn with_luck(plan: &TrialPlan, luck: u64) -> TrialPlan {
 /// The lucks under which a script is tried: its own, and more the shorter it is.
 fn lucks(script: Option<&Script>) -> Vec<u64> {
     let Some(script) = script else { return Vec::new() };
-    let cost = script.until_ns / 1_000_000_000 + script.operations.len() as u64 / 50;
+    // About what it costs to carry it out, in milliseconds.
+    let cost = 3 * script.until_ns / 1_000_000_000 + script.operations.len() as u64 / 5;
     let others = match cost {
-        0..=4 => 12,
-        5..=20 => 4,
-        21..=60 => 1,
+        0..=5 => 60,
+        6..=25 => 24,
+        26..=60 => 8,
+        61..=200 => 2,
         _ => 0,
     };
     let others = (0..=others).filter(|luck| *luck != script.luck).take(others as usize);

@@ -130,7 +130,11 @@ fn cluster(plan: &TrialPlan) -> Result<Simulated, String> {
         .collect::<Result<Bugs, String>>()?;
     let simulation = plan.simulation.unwrap_or_default();
     let Simulation { snapshot_every, trailing, chunk_bytes, .. } = simulation;
-    let (seed, nodes) = (plan.seed.stream("raft"), plan.nodes.len() as u16);
+    let luck = plan.script.as_ref().map_or(0, |script| script.luck);
+    let (timeouts, weather) = (plan.seed.stream("raft"), plan.seed.stream("universe"));
+    let seed = if luck > 0 && luck.is_multiple_of(2) { timeouts.nth(luck) } else { timeouts };
+    let universe = if luck > 0 { weather.nth(luck) } else { weather };
+    let nodes = plan.nodes.len() as u16;
     let make: Make = Box::new(move |me| {
         let defaults = replica::Config::new(me, nodes, seed.nth(u64::from(me.0)));
         let config =
@@ -138,11 +142,6 @@ fn cluster(plan: &TrialPlan) -> Result<Simulated, String> {
         Box::new(RaftReplica::new(config))
     });
     let patience = client_limit(plan.timeout.0);
-    let universe = plan.seed.stream("universe");
-    let universe = match plan.script.as_ref().map_or(0, |script| script.luck) {
-        0 => universe,
-        luck => universe.nth(luck),
-    };
     Ok(Simulated::new(universe, &plan.nodes, simulation.weather, patience, make))
 }
 
