@@ -7,12 +7,19 @@ use super::ddmin::ddmin;
 use super::trials::{Sight, Trials};
 use crate::plan::TrialPlan;
 use crate::script::{Blow, Script, Step};
+use elenchus_checkers::consensus;
 use elenchus_core::fault::{Cut, Fault, Target};
 use elenchus_core::process::NodeId;
 use elenchus_reference::sim::{Latency, Simulation, Weather};
 
 /// A millisecond in nanoseconds.
 const MS: u64 = 1_000_000;
+/// How long a leap lasts at least, in nanoseconds: some elections.
+const LEAP_MIN: u64 = 8_000 * MS;
+/// Under how many lucks it is tried.
+const LEAP_LUCKS: u64 = 80;
+/// Beyond so many strikes only single ones are tried, and no pairs.
+const PAIRED_MAX: usize = 6;
 /// Fewer nodes are no cluster that could disagree.
 const NODES_MIN: usize = 3;
 
@@ -21,6 +28,8 @@ const NODES_MIN: usize = 3;
 pub enum Pass {
     /// What comes after the violation.
     End,
+    /// Everything but a strike or two, where no client is needed.
+    Leap,
     /// Strikes.
     Strikes,
     /// Operations.
@@ -38,6 +47,7 @@ impl Pass {
     pub fn word(self) -> &'static str {
         match self {
             Pass::End => "end",
+            Pass::Leap => "leap",
             Pass::Strikes => "strikes",
             Pass::Operations => "operations",
             Pass::Nodes => "nodes",
@@ -47,8 +57,8 @@ impl Pass {
     }
 
     /// All of them, in the order in which they are tried.
-    pub const ALL: [Pass; 6] =
-        [Pass::End, Pass::Strikes, Pass::Operations, Pass::Nodes, Pass::Weather, Pass::Time];
+    pub const ALL: [Pass; 7] =
+        [Pass::End, Pass::Leap, Pass::Strikes, Pass::Operations, Pass::Nodes, Pass::Weather, Pass::Time];
 }
 
 /// A script on its way to become small.
@@ -99,6 +109,7 @@ impl<'t, 'r> Shrinking<'t, 'r> {
     pub fn pass(&mut self, pass: Pass) {
         match pass {
             Pass::End => self.cut_end(),
+            Pass::Leap => self.leap(),
             Pass::Strikes => self.leave_out(|script| &mut script.strikes),
             Pass::Operations => self.leave_out(|script| &mut script.operations),
             Pass::Nodes => self.drop_nodes(),
@@ -132,6 +143,33 @@ impl<'t, 'r> Shrinking<'t, 'r> {
             self.take(&[plan]);
         }
         self.guess();
+        self.squeeze();
+    }
+
+    /// Closes long gaps, all at once or else the longest: what is short costs little from here on.
+    fn squeeze(&mut self) {
+        loop {
+            let times = times(self.script());
+            let starts = std::iter::once(0).chain(times.iter().copied());
+            let mut gaps: Vec<(u64, u64)> = starts.zip(times.iter().copied()).collect();
+            gaps.retain(|(start, end)| end - start > 1_000 * MS);
+            // From the end, so that closing one leaves the others where they are.
+            gaps.reverse();
+            let closed = |gaps: &[(u64, u64)], to: u64| {
+                self.with(|script| gaps.iter().for_each(|(start, end)| close(script, *start, end - start - to)))
+            };
+            let longest = gaps.iter().copied().max_by_key(|(start, end)| end - start);
+            let Some(longest) = longest else { return };
+            let candidates = [
+                closed(&gaps, 20 * MS),
+                closed(&gaps, 500 * MS),
+                closed(&[longest], 20 * MS),
+                closed(&[longest], (longest.1 - longest.0) / 2),
+            ];
+            if self.trials.are_over() || self.take(&candidates).is_none() {
+                return;
+            }
+        }
     }
 
     /// Tries the few operations that may be all that it takes, before many are tried in turn.
@@ -148,6 +186,32 @@ impl<'t, 'r> Shrinking<'t, 'r> {
             .filter(|plan| *plan != self.best)
             .collect();
         self.take(&candidates);
+    }
+
+    /// What a protocol does wrong by itself often takes one strike, no client, and luck, while what is near the
+    /// script at hand takes all of it.
+    fn leap(&mut self) {
+        let script = self.script();
+        if script.sought.checker != consensus::NAME || script.strikes.len() + script.operations.len() <= 1 {
+            return;
+        }
+        let few: Vec<Vec<Blow>> = few_of(&script.strikes);
+        let size = script.strikes.len() + script.operations.len();
+        let candidates: Vec<TrialPlan> = few
+            .into_iter()
+            .filter(|strikes| strikes.len() < size)
+            .map(|strikes| {
+                self.with(|script| {
+                    script.until_ns = script.until_ns.max(LEAP_MIN);
+                    script.operations.clear();
+                    script.strikes = strikes;
+                })
+            })
+            .collect();
+        if let Some((_, best, sight)) = self.trials.first_lucky(&candidates, LEAP_LUCKS) {
+            (self.best, self.sight) = (best, sight);
+            self.cut_end();
+        }
     }
 
     fn leave_out<T: Clone>(&mut self, items: fn(&mut Script) -> &mut Vec<T>) {
@@ -218,6 +282,18 @@ impl<'t, 'r> Shrinking<'t, 'r> {
             from = taken.map_or(end, |number| start + gaps[number]);
         }
     }
+}
+
+/// No strike, each alone, and each two.
+fn few_of(strikes: &[Blow]) -> Vec<Vec<Blow>> {
+    let mut few = vec![Vec::new()];
+    few.extend(strikes.iter().map(|blow| vec![blow.clone()]));
+    if strikes.len() <= PAIRED_MAX {
+        for (number, one) in strikes.iter().enumerate() {
+            few.extend(strikes[number + 1..].iter().map(|other| vec![one.clone(), other.clone()]));
+        }
+    }
+    few
 }
 
 /// Whom to leave out so that three are left, in every way there is.

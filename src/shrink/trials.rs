@@ -130,11 +130,19 @@ impl<'a> Trials<'a> {
 
     /// The first of these plans that shows what is sought, under some luck, and what it shows.
     pub fn first(&self, plans: &[TrialPlan]) -> Option<(usize, TrialPlan, Sight)> {
-        let all: Vec<(usize, u64)> = plans
-            .iter()
-            .enumerate()
-            .flat_map(|(number, plan)| lucks(plan.script.as_ref()).into_iter().map(move |luck| (number, luck)))
-            .collect();
+        let place = |(number, plan): (usize, &TrialPlan)| {
+            lucks(plan.script.as_ref()).into_iter().map(move |luck| (number, luck)).collect::<Vec<_>>()
+        };
+        self.first_of(plans, &plans.iter().enumerate().flat_map(place).collect::<Vec<_>>())
+    }
+
+    /// The same under each of so many lucks, the plans in turn.
+    pub fn first_lucky(&self, plans: &[TrialPlan], lucks: u64) -> Option<(usize, TrialPlan, Sight)> {
+        let turn = |luck| (0..plans.len()).map(move |number| (number, luck));
+        self.first_of(plans, &(0..lucks).flat_map(turn).collect::<Vec<_>>())
+    }
+
+    fn first_of(&self, plans: &[TrialPlan], all: &[(usize, u64)]) -> Option<(usize, TrialPlan, Sight)> {
         let (next, best) = (AtomicUsize::new(0), Mutex::new(None::<(usize, TrialPlan, Sight)>));
         let is_better = |place: usize, best: &Option<(usize, TrialPlan, Sight)>| {
             best.as_ref().is_none_or(|(found, ..)| place < *found)
