@@ -16,7 +16,9 @@ use elenchus_reference::sim::{Latency, Simulation, Weather};
 const MS: u64 = 1_000_000;
 /// How long a leap lasts at least, in nanoseconds: some elections.
 const LEAP_MIN: u64 = 8_000 * MS;
-/// Under how many lucks it is tried.
+/// Under how many lucks a guess is tried.
+const GUESS_LUCKS: u64 = 12;
+/// Under how many lucks a leap is tried.
 const LEAP_LUCKS: u64 = 80;
 /// Beyond so many strikes only single ones are tried, and no pairs.
 const PAIRED_MAX: usize = 6;
@@ -111,7 +113,11 @@ impl<'t, 'r> Shrinking<'t, 'r> {
             Pass::End => self.cut_end(),
             Pass::Leap => self.leap(),
             Pass::Strikes => self.leave_out(|script| &mut script.strikes),
-            Pass::Operations => self.leave_out(|script| &mut script.operations),
+            Pass::Operations => {
+                self.guess();
+                self.squeeze();
+                self.leave_out(|script| &mut script.operations);
+            }
             Pass::Nodes => self.drop_nodes(),
             Pass::Weather => self.clear_weather(),
             Pass::Time => self.save_time(),
@@ -185,7 +191,9 @@ impl<'t, 'r> Shrinking<'t, 'r> {
             .map(|stays| self.with(|script| script.operations.retain(stays)))
             .filter(|plan| *plan != self.best)
             .collect();
-        self.take(&candidates);
+        if let Some((_, best, sight)) = self.trials.first_lucky(&candidates, GUESS_LUCKS) {
+            (self.best, self.sight) = (best, sight);
+        }
     }
 
     /// What a protocol does wrong by itself often takes one strike, no client, and luck, while what is near the
