@@ -14,7 +14,7 @@
 //! | [`judge`] | history to verdicts |
 //! | [`report`] | verdicts to pages and pictures |
 //! | [`script`], [`shrink`] | a violation to the least that shows it |
-//! | [`results`] | many verdicts to a table |
+//! | [`results`], [`gallery`] | many verdicts to a table |
 //! | [`store`] | what each stage leaves for the next |
 
 pub mod agent;
@@ -26,6 +26,7 @@ pub mod doctor;
 pub mod ending;
 pub mod exit;
 pub mod faults;
+pub mod gallery;
 pub mod host;
 pub mod hosts;
 pub mod init;

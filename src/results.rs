@@ -57,6 +57,12 @@ pub struct Row {
     pub operations: u64,
     /// How many of them succeeded.
     pub ok: u64,
+    /// The kinds of fault that truly hit.
+    #[serde(default)]
+    pub hit: Vec<String>,
+    /// How many terms had a leader, where the nodes' traces tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<u64>,
     /// How long it took, judging included, in milliseconds of real time.
     pub ms: u64,
     /// The command that runs it again.
@@ -85,6 +91,9 @@ pub struct Found {
     pub checker: String,
     /// The class.
     pub class: String,
+    /// After how many nanoseconds of the trial it was to be seen, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_ns: Option<u64>,
 }
 
 impl From<Ending> for Exit {
@@ -274,6 +283,7 @@ pub fn table<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
             count(Ending::Broken),
         );
     }
+    text.push_str(&hits(&groups));
     bad.sort_by_key(|row| (std::cmp::Reverse(row.end), row.trial));
     for row in bad.iter().take(LISTED_MAX) {
         let _ = write!(text, "\n{:?} seed {}: {}\n  {}", row.end, row.seed, row.why, row.again);
@@ -284,7 +294,25 @@ pub fn table<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
     text
 }
 
-fn median(mut values: Vec<u64>) -> Option<u64> {
+/// Of how many trials each kind of fault hit: what never hit was not examined.
+fn hits(groups: &BTreeMap<(&str, &str), Vec<&Row>>) -> String {
+    let rows: Vec<&Row> = groups.values().flatten().copied().collect();
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for kind in rows.iter().flat_map(|row| &row.hit) {
+        *kinds.entry(kind).or_default() += 1;
+    }
+    if kinds.is_empty() {
+        return String::new();
+    }
+    let all: Vec<String> = kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    let terms: Vec<u64> = rows.iter().filter_map(|row| row.terms).collect();
+    let least =
+        terms.iter().min().map_or_else(String::new, |least| format!("; at least {least} terms in each"));
+    format!("\nof {} trials, so many were hit: {}{least}\n", rows.len(), all.join(", "))
+}
+
+/// The middle one, of an even number the upper.
+pub fn median(mut values: Vec<u64>) -> Option<u64> {
     values.sort_unstable();
     values.get(values.len() / 2).copied()
 }
@@ -320,6 +348,8 @@ mod tests {
             first_ns: (end == Ending::Invalid).then_some(2_500_000_000),
             operations: 10,
             ok: 9,
+            hit: vec!["kill".into()],
+            terms: Some(3),
             ms: 3,
             again: "elenchus test".into(),
         }
@@ -375,6 +405,7 @@ mod tests {
         let line = text.lines().nth(1).unwrap();
         let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(words, ["register", "kill", "4", "1", "1", "1", "1", "2.5", "s", "0.0"]);
+        assert!(text.contains("of 4 trials, so many were hit: kill 4; at least 3 terms in each"), "{text}");
         assert!(text.find("Invalid seed 10") < text.find("Broken seed 9"), "{text}");
         assert_eq!(worst(rows.iter()), Exit::Invalid);
         assert_eq!(worst([].iter()), Exit::Unknown, "no trial decides nothing");

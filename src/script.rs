@@ -11,7 +11,7 @@ mod actor;
 pub use actor::Actor;
 
 use crate::plan::TrialPlan;
-use crate::results::Found;
+
 use elenchus_core::fault::{Cut, Fault, FaultId, Proof, Target};
 use elenchus_core::fault_log::{self, Span};
 use elenchus_core::history::{EventRef, History};
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Script {
     /// The violation that it is about.
-    pub sought: Found,
+    pub sought: Sought,
     /// Another number is another weather: other latencies and losses for the same operations and strikes. An even one
     /// has other election timeouts, too; 0 is the trial's own weather.
     #[serde(default)]
@@ -41,6 +41,16 @@ pub struct Script {
     pub strikes: Vec<Blow>,
     /// What clients ask.
     pub operations: Vec<Step>,
+}
+
+/// What a smaller script must still show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sought {
+    /// The checker that saw it.
+    pub checker: String,
+    /// The class of the violation.
+    pub class: String,
 }
 
 /// One operation at its time.
@@ -77,7 +87,7 @@ pub struct Blow {
 
 impl Script {
     /// What happened in a trial, written out whole. An error names what cannot be written.
-    pub fn of(plan: &TrialPlan, history: &History, sought: Found) -> Result<Script, String> {
+    pub fn of(plan: &TrialPlan, history: &History, sought: Sought) -> Result<Script, String> {
         let slots = plan.concurrency;
         let calls = history.invocations().map(|index| history.event(index));
         let operations = calls.map(|call| step(&call, slots)).collect::<Result<_, _>>()?;

@@ -28,12 +28,12 @@ use elenchus_core::workload::{Shape, Workload};
 use elenchus_core::world::{Note, Wake, World};
 use elenchus_nemeses::{Schedule, ScheduleOptions};
 use elenchus_systems::memory::MemoryConnector;
+pub use simulated::{Rehearsal, rehearse};
 use std::cell::RefCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
-pub use simulated::{Rehearsal, rehearse};
 use stop::{Listening, Stop};
 use tokio::runtime::Runtime;
 

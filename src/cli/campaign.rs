@@ -2,22 +2,16 @@
 
 use super::check::Judge;
 use super::say::say;
-use super::test::carry_out_traced;
-use super::{PlanArgs, StoreArgs, usage};
+use super::{PlanArgs, StoreArgs, examine, usage};
 use crate::campaign::Faults;
 use crate::exit::Exit;
-use crate::judge::Verdicts;
 use crate::plan::{Plan, TrialPlan};
 use crate::registry::Registry;
-use crate::report;
-use crate::results::{self, Ending, Found, Head, Results, Row};
-use crate::store::{self, file};
+use crate::results::{self, Ending, Head, Results, Row};
 use clap::Args;
-use elenchus_core::time::Time;
-use elenchus_core::verdict::{Anomaly, Validity};
 use std::fs;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -260,90 +254,12 @@ impl Desk<'_> {
         trouble.is_none() && !last
     }
 
-    /// Carries one trial out and judges it.
     fn one(&self, trial: usize, plan: &TrialPlan, judge: &mut Judge) -> Row {
-        let began = Instant::now();
         let folder = self.folder.join(format!("{trial:05}-{}-{}", plan.workload, plan.seed.0));
-        let outcome = self.examine(plan, &folder, judge);
-        let nemesis = plan.nemesis.iter().map(ToString::to_string).collect::<Vec<_>>().join("+");
-        let mut row = Row {
-            trial,
-            workload: plan.workload.clone(),
-            nemesis: if nemesis.is_empty() { "none".into() } else { nemesis },
-            seed: plan.seed.0,
-            end: Ending::Broken,
-            found: Vec::new(),
-            why: String::new(),
-            first_ns: None,
-            operations: 0,
-            ok: 0,
-            ms: 0,
-            again: plan.again.clone(),
+        let keep = match self.args.keep {
+            Keep::Bad => examine::Keep::Bad,
+            Keep::All => examine::Keep::All,
         };
-        match outcome {
-            Ok(verdicts) => summarize(&mut row, &verdicts),
-            Err(why) => row.why = why,
-        }
-        if row.end == Ending::Valid && self.args.keep == Keep::Bad {
-            // It can be had again by its seed.
-            let _ = fs::remove_dir_all(&folder);
-        } else if let Err(e) = report::build(&folder) {
-            eprintln!("elenchus: {}: the report could not be built: {e}", folder.display());
-        }
-        row.ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        row
+        examine::examine(self.registry, trial, plan, &folder, judge, keep)
     }
-
-    fn examine(&self, plan: &TrialPlan, folder: &Path, judge: &mut Judge) -> Result<Verdicts, String> {
-        let at = |error: std::io::Error| format!("{}: {error}", folder.display());
-        // A trial that was interrupted before left a folder, and is begun anew.
-        if folder.exists() {
-            fs::remove_dir_all(folder).map_err(at)?;
-        }
-        fs::create_dir_all(folder).map_err(at)?;
-        let folder: PathBuf = folder.canonicalize().map_err(at)?;
-        store::write_json(&folder.join(file::PLAN), plan).map_err(at)?;
-        let keep_all = self.args.keep == Keep::All;
-        carry_out_traced(self.registry, plan, &folder, keep_all)?;
-        let verdicts = judge.trial(&folder)?;
-        if plan.is_simulated() && verdicts.validity != Validity::Valid && !keep_all {
-            // The same trial once more, for the traces: whoever looks at it wants them.
-            for name in [file::HISTORY, file::SETUP] {
-                fs::remove_file(folder.join(name)).map_err(at)?;
-            }
-            carry_out_traced(self.registry, plan, &folder, true)?;
-        }
-        Ok(verdicts)
-    }
-}
-
-/// What the verdicts come to.
-fn summarize(row: &mut Row, verdicts: &Verdicts) {
-    row.end = match verdicts.validity {
-        Validity::Valid => Ending::Valid,
-        Validity::Unknown => Ending::Unknown,
-        Validity::Invalid => Ending::Invalid,
-    };
-    let figure = |name: &str| {
-        let mut figures = verdicts.verdicts.iter().filter(|v| v.checker == "stats").map(|v| &v.figures);
-        figures.find_map(|figures| figures.get(name)?.as_u64()).unwrap_or(0)
-    };
-    (row.operations, row.ok) = (figure("operations"), figure("ok"));
-    if row.end == Ending::Valid {
-        return;
-    }
-    let decided = verdicts.verdicts.iter().filter(|v| v.validity == verdicts.validity);
-    row.why = decided.clone().map(|v| format!("{}: {}", v.checker, v.why)).collect::<Vec<_>>().join("; ");
-    for verdict in decided {
-        let class = verdict.class.clone().unwrap_or_else(|| "unnamed".into());
-        row.found.push(Found { checker: verdict.checker.clone(), class });
-        let traced = verdict.figures.get("first_ns").and_then(serde_json::Value::as_u64);
-        let seen = verdict.anomalies.iter().filter_map(seen_at).map(|at| at.0).chain(traced).min();
-        row.first_ns = [row.first_ns, seen].into_iter().flatten().min();
-    }
-}
-
-/// When an anomaly was there to be seen: with the last answer that proves it.
-fn seen_at(anomaly: &Anomaly) -> Option<Time> {
-    anomaly.operations.iter().map(|exhibit| exhibit.ended.unwrap_or(exhibit.called)).max()
 }

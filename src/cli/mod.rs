@@ -7,7 +7,9 @@ mod check;
 mod check_trace;
 mod client;
 mod doctor;
+mod examine;
 mod faults;
+mod gallery;
 mod heal;
 mod init;
 mod junit;
@@ -51,6 +53,8 @@ enum Command {
     Shrink(shrink::ShrinkArgs),
     /// Join the results of a campaign's shards
     Merge(merge::MergeArgs),
+    /// Look for each of the known bugs under one campaign, the same for all, and for none in the correct build
+    Gallery(gallery::GalleryArgs),
     /// Show what `test` would do, every choice made, and start nothing
     Plan(PlanArgs),
     /// Write a commented campaign to start from
@@ -130,6 +134,7 @@ pub fn main(registry: &Registry, arguments: Vec<std::ffi::OsString>) -> Exit {
         Command::Replay(args) => replay::run(&args, registry),
         Command::Shrink(args) => shrink::run(&args, registry),
         Command::Merge(args) => merge::run(&args),
+        Command::Gallery(args) => gallery::run(&args, registry),
         Command::Init(args) => init::run(&args, registry.program_name()),
         Command::Plan(args) => plan(&args, registry),
         Command::Doctor(args) => doctor::run(&args, registry),

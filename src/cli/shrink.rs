@@ -7,8 +7,8 @@ use crate::judge::{self, Verdicts};
 use crate::plan::TrialPlan;
 use crate::quantity::Span;
 use crate::registry::Registry;
-use crate::results::Found;
-use crate::script::Script;
+
+use crate::script::{Script, Sought};
 use crate::shrink::{self, Performance, Shrinking, Trials};
 use crate::store::{file, is_trial};
 use clap::Args;
@@ -129,7 +129,8 @@ fn source(args: &ShrinkArgs, registry: &Registry) -> Result<(TrialPlan, PathBuf)
 /// A plan with a script.
 pub(super) fn script(path: &Path) -> Result<TrialPlan, String> {
     let plan: TrialPlan = judge::read_json(path).map_err(|e| e.to_string())?;
-    let script = plan.script.as_ref().ok_or_else(|| format!("{}: there is no script in it", path.display()))?;
+    let script =
+        plan.script.as_ref().ok_or_else(|| format!("{}: there is no script in it", path.display()))?;
     script.check(&plan).map_err(|why| format!("{}: {why}", path.display()))?;
     Ok(plan)
 }
@@ -148,7 +149,7 @@ fn first_broken(registry: &Registry, plan: &mut TrialPlan) -> Result<(), String>
 }
 
 /// Which violation must stay.
-fn sought(verdicts: &Verdicts, wish: Option<&str>) -> Result<Found, String> {
+fn sought(verdicts: &Verdicts, wish: Option<&str>) -> Result<Sought, String> {
     let invalid = || verdicts.verdicts.iter().filter(|verdict| verdict.validity == Validity::Invalid);
     let (checker, class) = match wish {
         None => (None, None),
@@ -166,7 +167,9 @@ fn sought(verdicts: &Verdicts, wish: Option<&str>) -> Result<Found, String> {
         let names: Vec<&str> = invalid().map(|verdict| verdict.checker.as_str()).collect();
         return Err(match (wish, &names[..]) {
             (_, []) => "the trial is not invalid: there is nothing to shrink".into(),
-            (wish, names) => format!("--keep: {} is not invalid; {} is", wish.unwrap_or(""), names.join(", ")),
+            (wish, names) => {
+                format!("--keep: {} is not invalid; {} is", wish.unwrap_or(""), names.join(", "))
+            }
         });
     };
     let classes = || verdict.anomalies.iter().map(|anomaly| &anomaly.class).chain(&verdict.class);
@@ -176,5 +179,5 @@ fn sought(verdicts: &Verdicts, wish: Option<&str>) -> Result<Found, String> {
         // What an anomaly is called is what a smaller trial is compared by.
         None => classes().next().cloned().unwrap_or_default(),
     };
-    Ok(Found { checker: verdict.checker.clone(), class })
+    Ok(Sought { checker: verdict.checker.clone(), class })
 }

@@ -139,10 +139,7 @@ mod tests {
     #[test]
     fn a_fault_is_healed_after_it_has_struck_and_the_end_is_waited_for() {
         let fault = Fault::Kill { nodes: Target::Nodes(vec![NodeId::new("n1")]) };
-        let acts = vec![
-            (Time(MS), Act::Inject(FaultId(0), fault)),
-            (Time(MS), Act::Heal(FaultId(0))),
-        ];
+        let acts = vec![(Time(MS), Act::Inject(FaultId(0), fault)), (Time(MS), Act::Heal(FaultId(0)))];
         let lines = run(acts, 90);
         assert!(lines[0] == "1 inject" && lines[1].ends_with("heal") && lines[2] == "90 end", "{lines:?}");
     }

@@ -19,7 +19,8 @@ const CHARACTER: usize = 7;
 /// The story as SVG: one file, nothing fetched.
 pub fn svg(tale: &Tale) -> String {
     let words = LEFT + tale.lanes.len().max(1) * LANE;
-    let longest = tale.steps.iter().filter_map(|step| step.text.as_ref()).map(|text| text.chars().count()).max();
+    let longest =
+        tale.steps.iter().filter_map(|step| step.text.as_ref()).map(|text| text.chars().count()).max();
     let width = words + 90 + longest.unwrap_or(0).max(40) * CHARACTER;
     let height = HEAD + (tale.steps.len() + 1) * ROW;
     let mut out = String::new();

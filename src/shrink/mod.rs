@@ -21,6 +21,6 @@ mod remains;
 mod tale;
 mod trials;
 
-pub use remains::leave;
 pub use passes::{Pass, Shrinking};
+pub use remains::leave;
 pub use trials::{Performance, Sight, Trials, seen_at, shows};

@@ -162,7 +162,9 @@ impl<'t, 'r> Shrinking<'t, 'r> {
             // From the end, so that closing one leaves the others where they are.
             gaps.reverse();
             let closed = |gaps: &[(u64, u64)], to: u64| {
-                self.with(|script| gaps.iter().for_each(|(start, end)| close(script, *start, end - start - to)))
+                self.with(|script| {
+                    gaps.iter().for_each(|(start, end)| close(script, *start, end - start - to))
+                })
             };
             let longest = gaps.iter().copied().max_by_key(|(start, end)| end - start);
             let Some(longest) = longest else { return };
@@ -181,7 +183,8 @@ impl<'t, 'r> Shrinking<'t, 'r> {
     /// Tries the few operations that may be all that it takes, before many are tried in turn.
     fn guess(&mut self) {
         let (slots, sight) = (self.best.concurrency.max(1), self.sight.clone());
-        let proves = |step: &Step| sight.calls.iter().any(|(who, at)| who % slots == step.slot && at.0 == step.at_ns);
+        let proves =
+            |step: &Step| sight.calls.iter().any(|(who, at)| who % slots == step.slot && at.0 == step.at_ns);
         let key = |step: &Step| step.key().map(|key| key.to_string()) == sight.key;
         let late = |step: &Step| step.at_ns + 2_000 * MS >= sight.at.0;
         let guesses: [&dyn Fn(&Step) -> bool; 5] =
@@ -235,9 +238,9 @@ impl<'t, 'r> Shrinking<'t, 'r> {
         while self.best.nodes.len() > NODES_MIN {
             let nodes = self.best.nodes.clone();
             // From the end, so that the others keep their names by which chance is drawn.
-            let fewest = threes(&nodes).into_iter().map(|gone| {
-                gone.into_iter().fold(self.best.clone(), |plan, node| without(&plan, &node))
-            });
+            let fewest = threes(&nodes)
+                .into_iter()
+                .map(|gone| gone.into_iter().fold(self.best.clone(), |plan, node| without(&plan, &node)));
             let one_less = nodes.iter().rev().map(|node| without(&self.best, node));
             let candidates: Vec<TrialPlan> = match nodes.len() {
                 0..=4 => one_less.collect(),
@@ -312,7 +315,9 @@ fn threes(nodes: &[NodeId]) -> Vec<Vec<NodeId>> {
         for b in a + 1..count {
             for c in b + 1..count {
                 let stays = |place: usize| [a, b, c].contains(&place);
-                all.push((0..count).filter(|place| !stays(*place)).map(|place| nodes[place].clone()).collect());
+                all.push(
+                    (0..count).filter(|place| !stays(*place)).map(|place| nodes[place].clone()).collect(),
+                );
             }
         }
     }

@@ -144,9 +144,7 @@ impl<'t> Past<'t> {
 
     /// The moment of an event of a client.
     pub fn event(&self, index: Index) -> Option<usize> {
-        let is_it = |moment: &Moment<'_>| {
-            matches!(moment.what, What::Asked(known) | What::Answered(known) if known == index)
-        };
+        let is_it = |moment: &Moment<'_>| matches!(moment.what, What::Asked(known) | What::Answered(known) if known == index);
         self.moments.iter().position(is_it)
     }
 

@@ -29,7 +29,8 @@ pub fn leave(registry: &Registry, plan: &TrialPlan, folder: &Path) -> Result<Ver
     fs::create_dir_all(folder).map_err(at)?;
     store::write_json(&folder.join(file::PLAN), plan).map_err(at)?;
     store::write_json(&folder.join(file::SHRUNK_PLAN), plan).map_err(at)?;
-    let trial = registry.trial(plan, "").ok_or_else(|| format!("there is no workload `{}`", plan.workload))?;
+    let trial =
+        registry.trial(plan, "").ok_or_else(|| format!("there is no workload `{}`", plan.workload))?;
     let stage = Stage::Simulation { traced: true };
     trial.run(registry, plan, "", stage, folder).map_err(|failed| failed.to_string())?;
     let performance = Performance::whole(registry, plan)?;

@@ -133,10 +133,12 @@ fn compose(
 /// Of each letter that was received, who received it and who had sent it.
 fn pairs(past: &Past<'_>) -> BTreeMap<usize, usize> {
     let from = |number: usize, moment: &Moment<'_>| {
-        let sent = moment.after.iter().copied().find(|before| {
-            past.moments[*before].lane != moment.lane && is_sent(&past.moments[*before])
-        })?;
-        matches!(moment.what, What::Traced(line) if line.name.starts_with("Receive")).then_some((number, sent))
+        let sent =
+            moment.after.iter().copied().find(|before| {
+                past.moments[*before].lane != moment.lane && is_sent(&past.moments[*before])
+            })?;
+        matches!(moment.what, What::Traced(line) if line.name.starts_with("Receive"))
+            .then_some((number, sent))
     };
     past.moments.iter().enumerate().filter_map(|(number, moment)| from(number, moment)).collect()
 }
@@ -256,7 +258,9 @@ impl Words<'_> {
             (name::INIT_STATE, _) => {
                 format!("{me} starts again: it finds term {term} and a log of {log} on its disk.")
             }
-            (name::BECOME_CANDIDATE, _) => format!("{me} stands for election in term {term}; its log ends at {log}."),
+            (name::BECOME_CANDIDATE, _) => {
+                format!("{me} stands for election in term {term}; its log ends at {log}.")
+            }
             (name::BECOME_LEADER, _) => format!("{me} leads term {term}; its log ends at {log}."),
             (name::BECOME_FOLLOWER, _) => format!("{me} follows in term {term}."),
             (name::COMMIT, _) => format!("{me} knows {commit} to be committed."),
@@ -264,7 +268,9 @@ impl Words<'_> {
                 let first = line.first.unwrap_or_default();
                 format!("{me} takes entries from {first} to {log} into its log, in term {term}.")
             }
-            (name::PERSIST, _) => format!("What {me} has up to {} is durable.", line.index.unwrap_or_default()),
+            (name::PERSIST, _) => {
+                format!("What {me} has up to {} is durable.", line.index.unwrap_or_default())
+            }
             (name::INSTALL_SNAPSHOT, _) => {
                 let base = line.base.map_or(0, |base| base.index);
                 format!("A snapshot up to {base} takes the place of {me}'s log.")
@@ -280,7 +286,9 @@ impl Words<'_> {
         let way = if line.starts_with("Send") { "sends" } else { "has sent" };
         match letter.kind.as_deref().unwrap_or_default() {
             "MsgVote" => format!("{from} asks {to} for its vote in term {term}; its log ends at {index}."),
-            "MsgVoteResp" if letter.reject == Some(false) => format!("{from} gives {to} its vote in term {term}."),
+            "MsgVoteResp" if letter.reject == Some(false) => {
+                format!("{from} gives {to} its vote in term {term}.")
+            }
             "MsgVoteResp" => format!("{from} refuses {to} its vote in term {term}."),
             "MsgApp" => {
                 let count = letter.entries.unwrap_or_default();

@@ -14,7 +14,7 @@ use elenchus_core::workload::Workload;
 use elenchus_nemeses::FaultName;
 use elenchus_reference::bug::{Bugs, UnknownBug};
 use elenchus_reference::replica::{self, RaftReplica, Trace};
-use elenchus_reference::sim::{Make, Simulation};
+use elenchus_reference::sim::Make;
 use elenchus_systems::simulated::{Simulated, SimulatedConnector};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -129,7 +129,6 @@ fn cluster(plan: &TrialPlan) -> Result<Simulated, String> {
         .map(|name| name.parse().map_err(|e: UnknownBug| e.to_string()))
         .collect::<Result<Bugs, String>>()?;
     let simulation = plan.simulation.unwrap_or_default();
-    let Simulation { snapshot_every, trailing, chunk_bytes, .. } = simulation;
     let luck = plan.script.as_ref().map_or(0, |script| script.luck);
     let (timeouts, weather) = (plan.seed.stream("raft"), plan.seed.stream("universe"));
     let seed = if luck > 0 && luck.is_multiple_of(2) { timeouts.nth(luck) } else { timeouts };
@@ -137,12 +136,11 @@ fn cluster(plan: &TrialPlan) -> Result<Simulated, String> {
     let nodes = plan.nodes.len() as u16;
     let make: Make = Box::new(move |me| {
         let defaults = replica::Config::new(me, nodes, seed.nth(u64::from(me.0)));
-        let config =
-            replica::Config { bugs, snapshot_every, trailing, chunk_bytes, trace: Trace::All, ..defaults };
-        Box::new(RaftReplica::new(config))
+        let config = replica::Config { bugs, trace: Trace::All, ..defaults };
+        Box::new(RaftReplica::new(simulation.config(config)))
     });
     let patience = client_limit(plan.timeout.0);
-    Ok(Simulated::new(universe, &plan.nodes, simulation.weather, patience, make))
+    Ok(Simulated::new(universe, &plan.nodes, &simulation, patience, make))
 }
 
 /// Who looks at the nodes' traces while they are made.

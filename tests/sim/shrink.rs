@@ -4,8 +4,8 @@ use crate::Folder;
 use elenchus::judge;
 use elenchus::plan::TrialPlan;
 use elenchus::registry::Registry;
-use elenchus::results::Found;
-use elenchus::script::Script;
+
+use elenchus::script::{Script, Sought};
 use elenchus::shrink::Performance;
 use std::path::PathBuf;
 
@@ -68,7 +68,7 @@ fn a_trial_written_out_as_a_script_is_the_same_run() {
         let mut plan = judge::plan(&trial).unwrap();
         let history = std::fs::read(trial.join("history.jsonl")).unwrap();
         let recording = elenchus_core::format::jsonl::read(&history).unwrap();
-        let sought = Found { checker: "linearizability".into(), class: "none".into() };
+        let sought = Sought { checker: "linearizability".into(), class: "none".into() };
         plan.script = Some(Script::of(&plan, &recording.history, sought).unwrap());
         let again = Performance::whole(&Registry::builtin(), &plan).unwrap().rehearsal.history;
         // Faults that could not be brought about, and whose targets were chosen late, are told otherwise.

@@ -12,6 +12,7 @@ pub struct Chance {
     disk: Seed,
     crashes: Seed,
     clients: Seed,
+    clocks: Seed,
 }
 
 impl Chance {
@@ -22,6 +23,7 @@ impl Chance {
             disk: seed.stream("disk"),
             crashes: seed.stream("crashes"),
             clients: seed.stream("client-links"),
+            clocks: seed.stream("clocks"),
         }
     }
 
@@ -53,5 +55,10 @@ impl Chance {
     /// How long the `nth` message between a client and its node takes.
     pub fn client(&self, client: u32, nth: u64) -> Rng {
         self.clients.nth(u64::from(client)).nth(nth).rng()
+    }
+
+    /// How fast a node's clock runs.
+    pub fn drift(&self, node: u16) -> Rng {
+        self.clocks.nth(u64::from(node)).rng()
     }
 }

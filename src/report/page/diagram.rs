@@ -23,7 +23,17 @@ fn percent(text: &str) -> String {
     let mut out = String::with_capacity(text.len() * 3 / 2);
     for byte in text.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b' ' | b'/' | b'=' | b':' => {
+            b'A'..=b'Z'
+            | b'a'..=b'z'
+            | b'0'..=b'9'
+            | b'-'
+            | b'_'
+            | b'.'
+            | b'~'
+            | b' '
+            | b'/'
+            | b'='
+            | b':' => {
                 out.push(char::from(byte));
             }
             _ => put!(&mut out, "%{byte:02X}"),

@@ -16,9 +16,9 @@
 //! | `parts` | tables, legends, swatches |
 
 mod anomaly;
-mod diagram;
 pub mod charts;
 mod data;
+mod diagram;
 mod parts;
 mod tables;
 mod timeline;
