@@ -13,6 +13,7 @@
 //! | [`trial`], [`live`], [`sim`], [`runner`], [`ending`] | ground to history |
 //! | [`judge`] | history to verdicts |
 //! | [`report`] | verdicts to pages and pictures |
+//! | [`script`], [`shrink`] | a violation to the least that shows it |
 //! | [`results`], [`gallery`] | many verdicts to a table |
 //! | [`store`] | what each stage leaves for the next |
 
@@ -39,6 +40,8 @@ pub mod report;
 pub mod results;
 pub mod runner;
 pub mod schedule;
+pub mod script;
+pub mod shrink;
 pub mod sim;
 pub mod store;
 pub mod trace;

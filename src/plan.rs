@@ -9,6 +9,7 @@ use crate::host::IsolationRequest;
 use crate::quantity::{Bytes, Concurrency, Span};
 use crate::registry::{self, Registry, SystemEntry};
 use crate::schedule::{self, Written};
+use crate::script::Script;
 use crate::trace::Level;
 use elenchus_core::fault::Fault;
 use elenchus_core::process::NodeId;
@@ -72,6 +73,9 @@ pub struct TrialPlan {
     /// The faults that were written out, each at its time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedule: Vec<Strike>,
+    /// What takes the place of workload and nemesis: everything that is done, written out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<Script>,
     /// Fixes every choice above and below.
     pub seed: Seed,
     /// How the nodes are kept apart.
@@ -205,6 +209,7 @@ impl TrialPlan {
             nemesis,
             nemesis_named,
             schedule,
+            script: None,
             seed,
         };
         capable(registry, &plan)?;
@@ -259,7 +264,11 @@ impl TrialPlan {
     /// Whether faults of this kind strike, drawn or written out.
     pub fn strikes(&self, kind: FaultName) -> bool {
         let written = || self.schedule.iter().any(|strike| strike.fault.name() == kind.as_str());
-        self.nemesis.contains(&kind) || written()
+        let scripted = || {
+            let strikes = self.script.iter().flat_map(|script| &script.strikes);
+            strikes.into_iter().any(|blow| blow.fault.name() == kind.as_str())
+        };
+        self.nemesis.contains(&kind) || written() || scripted()
     }
 }
 
