@@ -122,7 +122,7 @@ fn what_cannot_be_simulated_is_refused_by_name() {
     let folder = Folder::new("refused");
     for (flags, key) in [
         ("--nemesis resources", "resources"),
-        ("--nemesis membership", "membership"),
+        ("--vary --nemesis resources", "resources"),
         ("--isolation proxy", "isolation"),
         ("--system memory", "sim"),
         ("--leave-running", "leave-running"),
@@ -130,6 +130,8 @@ fn what_cannot_be_simulated_is_refused_by_name() {
         let (code, said) = folder.run(&format!("test --sim {flags}"));
         assert!(code == Some(254) && said.contains(key), "{flags}: {said}");
     }
+    let (code, said) = folder.run("test --vary");
+    assert!(code == Some(254) && said.contains("--vary"), "{said}");
     let (code, said) = folder.run("campaign --jobs 2 --seed 1");
     assert!(code == Some(254) && said.contains("--jobs"), "{said}");
     let (code, said) = folder.run("campaign --sim --shard 3/2 --seed 1");
