@@ -14,6 +14,7 @@
 //! | [`judge`] | history to verdicts |
 //! | [`report`] | verdicts to pages and pictures |
 //! | [`results`] | many verdicts to a table |
+//! | [`search`] | what was reached to the next plan |
 //! | [`store`] | what each stage leaves for the next |
 
 pub mod agent;
@@ -38,6 +39,7 @@ pub mod report;
 pub mod results;
 pub mod runner;
 pub mod schedule;
+pub mod search;
 pub mod sim;
 pub mod store;
 pub mod trace;

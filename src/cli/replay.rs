@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// The folder of a simulated trial. With a campaign or flags instead, that trial is run twice
+    /// The folder of a simulated trial, or its plan.json alone, which is run twice. With a campaign or flags instead, that trial is run twice
     #[command(flatten)]
     plan: PlanArgs,
 }
@@ -35,16 +35,25 @@ pub fn run(args: &ReplayArgs, registry: &Registry) -> Exit {
                 Err(e) => return usage(&e.to_string()),
             }
         }
-        _ => match simulated(args, registry) {
-            Ok(plan) => {
-                let first = scratch.0.join("first");
-                if let Err(why) = carry_out_in(registry, &plan, &first) {
-                    return broken(&why);
+        other => {
+            let planned = match other {
+                Some(path) if path.extension().is_some_and(|extension| extension == "json") => {
+                    judge::read_json(path).map_err(|e| e.to_string())
                 }
-                (plan, first)
+                _ => simulated(args, registry),
+            };
+            match planned {
+                Ok(plan) if !plan.is_simulated() => (plan, PathBuf::new()),
+                Ok(plan) => {
+                    let first = scratch.0.join("first");
+                    if let Err(why) = carry_out_in(registry, &plan, &first) {
+                        return broken(&why);
+                    }
+                    (plan, first)
+                }
+                Err(why) => return usage(&why),
             }
-            Err(why) => return usage(&why),
-        },
+        }
     };
     if !plan.is_simulated() {
         return usage(&format!(

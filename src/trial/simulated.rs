@@ -6,7 +6,9 @@ use crate::plan::TrialPlan;
 use crate::runner::End;
 use crate::sim::{self, SimWorld, pass};
 use crate::store::{self, TrialRecord, file};
+use crate::search::Coverage;
 use elenchus_checkers::consensus::Consensus;
+use elenchus_checkers::states::States;
 use elenchus_core::process::NodeId;
 use elenchus_core::time::Time;
 use elenchus_core::trace::Line;
@@ -68,7 +70,7 @@ fn cluster(plan: &TrialPlan) -> Result<Simulated, String> {
         .collect::<Result<Bugs, String>>()?;
     let simulation = plan.simulation.unwrap_or_default();
     let Simulation { snapshot_every, trailing, chunk_bytes, .. } = simulation;
-    let (seed, nodes) = (plan.seed.stream("raft"), plan.nodes.len() as u16);
+    let (seed, nodes) = (plan.stream("raft"), plan.nodes.len() as u16);
     let make: Make = Box::new(move |me| {
         let defaults = replica::Config::new(me, nodes, seed.nth(u64::from(me.0)));
         let config =
@@ -76,12 +78,15 @@ fn cluster(plan: &TrialPlan) -> Result<Simulated, String> {
         Box::new(RaftReplica::new(config))
     });
     let patience = client_limit(plan.timeout.0);
-    Ok(Simulated::new(plan.seed.stream("universe"), &plan.nodes, simulation.weather, patience, make))
+    Ok(Simulated::new(plan.stream("universe"), &plan.nodes, simulation.weather, patience, make))
 }
 
 /// Who looks at the nodes' traces while they are made.
 struct Watch {
     consensus: Consensus,
+    states: States,
+    /// When a node's role changed, in milliseconds.
+    turns: Vec<u64>,
     /// When the first invariant was broken.
     broken_at: Option<Time>,
     /// The files of the nodes, if any are wanted.
@@ -101,11 +106,15 @@ impl Watch {
             let file = file.map_err(|error| Failed::Folder { path, error })?;
             files.insert(node.clone(), BufWriter::new(file));
         }
-        Ok(Watch { consensus, broken_at: None, files })
+        Ok(Watch { consensus, states: States::new(), turns: Vec::new(), broken_at: None, files })
     }
 
     fn saw(&mut self, now: Time, node: &NodeId, line: &Line) {
         self.consensus.observe(line);
+        let at_ms = now.0 / 1_000_000;
+        if self.states.observe(line).turned && self.turns.last() != Some(&at_ms) {
+            self.turns.push(at_ms);
+        }
         if self.broken_at.is_none() && self.consensus.is_broken() {
             self.broken_at = Some(now);
         }
@@ -115,8 +124,12 @@ impl Watch {
         }
     }
 
-    /// Leaves the verdict of the invariants in the trial's folder.
+    /// Leaves the verdict of the invariants in the trial's folder, and which states there were.
     fn finish(&mut self, folder: &Path) -> Result<(), Failed> {
+        let (states, turns) = (std::mem::take(&mut self.states).finish(), std::mem::take(&mut self.turns));
+        let path = folder.join(file::STATES);
+        store::write_json(&path, &Coverage { states, turns })
+            .map_err(|error| Failed::Folder { path, error })?;
         let mut verdict = std::mem::take(&mut self.consensus).finish().verdict();
         if let Some(at) = self.broken_at {
             verdict = verdict.with_figure("first_ns", at.0);

@@ -9,6 +9,7 @@
 //! | `chance` | nothing; it draws, each choice by its name |
 //! | `latency` | how long things take |
 //! | `network` | what becomes of a letter between two nodes |
+//! | `priorities` | whose letters are held back, if any are |
 //! | `disk` | what survives a failure of the power |
 //! | `machine` | what a node is: process, disk, clock, and where it dies |
 //! | `client` | what a client sends, and when again |
@@ -23,10 +24,12 @@ mod faults;
 mod latency;
 mod machine;
 mod network;
+mod priorities;
 
 pub use client::ClientId;
 pub use latency::Latency;
 pub use network::{Simulation, Weather};
+pub use priorities::Priorities;
 
 use crate::protocol::{Connection, Input, Output, Peer, Replica, Status, SyncId, Tick};
 use crate::session::{Call, End};
@@ -96,7 +99,7 @@ impl Universe {
             queue: Queue::default(),
             chance,
             weather,
-            network: Network::new(chance, weather),
+            network: Network::new(chance, weather, nodes),
             machines: (0..nodes).map(|_| Machine::default()).collect(),
             clients: Vec::new(),
             make,
