@@ -272,7 +272,16 @@ pub fn table<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
     let wide = groups.keys().map(|(_, nemesis)| nemesis.chars().count()).max().unwrap_or(0).clamp(7, 60);
     let mut text = format!(
         "{:10} {:wide$} {:>6} {:>6} {:>7} {:>7} {:>6} {:>10}  {:>10} {:>9}\n",
-        "workload", "nemesis", "trials", "valid", "invalid", "unknown", "broken", "new states", "first seen", "s"
+        "workload",
+        "nemesis",
+        "trials",
+        "valid",
+        "invalid",
+        "unknown",
+        "broken",
+        "new states",
+        "first seen",
+        "s"
     );
     for ((workload, nemesis), rows) in &groups {
         let count = |end| rows.iter().filter(|row| row.end == end).count();

@@ -464,11 +464,8 @@ fn drive<W: Workload>(
 ) -> Result<End, Failed> {
     let path = folder.join(file::HISTORY);
     let log = Log::create(&path, &header(plan, record)).map_err(|error| Failed::Folder { path, error })?;
-    let shape = Shape {
-        seed: plan.stream("clients"),
-        concurrency: plan.concurrency,
-        nodes: plan.nodes.len() as u32,
-    };
+    let shape =
+        Shape { seed: plan.stream("clients"), concurrency: plan.concurrency, nodes: plan.nodes.len() as u32 };
     let limits = Limits { operation: plan.timeout.0, fault: elenchus_core::fault::FAULT_TIMEOUT };
     let mut progress = Progress::new(plan.is_simulated());
     let last = Rc::new(RefCell::new(workload.final_generator(&shape)));

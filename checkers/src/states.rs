@@ -187,7 +187,11 @@ mod tests {
     fn lines(rng: &mut Rng) -> Vec<Line> {
         let roles = [Role::Follower, Role::PreCandidate, Role::Candidate, Role::Leader];
         let one = |rng: &mut Rng| match rng.below(3) {
-            0 => append(rng.between(1, 5), rng.between(1, 6), &[rng.below(4), rng.below(4)][..rng.below(3) as usize]),
+            0 => append(
+                rng.between(1, 5),
+                rng.between(1, 6),
+                &[rng.below(4), rng.below(4)][..rng.below(3) as usize],
+            ),
             _ => line(rng.between(1, 5), *rng.pick(&roles), rng.below(5), rng.below(6)),
         };
         (0..300).map(|_| one(rng)).collect()
@@ -233,10 +237,14 @@ mod tests {
     #[test]
     fn the_same_role_in_another_order_of_terms_logs_or_commits_is_another_state() {
         let follower = |term, commit| line(1, Role::Follower, term, commit);
-        let base = || vec![line(2, Role::Leader, 3, 5), append(2, 1, &[1, 3]), follower(3, 5), append(1, 1, &[1, 3])];
+        let base = || {
+            vec![line(2, Role::Leader, 3, 5), append(2, 1, &[1, 3]), follower(3, 5), append(1, 1, &[1, 3])]
+        };
         let with = |more: Line| {
             let mut states = States::new();
-            base().iter().for_each(|line| drop(states.observe(line)));
+            for line in base() {
+                states.observe(&line);
+            }
             states.observe(&more)
         };
         assert_eq!(with(follower(3, 5)), Change::default(), "nothing has changed");

@@ -125,7 +125,9 @@ pub fn run(args: &CampaignArgs, registry: &Registry) -> Exit {
             return usage("--search guided: only simulated trials (--sim) tell what they reached");
         }
         if args.shard.is_some() {
-            return usage("--search guided: it learns from all of its trials, and shards know nothing of each other");
+            return usage(
+                "--search guided: it learns from all of its trials, and shards know nothing of each other",
+            );
         }
     }
     let jobs = if args.search == Search::Guided { jobs.min(LAG) } else { jobs };
@@ -187,7 +189,8 @@ pub fn run(args: &CampaignArgs, registry: &Registry) -> Exit {
         // A live trial forks, which takes a process of one thread.
         desk.work();
     }
-    let Board { results, ledger, trouble, .. } = desk.board.into_inner().expect("no job panics with the board");
+    let Board { results, ledger, trouble, .. } =
+        desk.board.into_inner().expect("no job panics with the board");
     if desk.shown {
         eprintln!();
     }
@@ -235,7 +238,7 @@ fn plan(args: &CampaignArgs, registry: &Registry) -> Result<Vec<TrialPlan>, Stri
             one.campaign.workload = workload.clone().or(one.campaign.workload);
             one.campaign.nemesis = nemesis.clone().or(one.campaign.nemesis);
             one.campaign.seed = Some(seed);
-            if args.search == Search::Pct {
+            if args.search != Search::Random {
                 one.campaign.priorities = one.campaign.priorities.or(Some(DEPTH));
             }
             one.campaign.test_count = Some(args.count);

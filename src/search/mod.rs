@@ -29,12 +29,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Search {
-    /// Each is drawn from its seed.
+    /// Each trial is drawn from its seed.
     #[default]
     Random,
     /// The same, and links have priorities of which a few fall (PCT, ASPLOS 2010).
     Pct,
-    /// Half are drawn; half are changed ones of those that reached something new.
+    /// With priorities too; half are drawn, half are changed ones of those that reached something new.
     Guided,
 }
 
