@@ -81,6 +81,11 @@ pub struct Campaign {
     #[serde(default)]
     pub sim: bool,
 
+    /// Draw from the seed what the simulated universe is like, how often faults strike and how patient clients are
+    #[arg(long)]
+    #[serde(default)]
+    pub vary: bool,
+
     /// What the clients do: register, set, bank, counter, lock, watch
     #[arg(long, short = 'w')]
     #[serde(default)]
@@ -372,6 +377,7 @@ impl Campaign {
             name: over.name.or(self.name),
             system: over.system.or(self.system),
             sim: over.sim || self.sim,
+            vary: over.vary || self.vary,
             workload: over.workload.or(self.workload),
             values: over.values.or(self.values),
             consistency: over.consistency.or(self.consistency),

@@ -54,7 +54,9 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
     }
     match (fault, ground) {
         (Partition, Hosts) => Ok("an own packet filter table on each host, by our helper there"),
-        (Kill, Hosts) => Ok("SIGKILL to the process group, by our helper there"),
+        (Kill, Hosts) => {
+            Ok("SIGKILL to the process group, or to all of a unit's processes, by our helper there")
+        }
         (Pause, Hosts) => Ok(
             "the kernel's freezer where control groups of version 2 can be made, else SIGSTOP and SIGCONT to the process \
                 group, by our helper there",
@@ -96,6 +98,20 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
     }
 }
 
+/// Whether nodes that are units of systemd can suffer this fault; an error says why they cannot.
+pub fn of_units(fault: FaultName) -> Result<(), &'static str> {
+    match fault {
+        FaultName::Power | FaultName::Disk | FaultName::Damage => {
+            Err("nodes are units of systemd, and where they keep their data is not known here")
+        }
+        FaultName::Resources => {
+            Err("nodes are units of systemd, which has given them control groups of its own")
+        }
+        FaultName::Membership => Err("nodes are units of systemd, whose data cannot be emptied here"),
+        _ => Ok(()),
+    }
+}
+
 fn simulated(fault: FaultName) -> Result<&'static str, &'static str> {
     match fault {
         FaultName::Partition => Ok("letters on cut links are lost, or kept until the cut is mended"),
@@ -107,7 +123,10 @@ fn simulated(fault: FaultName) -> Result<&'static str, &'static str> {
         FaultName::Disk => Ok("the node's syncs are slow, or its writes and syncs fail, which ends it"),
         FaultName::Damage => Ok("the stopped node's files are changed"),
         FaultName::Resources => Err("simulated nodes take no processor time and no memory"),
-        FaultName::Membership => Err("the bundled cluster has a fixed membership"),
+        FaultName::Membership => Ok(
+            "the nodes' own requests: by single steps, through a joint configuration, or several at once; the office is \
+                handed over now and then; a node that is taken back has its old log",
+        ),
     }
 }
 

@@ -13,7 +13,7 @@
 //! | [`trial`], [`live`], [`sim`], [`runner`], [`ending`] | ground to history |
 //! | [`judge`] | history to verdicts |
 //! | [`report`] | verdicts to pages and pictures |
-//! | [`results`] | many verdicts to a table |
+//! | [`results`], [`gallery`] | many verdicts to a table |
 //! | [`search`] | what was reached to the next plan |
 //! | [`store`] | what each stage leaves for the next |
 
@@ -26,6 +26,7 @@ pub mod doctor;
 pub mod ending;
 pub mod exit;
 pub mod faults;
+pub mod gallery;
 pub mod host;
 pub mod hosts;
 pub mod init;

@@ -14,6 +14,7 @@ use elenchus_core::fault::Fault;
 use elenchus_core::process::NodeId;
 use elenchus_core::random::Seed;
 use elenchus_nemeses::{FaultName, Strike};
+use elenchus_reference::replica::Reads;
 use elenchus_reference::sim::{Priorities, Simulation};
 use elenchus_systems::described::description::{Absurd, Description};
 use serde::{Deserialize, Serialize};
@@ -156,6 +157,9 @@ impl TrialPlan {
         seed: Seed,
         file: Option<&str>,
     ) -> Result<TrialPlan, Impossible> {
+        let asked = campaign;
+        let varied = asked.vary.then(|| varied(asked, seed)).transpose()?;
+        let campaign = varied.as_ref().unwrap_or(asked);
         let system = system(registry, campaign)?;
         let workload = campaign.workload.clone().unwrap_or_else(|| "register".into());
         if !registry.workload_names().contains(&workload.as_str()) {
@@ -201,7 +205,7 @@ impl TrialPlan {
             leave_running: campaign.leave_running,
             check_timeout: campaign.check_timeout.unwrap_or(Span(Duration::from_secs(60))),
             check_memory: campaign.check_memory.unwrap_or(Bytes(2 << 30)),
-            again: again(registry.program_name(), campaign, seed, file),
+            again: again(registry.program_name(), asked, seed, file),
             workload,
             nodes,
             time_limit,
@@ -569,11 +573,18 @@ fn can_suffer(campaign: &Campaign, system: &SystemEntry, fault: FaultName) -> Re
     let Some(ground) = system.ground.map(|ground| ground()) else {
         return Err(format!("the system `{name}` has no nodes and cannot suffer `{fault}`"));
     };
+    let leases = campaign.simulation.is_some_and(|simulation| simulation.reads == Reads::Lease);
+    if leases && fault == FaultName::Clock {
+        return Err("nodes that read by lease assume that clocks run evenly: `clock` is beyond that".into());
+    }
     let on_hosts = campaign.cluster.as_ref().is_some_and(|cluster| cluster.hosts.is_some());
     let ground = if on_hosts { Ground::Hosts } else { ground };
     let possible = match &campaign.cluster {
         Some(description) if description.external => {
             Err("somebody else runs the nodes of an external cluster".to_owned())
+        }
+        Some(description) if description.has_units() && faults::of_units(fault).is_err() => {
+            faults::of_units(fault).map_err(str::to_owned)
         }
         Some(Description { membership: None, .. }) if fault == FaultName::Membership => {
             Err("`cluster.membership` does not say how".to_owned())
@@ -609,6 +620,32 @@ fn bugs(campaign: &Campaign, system: &SystemEntry) -> Result<Vec<String>, Imposs
         ));
     }
     Ok(campaign.bug.iter().map(|BugName(bug)| bug.name().to_owned()).collect())
+}
+
+/// The same campaign with everything drawn from the seed that varies from one universe to the next.
+fn varied(asked: &Campaign, seed: Seed) -> Result<Campaign, Impossible> {
+    if !asked.sim {
+        return Err(impossible("vary", "only simulated universes vary: say `--sim`"));
+    }
+    if asked.simulation.is_some() {
+        return Err(impossible("vary", "`[cluster]` says what the universe is like: leave one out"));
+    }
+    let seed = seed.stream("vary");
+    let mut simulation = Simulation::drawn(seed.stream("universe"));
+    if matches!(&asked.nemesis, Some(Faults::Named(named)) if named.contains(&FaultName::Clock)) {
+        // Who asks for clocks that jump has no use for leases.
+        simulation.reads = Reads::ReadIndex;
+    }
+    let one_of = |name: &str, choices: [u64; 4]| {
+        let drawn = choices[seed.stream(name).rng().below(4) as usize];
+        Some(Span(Duration::from_millis(drawn)))
+    };
+    Ok(Campaign {
+        simulation: Some(simulation),
+        timeout: asked.timeout.or(one_of("timeout", [700, 1_500, 3_000, 3_000])),
+        nemesis_interval: asked.nemesis_interval.or(one_of("interval", [1_000, 1_600, 2_500, 4_000])),
+        ..asked.clone()
+    })
 }
 
 /// What the universe of a simulated system is like.
@@ -680,6 +717,9 @@ fn again(program: &str, campaign: &Campaign, seed: Seed, file: Option<&str>) -> 
     flag("seed", Some(seed.0.to_string()));
     if campaign.sim {
         words.push("--sim".into());
+    }
+    if campaign.vary {
+        words.push("--vary".into());
     }
     if campaign.fencing {
         words.push("--fencing".into());
@@ -786,6 +826,33 @@ mod tests {
             }
         }
         assert!(denied > 0, "the bundled cluster's members are fixed, for one");
+    }
+
+    #[test]
+    fn what_units_of_systemd_cannot_suffer_is_refused_and_left_out_of_all() {
+        let text = "[cluster]\nunit = \"db@{index}\"\nhosts = [\"h1\", \"h2\", \"h3\"]\n\
+                    ports = { client = 1 }\nclient = { kind = \"etcd\" }";
+        let path = std::env::temp_dir().join(format!("elenchus-plan-units-{}.toml", std::process::id()));
+        std::fs::write(&path, text).expect("room for a file");
+        let (units, _) = Campaign::read(&path).expect("a campaign");
+        std::fs::remove_file(&path).expect("it is ours");
+        let plan = |nemesis: &str| {
+            let campaign = Campaign { nemesis: nemesis.parse().ok(), ..units.clone() };
+            Plan::of(&Registry::builtin(), &campaign, 1, None)
+        };
+        for fault in FaultName::ALL {
+            match faults::of_units(fault) {
+                Ok(()) => assert!(plan(fault.as_str()).is_ok(), "{fault}"),
+                Err(why) => {
+                    let refused = plan(fault.as_str()).expect_err("it is denied");
+                    assert!(refused.key == "nemesis" && refused.what.contains(why), "{refused}");
+                }
+            }
+        }
+        let all = plan("all").expect("what can be had");
+        assert!(all.trials[0].nemesis.iter().all(|fault| faults::of_units(*fault).is_ok()));
+        assert!(all.trials[0].nemesis.contains(&FaultName::Clock));
+        assert!(all.trials[0].cluster.as_ref().is_some_and(Description::is_unwiped));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! an interrupted campaign goes on where it was, and shards are joined without having known of each other.
 
 use crate::exit::Exit;
-use crate::search::Search;
+use crate::search::{Coverage, Search};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -67,9 +67,18 @@ pub struct Row {
     /// How many of them no trial before it had reached.
     #[serde(default)]
     pub new_states: usize,
+    /// Which they were; `coverage.jsonl` keeps them.
+    #[serde(skip)]
+    pub reached: Coverage,
     /// Whose changed schedule it is, in a guided campaign.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<usize>,
+    /// The kinds of fault that truly hit.
+    #[serde(default)]
+    pub hit: Vec<String>,
+    /// How many terms had a leader, where the nodes' traces tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<u64>,
     /// How long it took, judging included, in milliseconds of real time.
     pub ms: u64,
     /// The command that runs it again.
@@ -98,6 +107,9 @@ pub struct Found {
     pub checker: String,
     /// The class.
     pub class: String,
+    /// After how many nanoseconds of the trial it was to be seen, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_ns: Option<u64>,
 }
 
 impl From<Ending> for Exit {
@@ -299,6 +311,7 @@ pub fn table<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
             rows.iter().map(|row| row.new_states).sum::<usize>(),
         );
     }
+    text.push_str(&hits(&groups));
     bad.sort_by_key(|row| (std::cmp::Reverse(row.end), row.trial));
     for row in bad.iter().take(LISTED_MAX) {
         let _ = write!(text, "\n{:?} seed {}: {}\n  {}", row.end, row.seed, row.why, row.again);
@@ -309,7 +322,25 @@ pub fn table<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
     text
 }
 
-fn median(mut values: Vec<u64>) -> Option<u64> {
+/// Of how many trials each kind of fault hit: what never hit was not examined.
+fn hits(groups: &BTreeMap<(&str, &str), Vec<&Row>>) -> String {
+    let rows: Vec<&Row> = groups.values().flatten().copied().collect();
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for kind in rows.iter().flat_map(|row| &row.hit) {
+        *kinds.entry(kind).or_default() += 1;
+    }
+    if kinds.is_empty() {
+        return String::new();
+    }
+    let all: Vec<String> = kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+    let terms: Vec<u64> = rows.iter().filter_map(|row| row.terms).collect();
+    let least =
+        terms.iter().min().map_or_else(String::new, |least| format!("; at least {least} terms in each"));
+    format!("\nof {} trials, so many were hit: {}{least}\n", rows.len(), all.join(", "))
+}
+
+/// The middle one, of an even number the upper.
+pub fn median(mut values: Vec<u64>) -> Option<u64> {
     values.sort_unstable();
     values.get(values.len() / 2).copied()
 }
@@ -348,7 +379,10 @@ mod tests {
             ok: 9,
             states: 40,
             new_states: 2,
+            reached: Coverage::default(),
             parent: None,
+            hit: vec!["kill".into()],
+            terms: Some(3),
             ms: 3,
             again: "elenchus test".into(),
         }
@@ -407,6 +441,7 @@ mod tests {
         let line = text.lines().nth(1).unwrap();
         let words: Vec<&str> = line.split_whitespace().collect();
         assert_eq!(words, ["register", "kill", "4", "1", "1", "1", "1", "8", "2.5", "s", "0.0"]);
+        assert!(text.contains("of 4 trials, so many were hit: kill 4; at least 3 terms in each"), "{text}");
         assert!(text.find("Invalid seed 10") < text.find("Broken seed 9"), "{text}");
         assert_eq!(worst(rows.iter()), Exit::Invalid);
         assert_eq!(worst([].iter()), Exit::Unknown, "no trial decides nothing");

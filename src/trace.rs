@@ -111,7 +111,7 @@ pub fn judge(files: &[PathBuf], mut judge: Consensus, budget: &Budget) -> Result
     let (mut torn, mut cut_short) = (0, false);
     for path in files {
         let error = |error| TraceError::Read { path: path.clone(), error };
-        let name = path.file_name().map_or_else(|| path.as_os_str(), |name| name).to_string_lossy();
+        let name = path.file_name().unwrap_or_else(|| path.as_os_str()).to_string_lossy();
         let source = judge.source(&name);
         let input: Box<dyn Read> = match path.as_os_str() == "-" {
             true => Box::new(io::stdin()),

@@ -219,7 +219,12 @@ fn a_description_that_cannot_be_meant_is_refused_before_anything_starts() {
     refused(&format!("command = []\n{client}"), &["cluster", "names no program"]);
     refused(&format!("command = [\"x\", \"{{nodes}}\"]\n{client}"), &["command", "`{nodes}` is no hole"]);
     refused(&format!("command = [\"x\", \"{{port.client}}\"]\n{client}"), &["no such port"]);
+    refused(
+        &format!("command = [\"x\"]\nupload = {{ \"../y\" = \"x\" }}\n{client}"),
+        &["upload", "leads out"],
+    );
     refused(&format!("command = [\"x\"]\nfiles = {{ \"../y\" = \"\" }}\n{client}"), &["leads out"]);
+    refused(&format!("command = [\"x\"]\nupload = {{ y = \"none\" }}\n{client}"), &["upload.y", "none"]);
     refused(
         &format!("command = [\"x\"]\nfiles = {{ y = {{ file = \"none\" }} }}\n{client}"),
         &["files.y", "none"],
@@ -242,6 +247,21 @@ fn a_description_that_cannot_be_meant_is_refused_before_anything_starts() {
     refused(&format!("command = [\"x\"]\n{client}\nssh = {{ user = \"u\" }}"), &["[cluster.hosts]"]);
     refused(&format!("command = [\"x\"]\n{client}\nhosts = [\"h1\", \"h2\"]"), &["n3", "no host"]);
     refused(&format!("command = [\"x\"]\n{client}\nhosts = [\"h1:0\"]"), &["line 5", "user@host:port"]);
+    let units = format!("unit = \"db\"\n{client}");
+    refused(&units, &["cluster: unit", "on hosts over SSH only"]);
+    refused(&format!("command = [\"x\"]\n{client}\n[cluster.node.n2]\nunit = \"db\""), &["over SSH only"]);
+    let units = format!("{units}\nhosts = [\"h1\", \"h2\", \"h3\"]");
+    refused(&format!("command = [\"x\"]\n{units}"), &["unit", "leave one out"]);
+    refused(&format!("{units}\nenv = {{ A = \"b\" }}"), &["env", "systemctl edit"]);
+    refused(&format!("{units}\nuser = \"nobody\""), &["user", "systemctl edit"]);
+    refused(&format!("{units}\nstop = [\"x\"]"), &["stop", "systemctl edit"]);
+    refused(&format!("{units}\n[cluster.node.n1]\nenv = {{ A = \"b\" }}"), &["node.n1.env"]);
+    refused(&format!("{units}\nready = {{ log = \"up\" }}"), &["ready.log", "journal"]);
+    refused(&format!("{units}\nmembership = {{ add = \"a\", remove = \"b\" }}"), &["membership", "unit"]);
+    refused(
+        &format!("unit = \"{{unit}}\"\n{client}\nhosts = [\"h1\", \"h2\", \"h3\"]"),
+        &["`{unit}` is no hole"],
+    );
     refused(
         &format!("command = [\"x\"]\n{client}\n[cluster.leader]\nleader = \"/x\"\nis = \"y\""),
         &["either `http` or `command`"],

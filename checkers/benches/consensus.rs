@@ -2,7 +2,7 @@
 //!
 //! `cargo bench -p elenchus-checkers --bench consensus [-- ENTRIES]`: three nodes replicate so many entries, a leader
 //! changes every thousand; every message, entry and sync is told. Typed lines as a simulator hands them over, and the
-//! same as JSON as nodes write them. The figure that must be kept is a million typed lines a second.
+//! same as JSON as nodes write them. The figure that must be kept is two million typed lines a second.
 
 use elenchus_checkers::Consensus;
 use elenchus_core::trace::{Config, EntryMark, Letter, Line, Mark, Node, Role, json, name};

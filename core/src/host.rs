@@ -34,6 +34,9 @@ pub trait Host {
     /// Writes a file, and makes the folders above it.
     fn write<'a>(&'a self, path: &'a Path, text: &'a str) -> LocalFuture<'a, Result<(), Cause>>;
 
+    /// Puts a file or a folder of this machine there, as it is, and makes the folders above it.
+    fn put<'a>(&'a self, from: &'a Path, to: &'a Path) -> LocalFuture<'a, Result<(), Cause>>;
+
     /// Makes a folder, and those above it.
     fn folder<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, Result<(), Cause>>;
 }

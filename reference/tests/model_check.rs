@@ -2,25 +2,26 @@
 //!
 //! A state is three cores and the letters on their way between them. From each state follow: any election
 //! timeout, the arrival of any letter in any order (loss is a letter that never arrives), a proposal to any
-//! leader, a restart of any server, which keeps what [`Raft::hard_state`] and the log say. Disks are as fast as
+//! leader, the removal of any voter by any leader, a restart of any server, which keeps what [`Raft::hard_state`] and the log say. Disks are as fast as
 //! steps here; slow ones, doubled letters, heartbeats, pre-votes and snapshots are the random schedules'
 //! business. Bounds: terms, proposals, restarts and, for the larger explorations, steps.
 //!
 //! States are remembered by a hash of 64 bits (hash compaction: among ten million states the chance that
 //! one is missed is below one in a hundred thousand). The servers are alike, so only server 0 may move first.
 
-use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry as Slot};
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use elenchus_reference::bug::{Bug, Bugs};
 use elenchus_reference::protocol::Peer;
+use elenchus_reference::raft::change::Change;
 use elenchus_reference::raft::entry::{Entry, EntryId, Index, Term};
 use elenchus_reference::raft::message::{Body, Message};
 use elenchus_reference::raft::{Config, Effects, Raft};
 
-const SERVERS: usize = 3;
+const SERVERS: u16 = 3;
 
 /// How far to look.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,8 @@ struct Bounds {
     proposals: u8,
     /// How many restarts there are, in all.
     restarts: u8,
+    /// How many changes of the membership are asked for, in all.
+    changes: u8,
     /// How many steps a run has at most.
     depth: usize,
 }
@@ -47,10 +50,11 @@ type Letter = (Peer, Peer, Arc<Message>);
 
 #[derive(Clone)]
 struct State {
-    servers: [Server; SERVERS],
+    servers: Vec<Server>,
     letters: Vec<Letter>,
     proposals: u8,
     restarts: u8,
+    changes: u8,
     history: Arc<History>,
 }
 
@@ -69,6 +73,8 @@ enum Event {
     Timeout(Peer),
     Restart(Peer),
     Propose(Peer),
+    /// A leader is asked to do without a voter.
+    Remove(Peer, Peer),
     Arrive(Peer, Peer, Arc<Message>),
 }
 
@@ -94,19 +100,39 @@ fn hash_of(value: &impl Hash) -> u64 {
 
 impl State {
     fn new(bugs: Bugs) -> State {
+        State::of(SERVERS, bugs)
+    }
+
+    fn of(servers: u16, bugs: Bugs) -> State {
         let server = |me| {
-            let config = Config { pre_vote: false, bugs, ..Config::new(Peer(me), SERVERS as u16) };
+            let config = Config { pre_vote: false, bugs, ..Config::new(Peer(me), servers) };
             Server::new(Raft::new(config, Default::default(), None, Vec::new()))
         };
-        let servers = [server(0), server(1), server(2)];
-        State { servers, letters: Vec::new(), proposals: 0, restarts: 0, history: Arc::default() }
+        let servers = (0..servers).map(server).collect();
+        State { servers, letters: Vec::new(), proposals: 0, restarts: 0, changes: 0, history: Arc::default() }
+    }
+
+    /// The state after `event`, which violates nothing, and after all letters to `hearers` and their answers
+    /// have arrived; others are lost.
+    fn told(self, event: &Event, hearers: &[u16]) -> State {
+        let mut state = self.after(event).unwrap();
+        for (from, to, message) in state.letters.clone() {
+            if hearers.contains(&to.0) && state.letters.contains(&(from, to, message.clone())) {
+                state = state.after(&Event::Arrive(from, to, message)).unwrap();
+            }
+        }
+        state
+    }
+
+    fn peers(&self) -> impl Iterator<Item = Peer> + use<> {
+        (0..self.servers.len() as u16).map(Peer)
     }
 
     fn fingerprint(&self) -> u64 {
         let mut letters: Vec<u64> = self.letters.iter().map(hash_of).collect();
         letters.sort_unstable();
-        let servers = [self.servers[0].hash, self.servers[1].hash, self.servers[2].hash];
-        hash_of(&(servers, letters, self.proposals, self.restarts, &self.history))
+        let servers: Vec<u64> = self.servers.iter().map(|server| server.hash).collect();
+        hash_of(&(servers, letters, self.proposals, self.restarts, self.changes, &self.history))
     }
 
     fn raft(&self, peer: Peer) -> &Raft {
@@ -115,13 +141,17 @@ impl State {
 
     fn events(&self, bounds: &Bounds, depth: usize) -> Vec<Event> {
         let mut events = Vec::new();
-        for peer in (0..SERVERS as u16).map(Peer) {
+        for peer in self.peers() {
             let raft = self.raft(peer);
             if !raft.is_leader() && raft.term().0 < bounds.term && (depth > 0 || peer == Peer(0)) {
                 events.push(Event::Timeout(peer));
             }
             if raft.is_leader() && self.proposals < bounds.proposals {
                 events.push(Event::Propose(peer));
+            }
+            if raft.is_leader() && self.changes < bounds.changes {
+                let voters = &raft.membership().1.voters;
+                events.extend(voters.iter().map(|voter| Event::Remove(peer, *voter)));
             }
             if self.restarts < bounds.restarts && depth > 0 {
                 events.push(Event::Restart(peer));
@@ -142,7 +172,9 @@ impl State {
     fn after(&self, event: &Event) -> Result<State, String> {
         let mut next = self.clone();
         let at = match event {
-            Event::Timeout(peer) | Event::Restart(peer) | Event::Propose(peer) => *peer,
+            Event::Timeout(peer) | Event::Restart(peer) | Event::Propose(peer) | Event::Remove(peer, _) => {
+                *peer
+            }
             Event::Arrive(_, to, _) => *to,
         };
         let before = self.raft(at);
@@ -153,6 +185,17 @@ impl State {
             Event::Propose(_) => {
                 next.proposals += 1;
                 raft.propose(vec![next.proposals].into(), &mut fx);
+            }
+            Event::Remove(_, voter) => {
+                next.changes += 1;
+                let mut change = Change {
+                    voters: raft.membership().1.voters.clone(),
+                    learners: BTreeSet::new(),
+                    joint: false,
+                };
+                change.voters.remove(voter);
+                // A refusal is an answer, and changes nothing.
+                let _ = raft.change(&change, &mut fx);
             }
             Event::Restart(_) => {
                 next.restarts += 1;
@@ -212,7 +255,7 @@ fn check(
     raft: &Raft,
     state: &State,
 ) -> Result<Arc<History>, String> {
-    for peer in (0..SERVERS as u16).map(Peer).filter(|peer| *peer != at) {
+    for peer in state.peers().filter(|peer| *peer != at) {
         log_matching(raft, state.raft(peer))?;
     }
     let mut history = history.clone();
@@ -267,8 +310,7 @@ fn leader_completeness(history: &History, raft: &Raft) -> Result<(), String> {
 }
 
 /// Looks at all states within the bounds, nearest first, and stops at the first violation.
-fn explore(bugs: Bugs, bounds: Bounds) -> Report {
-    let start = State::new(bugs);
+fn explore(start: State, bounds: Bounds) -> Report {
     let mut parents: HashMap<u64, (u64, Option<Event>)> = HashMap::new();
     parents.insert(start.fingerprint(), (0, None));
     let mut layer = vec![(start.fingerprint(), start)];
@@ -320,10 +362,15 @@ fn path(parents: &HashMap<u64, (u64, Option<Event>)>, mut at: u64) -> Vec<Event>
 
 /// `ELENCHUS_MODEL_DEEPER=2` looks two steps further than a test has time for.
 #[track_caller]
-fn holds(name: &str, mut bounds: Bounds) -> Report {
+fn holds(name: &str, bounds: Bounds) -> Report {
+    holds_from(State::new(Bugs::NONE), name, bounds)
+}
+
+#[track_caller]
+fn holds_from(start: State, name: &str, mut bounds: Bounds) -> Report {
     let deeper = std::env::var("ELENCHUS_MODEL_DEEPER").ok().and_then(|steps| steps.parse().ok());
     bounds.depth += deeper.unwrap_or(0);
-    let report = explore(Bugs::NONE, bounds);
+    let report = explore(start, bounds);
     println!(
         "{name}: {} states to depth {}{}, up to {} leaders and {} committed entries in a run",
         report.states,
@@ -340,58 +387,112 @@ fn holds(name: &str, mut bounds: Bounds) -> Report {
 
 /// The correct core within the same bounds holds, the one with the bug is found out.
 fn finds(bug: Bug, bounds: Bounds, property: &str) {
-    let report = explore(Bugs::NONE.with(bug), bounds);
+    finds_from(State::new, bug, bounds, property);
+}
+
+/// As [`finds`], from some other state than the first.
+fn finds_from(start: impl Fn(Bugs) -> State, bug: Bug, bounds: Bounds, property: &str) {
+    let report = explore(start(Bugs::NONE.with(bug)), bounds);
     let (why, events) = report.violation.expect("the bug is found");
     println!("{bug}: {why}, after {} states, in {} steps:", report.states, events.len());
     events.iter().for_each(|event| println!("  {event:?}"));
     assert!(why.starts_with(property), "{why}");
-    assert!(explore(Bugs::NONE, Bounds { depth: events.len(), ..bounds }).violation.is_none());
+    let bounds = Bounds { depth: events.len(), ..bounds };
+    assert!(explore(start(Bugs::NONE), bounds).violation.is_none());
 }
 
 #[test]
 fn a_forgotten_vote_is_found_to_break_election_safety() {
-    let bounds = Bounds { term: 1, proposals: 0, restarts: 1, depth: 12 };
+    let bounds = Bounds { term: 1, proposals: 0, restarts: 1, changes: 0, depth: 12 };
     finds(Bug::ForgetVote, bounds, "Election Safety");
 }
 
 #[test]
 fn a_vote_for_two_is_found_to_break_election_safety() {
-    let bounds = Bounds { term: 1, proposals: 0, restarts: 0, depth: 12 };
+    let bounds = Bounds { term: 1, proposals: 0, restarts: 0, changes: 0, depth: 12 };
     finds(Bug::VoteTwice, bounds, "Election Safety");
 }
 
 #[test]
 fn a_vote_that_ignores_the_log_is_found_to_break_leader_completeness() {
-    let bounds = Bounds { term: 2, proposals: 0, restarts: 0, depth: 12 };
+    let bounds = Bounds { term: 2, proposals: 0, restarts: 0, changes: 0, depth: 12 };
     finds(Bug::VoteIgnoresLog, bounds, "Leader Completeness");
 }
 
 #[test]
 fn a_forgotten_term_is_found_to_break_election_safety() {
-    let bounds = Bounds { term: 1, proposals: 0, restarts: 1, depth: 12 };
+    let bounds = Bounds { term: 1, proposals: 0, restarts: 1, changes: 0, depth: 12 };
     finds(Bug::ForgetTerm, bounds, "Election Safety");
 }
 
 #[test]
 fn a_commit_without_a_majority_is_found_to_break_leader_completeness() {
-    let bounds = Bounds { term: 2, proposals: 0, restarts: 0, depth: 12 };
+    let bounds = Bounds { term: 2, proposals: 0, restarts: 0, changes: 0, depth: 12 };
     finds(Bug::CommitMinority, bounds, "Leader Completeness");
 }
 
 #[test]
 fn one_term_with_restarts_and_proposals_is_safe() {
-    let report = holds("one term", Bounds { term: 1, proposals: 2, restarts: 1, depth: 40 });
+    let report = holds("one term", Bounds { term: 1, proposals: 2, restarts: 1, changes: 0, depth: 40 });
     assert!(report.complete && report.committed == 3 && report.states > 100_000);
 }
 
 #[test]
 fn two_terms_are_safe() {
-    let report = holds("two terms", Bounds { term: 2, proposals: 1, restarts: 1, depth: 12 });
+    let report = holds("two terms", Bounds { term: 2, proposals: 1, restarts: 1, changes: 0, depth: 12 });
     assert!(report.leaders == 2 && report.committed == 3 && report.states > 300_000);
 }
 
 #[test]
 fn three_terms_are_safe() {
-    let report = holds("three terms", Bounds { term: 3, proposals: 0, restarts: 0, depth: 11 });
+    let report = holds("three terms", Bounds { term: 3, proposals: 0, restarts: 0, changes: 0, depth: 11 });
     assert!(report.leaders == 3 && report.committed >= 1 && report.states > 300_000);
+}
+
+/// Server 0 leads term 1, and server 1 knows all that it does.
+fn led(bugs: Bugs) -> State {
+    let state = State::new(bugs).told(&Event::Timeout(Peer(0)), &[1]);
+    let (from, to, vote) =
+        state.letters.iter().find(|(from, to, _)| (from.0, to.0) == (1, 0)).cloned().unwrap();
+    state.told(&Event::Arrive(from, to, vote), &[1])
+}
+
+#[test]
+fn changes_of_the_membership_are_safe() {
+    let bounds = Bounds { term: 2, proposals: 0, restarts: 1, changes: 2, depth: 9 };
+    let report = holds_from(led(Bugs::NONE), "changes", bounds);
+    assert!(report.leaders == 2 && report.committed >= 3, "{report:?}");
+}
+
+#[test]
+fn two_changes_at_once_are_found_to_break_leader_completeness() {
+    let bounds = Bounds { term: 2, proposals: 0, restarts: 0, changes: 2, depth: 8 };
+    finds_from(led, Bug::MembershipTwoAtOnce, bounds, "Leader Completeness");
+}
+
+/// Server 0 leads term 1, its entries have reached nobody, and it has been asked to do without server 3. Server
+/// 2 leads term 2 by the votes of servers 1 and 3.
+fn two_leaders(bugs: Bugs) -> State {
+    let elected = |mut state: State, leader: u16, voters: &[u16], hearers: &[u16]| {
+        state = state.told(&Event::Timeout(Peer(leader)), hearers);
+        for voter in voters {
+            let vote = state.letters.iter().find(|(from, to, _)| (from.0, to.0) == (*voter, leader)).cloned();
+            let (from, to, vote) = vote.unwrap();
+            state = state.after(&Event::Arrive(from, to, vote)).unwrap();
+        }
+        state.letters.retain(|(from, _, message)| {
+            from.0 == leader && matches!(message.body, Body::AppendEntries { .. })
+        });
+        state
+    };
+    let mut state = elected(State::of(4, bugs), 0, &[1, 2], &[1, 2]);
+    state.letters.clear();
+    state = state.after(&Event::Remove(Peer(0), Peer(3))).unwrap();
+    elected(state, 2, &[1, 3], &[0, 1, 3])
+}
+
+#[test]
+fn a_change_before_the_leader_has_committed_is_found_to_break_leader_completeness() {
+    let bounds = Bounds { term: 3, proposals: 0, restarts: 0, changes: 2, depth: 8 };
+    finds_from(two_leaders, Bug::MembershipBeforeCommit, bounds, "Leader Completeness");
 }

@@ -142,7 +142,7 @@ fn refusal(bugs: Bugs, seed: u64) -> Option<String> {
 }
 
 /// What betrays a bug here: the clients' history, or which invariants before any client could notice.
-const BETRAYED_BY: [(Bug, &[&str]); 26] = [
+const BETRAYED_BY: [(Bug, &[&str]); 29] = [
     (Bug::StaleRead, &["history"]),
     (Bug::AckBeforeCommit, &["history"]),
     (Bug::DoubleApply, &["history"]),
@@ -172,6 +172,9 @@ const BETRAYED_BY: [(Bug, &[&str]); 26] = [
     (Bug::StaleVoteResponse, &["Vote Quorum", "Election Safety"]),
     (Bug::MatchFromNext, &["Commit Quorum"]),
     (Bug::DoubtAsFailure, &["history"]),
+    (Bug::LeaseIgnoresDrift, &["history"]),
+    (Bug::MembershipTwoAtOnce, &["Succession", "Change", "Commit Quorum", "Vote Quorum"]),
+    (Bug::ReadIndexBeforeOwnCommit, &["history"]),
 ];
 
 /// The same schedules for all: none is tuned to a bug. (`--nocapture` shows the seeds.)

@@ -8,7 +8,9 @@ use super::folder::Folder;
 use super::programs;
 use super::protocol::{Answer, Peer, Request};
 use super::serve::Options;
+use super::systemd;
 use super::undo::{self, Faults, Hands, Undo, UndoError, Undone, undo_all};
+use super::units::Units;
 use super::wall::{self, FilterRequest, Wall};
 use crate::host::handle::SupervisorLine;
 use crate::host::journal::{Journal, VARIABLE};
@@ -39,7 +41,9 @@ pub(super) struct Duties {
     nodes: Vec<NodeId>,
     filter: FilterRequest,
     journal: Arc<Journal>,
-    faults: RefCell<Faults>,
+    faults: Rc<RefCell<Faults>>,
+    /// Nodes that are units of systemd.
+    units: Units,
     clock: Option<HostClock>,
     /// Until the peers are known.
     line: RefCell<Option<SupervisorLine>>,
@@ -76,12 +80,14 @@ impl Duties {
         clock: Option<HostClock>,
         line: SupervisorLine,
     ) -> Duties {
+        let faults = Rc::new(RefCell::new(faults));
         Duties {
             folder,
             nodes: options.nodes.clone(),
             filter: options.filter,
+            units: Units::new(journal.token(), faults.clone()),
             journal,
-            faults: RefCell::new(faults),
+            faults,
             clock,
             line: RefCell::new(Some(line)),
             trial: RefCell::default(),
@@ -126,7 +132,7 @@ impl Duties {
         let packets = self.packets(&name, peers)?;
         let token = self.journal.token().into();
         let machines = LocalMachines::new(line, Links::new(&names, medium), packets, token)?;
-        let exits = machines.exits();
+        let exits = machines.exits().map(|exits| self.units.beside(exits));
         *self.trial.borrow_mut() = Some(Rc::new(Trial { peers: peers.to_vec(), machines }));
         Ok(exits)
     }
@@ -172,22 +178,23 @@ impl Duties {
     /// Does what concerns nodes.
     async fn rule(&self, trial: &Trial, request: Request) -> Result<Answer, String> {
         let machines = &trial.machines;
+        let bearer = |node| self.bearer(machines, node);
         match request {
             Request::Start { node, spawn } => {
                 let spawn = self.housed(self.own(&node)?, spawn);
-                machines.start(&node, &spawn).await.map_err(text).map(done)
+                bearer(&node).start(&node, &spawn).await.map_err(text).map(done)
             }
             Request::Kill { node } => {
-                machines.kill(self.own(&node)?).await.map_err(text)?;
+                bearer(self.own(&node)?).kill(&node).await.map_err(text)?;
                 self.ended(&InForce::Pause(node));
                 Ok(Answer::Done {})
             }
             Request::Pause { node } => {
                 self.begun(InForce::Pause(self.own(&node)?.clone()));
-                machines.pause(&node).await.map_err(text).map(done)
+                bearer(&node).pause(&node).await.map_err(text).map(done)
             }
             Request::Resume { node } => {
-                machines.resume(self.own(&node)?).await.map_err(text)?;
+                bearer(self.own(&node)?).resume(&node).await.map_err(text)?;
                 self.ended(&InForce::Pause(node));
                 Ok(Answer::Done {})
             }
@@ -210,7 +217,7 @@ impl Duties {
                 self.changing(what, skew.is_some(), async {
                     match &self.clock {
                         Some(clock) => clock.skew(skew, now_ns, &mut self.faults.borrow_mut()).map(Some),
-                        None => machines.skew(&node, skew).await.map_err(text),
+                        None => bearer(&node).skew(&node, skew).await.map_err(text),
                     }
                 })
                 .await
@@ -218,7 +225,7 @@ impl Duties {
             }
             Request::Clock { node } => match &self.clock {
                 Some(clock) => clock.ahead().map(Some).map(Answer::Ahead),
-                None => machines.clock(self.own(&node)?).await.map_err(text).map(Answer::Ahead),
+                None => bearer(self.own(&node)?).clock(&node).await.map_err(text).map(Answer::Ahead),
             },
             Request::Disturb { node, trouble } => {
                 let what = InForce::Trouble(self.own(&node)?.clone());
@@ -229,25 +236,32 @@ impl Duties {
                 self.changing(what, trouble.is_some(), act).await.map(count)
             }
             Request::PowerOff { node, loss } => {
-                let lost = machines.power_off(self.own(&node)?, loss).await.map_err(text)?;
+                let lost = bearer(self.own(&node)?).power_off(&node, loss).await.map_err(text)?;
                 self.ended(&InForce::Pause(node));
                 Ok(Answer::Lost { bytes: lost.bytes, files: lost.files })
             }
             Request::Ail { node, ailment } => {
                 let what = InForce::Ailment(self.own(&node)?.clone());
-                let act = async { machines.ail(&node, ailment).await.map_err(text) };
+                let act = async { bearer(&node).ail(&node, ailment).await.map_err(text) };
                 self.changing(what, ailment.is_some(), act).await.map(count)
             }
             Request::Store { node, data } => {
                 self.store(machines, self.own(&node)?, data).map(|()| Answer::Done {})
             }
+            Request::Adopt { node, unit } => {
+                self.units.adopt(self.own(&node)?, &unit).await.map(|ran| Answer::Adopted { ran })
+            }
+            Request::Journal { node } => {
+                let log = self.output(self.own(&node)?);
+                self.units.keep_journal(&node, &log).await.map(|()| Answer::Done {})
+            }
             Request::Settle {} => machines.settle().await.map_err(text).map(done),
             Request::Damage { node, harm } => {
-                machines.damage(self.own(&node)?, harm).await.map_err(text).map(Answer::Harmed)
+                bearer(self.own(&node)?).damage(&node, harm).await.map_err(text).map(Answer::Harmed)
             }
             Request::Restrict { node, limit } => {
                 let what = InForce::Limit(self.own(&node)?.clone());
-                let act = async { machines.restrict(&node, limit).await.map_err(text) };
+                let act = async { bearer(&node).restrict(&node, limit).await.map_err(text) };
                 self.changing(what, limit.is_some(), act).await.map(count)
             }
             other => Err(format!("{other:?} is nothing to be done to nodes")),
@@ -258,10 +272,18 @@ impl Duties {
         if self.nodes.contains(node) { Ok(node) } else { Err(format!("{node} does not run on this host")) }
     }
 
+    /// Who starts and breaks the node.
+    fn bearer<'a>(&'a self, machines: &'a LocalMachines, node: &NodeId) -> &'a dyn Machines {
+        if self.units.has(node) { &self.units } else { machines }
+    }
+
     /// Makes the node's data folder one that faults can strike. A mount is noted before it is made.
     fn store(&self, machines: &LocalMachines, node: &NodeId, data: DataFolder) -> Result<(), String> {
         if machines.disks().has(node) {
             return Ok(());
+        }
+        if self.units.has(node) {
+            return Err(format!("{node} is a unit of systemd, whose data is not known here"));
         }
         fs::create_dir_all(&data.path).map_err(at(&data.path))?;
         let path = data.path.canonicalize().map_err(at(&data.path))?;
@@ -284,8 +306,13 @@ impl Duties {
 
     /// The same process, with its output in our folder: paths of the controller mean nothing here.
     fn housed(&self, node: &NodeId, spawn: Spawn) -> Spawn {
-        let log = self.folder.path().join("logs").join(node.as_str()).join("output.log");
+        let log = self.output(node);
         Spawn { stdout: log.clone(), stderr: log, ..spawn }
+    }
+
+    /// Where what the node says is kept.
+    fn output(&self, node: &NodeId) -> PathBuf {
+        self.folder.path().join("logs").join(node.as_str()).join("output.log")
     }
 
     /// Whether what comes by these links may be touched at all.
@@ -364,7 +391,8 @@ impl Duties {
                     Err(_) => format!("not undone within {UNDO_LIMIT:?}: {what:?}"),
                 });
             }
-            for node in &self.nodes {
+            // Units are given back as they were, below.
+            for node in self.nodes.iter().filter(|node| !self.units.has(node)) {
                 let killed = tokio::time::timeout(UNDO_LIMIT, trial.machines.kill(node)).await;
                 said.push(match killed {
                     Ok(Ok(())) => format!("ended: {node}"),
@@ -380,16 +408,16 @@ impl Duties {
     async fn take_back(&self, machines: &LocalMachines, what: &InForce) -> Result<(), String> {
         match what {
             InForce::Cut(id) => machines.mend(*id).await.map(drop),
-            InForce::Pause(node) => machines.resume(node).await,
+            InForce::Pause(node) => self.bearer(machines, node).resume(node).await,
             InForce::Skew(node) => match &self.clock {
                 Some(clock) => {
                     return clock.skew(None, 0, &mut self.faults.borrow_mut()).map(drop);
                 }
-                None => machines.skew(node, None).await.map(drop),
+                None => self.bearer(machines, node).skew(node, None).await.map(drop),
             },
             InForce::Trouble(node) => machines.disturb(node, None).await.map(drop),
-            InForce::Ailment(node) => machines.ail(node, None).await.map(drop),
-            InForce::Limit(node) => machines.restrict(node, None).await.map(drop),
+            InForce::Ailment(node) => self.bearer(machines, node).ail(node, None).await.map(drop),
+            InForce::Limit(node) => self.bearer(machines, node).restrict(node, None).await.map(drop),
         }
         .map_err(text)
     }
@@ -429,6 +457,8 @@ impl Hands for OurHands {
             Undo::Tables { name } => wall::remove_tables(name),
             Undo::Chains { name } => wall::remove_chains(name),
             Undo::Mount { point, mounts } => unmount(point, mounts),
+            Undo::Unit { unit, drop_in, ran } => systemd::restore(unit, drop_in, *ran),
+            Undo::Lies { unit } => systemd::slay(unit),
             Undo::Clock { epoch_ns, services } => {
                 clock::undo(&clock::ThisMachine, &clock::Systemd, *epoch_ns, services)
             }

@@ -169,6 +169,40 @@ impl AgentMachines {
         self.do_it(node, request, Purpose::Work).await
     }
 
+    /// Takes these units of systemd for their nodes, all at once, before they start. Returns whether each ran before.
+    pub async fn adopt(&self, units: &[(NodeId, String)]) -> Result<Vec<(NodeId, bool)>, AgentError> {
+        let mut asked = JoinSet::new();
+        for (node, unit) in units {
+            let (post, node) = (self.host(node)?.post.clone(), node.clone());
+            let request = Request::Adopt { node: node.clone(), unit: unit.clone() };
+            asked.spawn_local(async move { (node, ask(&post, request, Purpose::Work, OPEN_LIMIT).await) });
+        }
+        let (mut adopted, mut failed) = (vec![], None);
+        while let Some(answer) = asked.join_next().await {
+            match answer.expect("asking does not panic") {
+                (node, Ok(Answer::Adopted { ran })) => adopted.push((node, ran)),
+                (node, Ok(other)) => failed = failed.or(Some(strange(&node, &other))),
+                (_, Err(error)) => failed = failed.or(Some(error)),
+            }
+        }
+        adopted.sort();
+        failed.map_or(Ok(adopted), Err)
+    }
+
+    /// Puts what these nodes' units have said where their hosts keep output. Returns what could not be had.
+    pub async fn journals(&self, units: &[(NodeId, String)]) -> Vec<AgentError> {
+        let mut asked = JoinSet::new();
+        for post in units.iter().filter_map(|(node, _)| self.hosts.get(node)).map(|host| host.post.clone()) {
+            let request = Request::Journal { node: post.node().clone() };
+            asked.spawn_local(async move { ask(&post, request, Purpose::Work, OPEN_LIMIT).await });
+        }
+        let mut errors = vec![];
+        while let Some(answer) = asked.join_next().await {
+            errors.extend(answer.expect("asking does not panic").err());
+        }
+        errors
+    }
+
     /// How many bytes are free on the node's host, at this path.
     pub async fn space(&self, node: &NodeId, path: &Path) -> Result<u64, AgentError> {
         match self.ask(node, Request::Space { path: path.into() }, Purpose::Work).await? {

@@ -14,6 +14,7 @@
 //! | `server`, `answers` | connections, the lease, each request once |
 //! | `duties` | what is done on the host, and taken back |
 //! | `wall`, `clock`, `programs`, `rights` | the host's packet filter, its clock, its programs, what it allows |
+//! | `units`, `systemd` | nodes that are units of systemd, what `systemctl` says of one |
 //! | `undo`, `folder` | what must be undone after a `kill -9`; who lives where |
 //! | [`machines`], `post` | the controller's side: the nodes of all hosts, one line to each |
 
@@ -37,7 +38,11 @@ mod serve;
 #[cfg(target_os = "linux")]
 mod server;
 #[cfg(target_os = "linux")]
+mod systemd;
+#[cfg(target_os = "linux")]
 mod undo;
+#[cfg(target_os = "linux")]
+mod units;
 #[cfg(target_os = "linux")]
 mod wall;
 

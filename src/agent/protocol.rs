@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// The version of this language. Both ends are the same program, unless somebody left an old agent behind.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The first line on a connection to an agent's socket: who is at the other end of the bridge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +122,18 @@ pub enum Request {
         node: NodeId,
         /// How; `None`: not any more.
         ailment: Option<Ailment>,
+    },
+    /// Take this unit of systemd for the node, until the end; before it starts.
+    Adopt {
+        /// Which node.
+        node: NodeId,
+        /// Which unit.
+        unit: String,
+    },
+    /// Put what the node's unit has said into the journal where nodes' output goes.
+    Journal {
+        /// Whose.
+        node: NodeId,
     },
     /// Put a disk that can fail under the node's data folder, and prepare what damage needs; before it starts.
     Store {
@@ -247,6 +259,11 @@ pub enum Answer {
         bytes: u64,
         /// Of how many files.
         files: u64,
+    },
+    /// The unit is the node's now.
+    Adopted {
+        /// Whether it ran before.
+        ran: bool,
     },
     /// What was done to files.
     Harmed(String),

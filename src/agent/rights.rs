@@ -2,6 +2,7 @@
 
 use super::clock;
 use super::protocol::Right;
+use super::systemd;
 use super::wall::{self, FilterRequest};
 use crate::host::disk;
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub fn rights(filter: FilterRequest, host_clock: bool) -> BTreeMap<String, Right
         ("disk", disk::probe_as_we_are()),
         ("damage", Ok("the files of a stopped node".to_owned())),
         ("user", root),
+        ("unit", systemd::probe()),
     ];
     rights.into_iter().map(|(what, right)| (what.to_owned(), right.into())).collect()
 }

@@ -28,6 +28,17 @@ pub(super) enum Undo {
         /// The mount namespace in which that is so.
         mounts: String,
     },
+    /// This unit of systemd is a node of the trial's.
+    Unit {
+        /// Its name.
+        unit: String,
+        /// The file that says what a trial needs of it.
+        drop_in: PathBuf,
+        /// Whether it ran before.
+        ran: bool,
+    },
+    /// Processes of this unit are told lies of the time, which only the agent itself could take back.
+    Lies { unit: String },
     /// The clock lies, and these services that would set it right stand still.
     Clock {
         /// The true time, in nanoseconds since 1970, when the host had been up for no time.

@@ -2,28 +2,23 @@
 
 use super::check::Judge;
 use super::say::say;
-use super::test::carry_out_traced;
-use super::{PlanArgs, StoreArgs, usage};
+use super::{PlanArgs, StoreArgs, examine, usage};
 use crate::campaign::Faults;
 use crate::exit::Exit;
-use crate::judge::{self, Verdicts};
 use crate::plan::{Plan, TrialPlan};
 use crate::registry::Registry;
-use crate::report;
-use crate::results::{self, Ending, Found, Head, Results, Row};
+use crate::results::{self, Ending, Head, Results, Row};
 use crate::search::guide::{LAG, Planned};
 use crate::search::ledger::COVERAGE;
 use crate::search::mutation::DEPTH;
-use crate::search::{Coverage, Guide, Ledger, Search};
-use crate::store::{self, file};
+use crate::search::{Guide, Ledger, Search};
+use crate::store;
 use clap::Args;
 use elenchus_core::random::Seed;
-use elenchus_core::time::Time;
-use elenchus_core::verdict::{Anomaly, Validity};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Condvar, Mutex};
 use std::time::Instant;
@@ -306,7 +301,7 @@ struct Board {
     /// How many of those to do were handed out.
     next: usize,
     /// Trials that have ended before one that comes before them.
-    ended: BTreeMap<usize, (Row, Coverage)>,
+    ended: BTreeMap<usize, Row>,
     /// How many results were taken, which is always in the order of the trials.
     done: usize,
     /// There will be no more.
@@ -320,9 +315,8 @@ impl Desk<'_> {
         let mut judge = Judge::default();
         while let Some((place, planned)) = self.next() {
             let Planned { trial, plan, parent } = planned;
-            let mut ended = self.one(trial, &plan, &mut judge);
-            ended.0.parent = parent;
-            self.bring(place, ended);
+            let row = Row { parent, ..self.one(trial, &plan, &mut judge) };
+            self.bring(place, row);
         }
     }
 
@@ -350,24 +344,25 @@ impl Desk<'_> {
     }
 
     /// Takes the results of a trial, when those of all before it have been taken.
-    fn bring(&self, place: usize, ended: (Row, Coverage)) {
+    fn bring(&self, place: usize, row: Row) {
         let mut board = self.board.lock().expect("no job panics with the board");
-        board.ended.insert(place, ended);
+        board.ended.insert(place, row);
         while !board.closed {
             let done = board.done;
-            let Some((row, coverage)) = board.ended.remove(&done) else { break };
+            let Some(row) = board.ended.remove(&done) else { break };
             board.done += 1;
-            if let Err(why) = self.take(&mut board, row, &coverage) {
+            if let Err(why) = self.take(&mut board, row) {
                 (board.trouble, board.closed) = (Some(why), true);
             }
         }
         self.more.notify_all();
     }
 
-    fn take(&self, board: &mut Board, mut row: Row, coverage: &Coverage) -> Result<(), String> {
+    fn take(&self, board: &mut Board, mut row: Row) -> Result<(), String> {
         if let Some(ledger) = &mut board.ledger {
-            let gain = ledger.add(row.trial, coverage).map_err(|error| format!("{COVERAGE}: {error}"))?;
-            (row.states, row.new_states) = (gain.states, gain.new.len());
+            let coverage = std::mem::take(&mut row.reached);
+            let gain = ledger.add(row.trial, &coverage).map_err(|error| format!("{COVERAGE}: {error}"))?;
+            row.new_states = gain.new.len();
             if let Some(guide) = &mut board.guide {
                 guide.take(gain);
             }
@@ -390,93 +385,12 @@ impl Desk<'_> {
     }
 
     /// Carries one trial out and judges it.
-    fn one(&self, trial: usize, plan: &TrialPlan, judge: &mut Judge) -> (Row, Coverage) {
-        let began = Instant::now();
+    fn one(&self, trial: usize, plan: &TrialPlan, judge: &mut Judge) -> Row {
         let folder = self.folder.join(format!("{trial:05}-{}-{}", plan.workload, plan.seed.0));
-        let outcome = self.examine(plan, &folder, judge);
-        let nemesis = plan.nemesis.iter().map(ToString::to_string).collect::<Vec<_>>().join("+");
-        let mut row = Row {
-            trial,
-            workload: plan.workload.clone(),
-            nemesis: if nemesis.is_empty() { "none".into() } else { nemesis },
-            seed: plan.seed.0,
-            end: Ending::Broken,
-            found: Vec::new(),
-            why: String::new(),
-            first_ns: None,
-            operations: 0,
-            ok: 0,
-            states: 0,
-            new_states: 0,
-            parent: None,
-            ms: 0,
-            again: plan.again.clone(),
+        let keep = match self.args.keep {
+            Keep::Bad => examine::Keep::Bad,
+            Keep::All => examine::Keep::All,
         };
-        match outcome {
-            Ok(verdicts) => summarize(&mut row, &verdicts),
-            Err(why) => row.why = why,
-        }
-        let coverage = judge::read_json(&folder.join(file::STATES)).unwrap_or_default();
-        if row.end == Ending::Valid && self.args.keep == Keep::Bad {
-            // It can be had again by its seed.
-            let _ = fs::remove_dir_all(&folder);
-        } else if let Err(e) = report::build(&folder) {
-            eprintln!("elenchus: {}: the report could not be built: {e}", folder.display());
-        }
-        row.ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        (row, coverage)
+        examine::examine(self.registry, trial, plan, &folder, judge, keep)
     }
-
-    fn examine(&self, plan: &TrialPlan, folder: &Path, judge: &mut Judge) -> Result<Verdicts, String> {
-        let at = |error: std::io::Error| format!("{}: {error}", folder.display());
-        // A trial that was interrupted before left a folder, and is begun anew.
-        if folder.exists() {
-            fs::remove_dir_all(folder).map_err(at)?;
-        }
-        fs::create_dir_all(folder).map_err(at)?;
-        let folder: PathBuf = folder.canonicalize().map_err(at)?;
-        store::write_json(&folder.join(file::PLAN), plan).map_err(at)?;
-        let keep_all = self.args.keep == Keep::All;
-        carry_out_traced(self.registry, plan, &folder, keep_all)?;
-        let verdicts = judge.trial(&folder)?;
-        if plan.is_simulated() && verdicts.validity != Validity::Valid && !keep_all {
-            // The same trial once more, for the traces: whoever looks at it wants them.
-            for name in [file::HISTORY, file::SETUP] {
-                fs::remove_file(folder.join(name)).map_err(at)?;
-            }
-            carry_out_traced(self.registry, plan, &folder, true)?;
-        }
-        Ok(verdicts)
-    }
-}
-
-/// What the verdicts come to.
-fn summarize(row: &mut Row, verdicts: &Verdicts) {
-    row.end = match verdicts.validity {
-        Validity::Valid => Ending::Valid,
-        Validity::Unknown => Ending::Unknown,
-        Validity::Invalid => Ending::Invalid,
-    };
-    let figure = |name: &str| {
-        let mut figures = verdicts.verdicts.iter().filter(|v| v.checker == "stats").map(|v| &v.figures);
-        figures.find_map(|figures| figures.get(name)?.as_u64()).unwrap_or(0)
-    };
-    (row.operations, row.ok) = (figure("operations"), figure("ok"));
-    if row.end == Ending::Valid {
-        return;
-    }
-    let decided = verdicts.verdicts.iter().filter(|v| v.validity == verdicts.validity);
-    row.why = decided.clone().map(|v| format!("{}: {}", v.checker, v.why)).collect::<Vec<_>>().join("; ");
-    for verdict in decided {
-        let class = verdict.class.clone().unwrap_or_else(|| "unnamed".into());
-        row.found.push(Found { checker: verdict.checker.clone(), class });
-        let traced = verdict.figures.get("first_ns").and_then(serde_json::Value::as_u64);
-        let seen = verdict.anomalies.iter().filter_map(seen_at).map(|at| at.0).chain(traced).min();
-        row.first_ns = [row.first_ns, seen].into_iter().flatten().min();
-    }
-}
-
-/// When an anomaly was there to be seen: with the last answer that proves it.
-fn seen_at(anomaly: &Anomaly) -> Option<Time> {
-    anomaly.operations.iter().map(|exhibit| exhibit.ended.unwrap_or(exhibit.called)).max()
 }

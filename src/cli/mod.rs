@@ -7,7 +7,9 @@ mod check;
 mod check_trace;
 mod client;
 mod doctor;
+mod examine;
 mod faults;
+mod gallery;
 mod heal;
 mod init;
 mod junit;
@@ -48,6 +50,8 @@ enum Command {
     Replay(Box<replay::ReplayArgs>),
     /// Join the results of a campaign's shards
     Merge(merge::MergeArgs),
+    /// Look for each of the known bugs under one campaign, the same for all, and for none in the correct build
+    Gallery(gallery::GalleryArgs),
     /// Show what `test` would do, every choice made, and start nothing
     Plan(PlanArgs),
     /// Write a commented campaign to start from
@@ -126,6 +130,7 @@ pub fn main(registry: &Registry, arguments: Vec<std::ffi::OsString>) -> Exit {
         Command::Campaign(args) => campaign::run(&args, registry),
         Command::Replay(args) => replay::run(&args, registry),
         Command::Merge(args) => merge::run(&args),
+        Command::Gallery(args) => gallery::run(&args, registry),
         Command::Init(args) => init::run(&args, registry.program_name()),
         Command::Plan(args) => plan(&args, registry),
         Command::Doctor(args) => doctor::run(&args, registry),

@@ -44,6 +44,7 @@ fn look_at_all(plan: &TrialPlan, description: &Description) -> Result<Vec<Findin
         clock: if ssh.host_clock { "host" } else { "processes" },
         named: FaultName::ALL.into_iter().filter(is_named).collect(),
         programs: super::needs::node_programs(description),
+        has_units: description.has_units(),
     };
     let accesses = accesses(description, &plan.nodes)?;
     let hosts = accesses.into_iter().map(|access| SshHost::new(access, ssh.sudo));
@@ -71,6 +72,8 @@ struct Look {
     named: Vec<FaultName>,
     /// What its nodes run.
     programs: BTreeSet<String>,
+    /// Whether nodes are units of systemd.
+    has_units: bool,
 }
 
 /// What was found on one host.
@@ -218,6 +221,13 @@ impl Look {
                 return Err(Enough);
             }
         };
+        if self.has_units {
+            match looked.rights.get("unit") {
+                Some(Right::No(why)) => found.lacks("units", why, "a host that systemd runs, and root there"),
+                Some(Right::By(how)) => found.yes("units", how),
+                None => {}
+            }
+        }
         for fault in FaultName::ALL {
             let what = format!("fault {fault}");
             match looked.rights.get(fault.as_str()) {

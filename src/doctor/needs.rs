@@ -77,7 +77,13 @@ pub(super) fn node_programs(description: &Description) -> BTreeSet<String> {
     let leader = description.leader.as_ref().and_then(|leader| leader.command.as_ref());
     let commands = [Some(&description.command), description.stop.as_ref(), ready, leader];
     let all = commands.into_iter().flatten().chain(own);
-    all.filter_map(|command| command.first()).filter(|program| !is_made(program)).cloned().collect()
+    let tools =
+        ["systemctl", "journalctl"].into_iter().filter(|_| description.has_units()).map(str::to_owned);
+    all.filter_map(|command| command.first())
+        .filter(|program| !is_made(program))
+        .cloned()
+        .chain(tools)
+        .collect()
 }
 
 /// The files beside the campaign that a client program is started with, if they are missing.

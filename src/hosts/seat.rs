@@ -40,6 +40,15 @@ impl Host for Seated {
         })
     }
 
+    fn put<'a>(&'a self, from: &'a Path, to: &'a Path) -> LocalFuture<'a, Result<(), Cause>> {
+        Box::pin(async move {
+            if let Some(folder) = to.parent() {
+                self.folder(folder).await?;
+            }
+            self.0.upload(from, to, super::UPLOAD_MAX).await.map_err(cause)
+        })
+    }
+
     /// Ours, not root's: files are written by whoever logs in.
     fn folder<'a>(&'a self, path: &'a Path) -> LocalFuture<'a, Result<(), Cause>> {
         let command = format!("mkdir -p -- {}", quoted(&path.to_string_lossy()));

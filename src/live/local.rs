@@ -116,7 +116,10 @@ impl LocalMachines {
             }
             let stands = match self.frozen.borrow().get(node) {
                 Some(freeze) => freeze.admit(&family)? == 0 && freeze.stands()?,
-                None => return Err(io::Error::other(format!("{node} was resumed meanwhile"))),
+                None => {
+                    let why = format!("{node} was resumed meanwhile");
+                    return Err(io::Error::new(io::ErrorKind::Interrupted, why));
+                }
             };
             if stands {
                 return Ok(());
@@ -187,8 +190,11 @@ impl Machines for LocalMachines {
     fn pause<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
         Box::pin(async move {
             if self.freezes && self.leader(node).is_ok() {
-                if self.freeze(node).await.is_ok() {
-                    return Ok(());
+                match self.freeze(node).await {
+                    Ok(()) => return Ok(()),
+                    // A signal now would come after the resumption, and nobody would take it back.
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(cause(error)),
+                    Err(_) => {}
                 }
                 self.thaw(node).map_err(cause)?;
             }

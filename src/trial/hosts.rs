@@ -99,9 +99,11 @@ fn on_settled<W: Workload>(
     let Scene { plan, description, folder, ground } = scene;
     let mut plan = (*plan).clone();
     let system = match DescribedSystem::new((*description).clone(), ground.seats()) {
-        Ok(system) => Rc::new(system) as Rc<dyn System>,
+        Ok(system) => system,
         Err(why) => return (Err(Failed::Setup(why)), runtime.block_on(ground.leave())),
     };
+    let units = system.units();
+    let system: Rc<dyn System> = Rc::new(system);
     record.assumptions = system.assumptions().lines;
     let connector: Rc<dyn Connector> = Rc::new(SystemConnector(system.clone()));
     let mut world =
@@ -113,6 +115,11 @@ fn on_settled<W: Workload>(
         for line in &record.left_out {
             setup.line(&format!("left out: {line}"));
             eprintln!("left out: {line}");
+        }
+        for (node, ran) in agents.adopt(&units).await.map_err(|error| error.to_string())? {
+            let before =
+                if ran { "ran, and was stopped; it is started again in the end" } else { "did not run" };
+            setup.line(&format!("{node}: the unit is the trial's; it {before}"));
         }
         ground.store(&agents, &DataFolder::all(&plan, &*system)?).await.map(|()| Rc::new(agents))
     });
@@ -133,6 +140,11 @@ fn on_settled<W: Workload>(
     };
     let left = world.block_on(async {
         setup.line("the nodes are stopped");
+        if let Ok(agents) = &agents {
+            for error in agents.journals(&units).await {
+                setup.line(&format!("the journal of {error}"));
+            }
+        }
         match ground.collect().await {
             Ok(()) => setup.line("their logs are here"),
             Err(why) => setup.line(&format!("logs: {why}")),

@@ -16,7 +16,7 @@ use elenchus_core::workload::Workload;
 use elenchus_nemeses::FaultName;
 use elenchus_reference::bug::{Bugs, UnknownBug};
 use elenchus_reference::replica::{self, RaftReplica, Trace};
-use elenchus_reference::sim::{Make, Simulation};
+use elenchus_reference::sim::Make;
 use elenchus_systems::simulated::{Simulated, SimulatedConnector};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -69,16 +69,14 @@ fn cluster(plan: &TrialPlan) -> Result<Simulated, String> {
         .map(|name| name.parse().map_err(|e: UnknownBug| e.to_string()))
         .collect::<Result<Bugs, String>>()?;
     let simulation = plan.simulation.unwrap_or_default();
-    let Simulation { snapshot_every, trailing, chunk_bytes, .. } = simulation;
     let (seed, nodes) = (plan.stream("raft"), plan.nodes.len() as u16);
     let make: Make = Box::new(move |me| {
         let defaults = replica::Config::new(me, nodes, seed.nth(u64::from(me.0)));
-        let config =
-            replica::Config { bugs, snapshot_every, trailing, chunk_bytes, trace: Trace::All, ..defaults };
-        Box::new(RaftReplica::new(config))
+        let config = replica::Config { bugs, trace: Trace::All, ..defaults };
+        Box::new(RaftReplica::new(simulation.config(config)))
     });
     let patience = client_limit(plan.timeout.0);
-    Ok(Simulated::new(plan.stream("universe"), &plan.nodes, simulation.weather, patience, make))
+    Ok(Simulated::new(plan.stream("universe"), &plan.nodes, &simulation, patience, make))
 }
 
 /// Who looks at the nodes' traces while they are made.

@@ -156,7 +156,8 @@ fn a_guided_campaign_goes_on_as_if_it_had_not_stopped_and_its_plans_come_back() 
     let whole = rows(&at);
     let coverage = std::fs::read(at.join("coverage.jsonl")).unwrap();
     assert_eq!(whole.len(), 15);
-    let plans: Vec<_> = std::fs::read_dir(at.join("plans")).unwrap().map(|plan| plan.unwrap().path()).collect();
+    let plans: Vec<_> =
+        std::fs::read_dir(at.join("plans")).unwrap().map(|plan| plan.unwrap().path()).collect();
     assert!((2..=7).contains(&plans.len()), "{plans:?}");
     let (code, said) = folder.run(&format!("replay {}", plans[0].display()));
     assert!(code == Some(0) && said.contains("identical"), "{said}");

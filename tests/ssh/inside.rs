@@ -1,7 +1,7 @@
 //! The way into namespaces of our own, and the tiny harness that runs the tests there.
 
 use crate::bed::Bed;
-use crate::{transport, trials};
+use crate::{transport, trials, units};
 use nix::unistd::Uid;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -63,7 +63,7 @@ fn possible() -> Result<(), String> {
 
 /// Makes the bed and runs every test whose name holds one of these words.
 pub fn run(filter: &[&str]) -> ExitCode {
-    let tests: Vec<Test> = [transport::TESTS, trials::TESTS].concat();
+    let tests: Vec<Test> = [transport::TESTS, trials::TESTS, units::TESTS].concat();
     let chosen =
         tests.iter().filter(|(name, _)| filter.is_empty() || filter.iter().any(|word| name.contains(word)));
     let bed = Bed::make(5);

@@ -13,6 +13,8 @@ mod inside;
 mod transport;
 #[cfg(target_os = "linux")]
 mod trials;
+#[cfg(target_os = "linux")]
+mod units;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -42,7 +43,7 @@ fn program(bed: &Bed) -> PathBuf {
     path
 }
 
-fn has_etcd() -> bool {
+pub fn has_etcd() -> bool {
     let has = ["/usr/bin/etcd", "/usr/local/bin/etcd"].iter().any(|path| Path::new(path).exists());
     let required = std::env::var("ELENCHUS_REQUIRE").unwrap_or_default();
     assert!(
@@ -56,8 +57,8 @@ fn has_etcd() -> bool {
 }
 
 /// A trial under way.
-struct Trial {
-    child: Child,
+pub struct Trial {
+    pub child: Child,
     store: PathBuf,
 }
 
@@ -65,7 +66,7 @@ fn begin(bed: &Bed, name: &str, more: &[&str]) -> Trial {
     begin_with(bed, CAMPAIGN, name, more)
 }
 
-fn begin_with(bed: &Bed, campaign: &str, name: &str, more: &[&str]) -> Trial {
+pub fn begin_with(bed: &Bed, campaign: &str, name: &str, more: &[&str]) -> Trial {
     let store = bed.folder.join("store").join(name);
     let key = bed.folder.join("user");
     let mut command = Command::new(program(bed));
@@ -83,18 +84,18 @@ fn begin_with(bed: &Bed, campaign: &str, name: &str, more: &[&str]) -> Trial {
 }
 
 impl Trial {
-    fn folder(&self) -> Option<PathBuf> {
+    pub fn folder(&self) -> Option<PathBuf> {
         self.store.join("current").canonicalize().ok()
     }
 
     /// How many lines its history has.
-    fn events(&self) -> usize {
+    pub fn events(&self) -> usize {
         let history = self.folder().map(|folder| folder.join("history.jsonl"));
         history.and_then(|path| fs::read_to_string(path).ok()).map_or(0, |text| text.lines().count())
     }
 
     /// Waits until clients have done something.
-    fn is_working(&mut self) {
+    pub fn is_working(&mut self) {
         for _ in 0..1200 {
             if self.events() > 50 {
                 return;
@@ -111,7 +112,7 @@ impl Trial {
     }
 
     /// Its exit code and all that it said.
-    fn end(self) -> (Option<i32>, String, PathBuf) {
+    pub fn end(self) -> (Option<i32>, String, PathBuf) {
         let folder = self.folder();
         let output = self.child.wait_with_output().expect("it is ours");
         let said =
@@ -127,7 +128,7 @@ impl Trial {
 
 /// Nothing of ours is left on this host: no process, no rule, no folder but the helper's.
 #[track_caller]
-fn nothing_left(bed: &Bed, i: usize) {
+pub fn nothing_left(bed: &Bed, i: usize) {
     eventually("its processes are gone", || {
         bed.processes(i).iter().all(|line| line.contains("ps ") || line.is_empty())
     });
@@ -184,7 +185,13 @@ fn power(bed: &Bed) {
     let text = if has_sudo() { text.replace("user = \"root\"", by_sudo) } else { text };
     // What it keeps in a file of its own comes back too, though only root may read it; what is not there is told.
     let path = bed.folder.join("power.toml");
-    let install = "install = [\"mkdir -m 700 own; echo one > own/a.log; chmod 600 own/a.log; ln -s /etc/shadow own/link\"]";
+    // The step that makes it is a program of the campaign's own folder, put there before.
+    let tools = bed.folder.join("tools");
+    fs::create_dir_all(&tools).expect("our own folder");
+    let step = "#!/bin/sh\nmkdir -m 700 own; echo one > own/a.log; chmod 600 own/a.log; ln -s /etc/shadow own/link\n";
+    fs::write(tools.join("step"), step).expect("our own file");
+    fs::set_permissions(tools.join("step"), fs::Permissions::from_mode(0o755)).expect("our own file");
+    let install = "upload = { \"my/tools\" = \"tools\" }\ninstall = [\"my/tools/step\"]";
     let more = format!("[cluster]\nlogs = [\"own\", \"no/such.log\"]\n{install}");
     fs::write(&path, text.replace("[cluster]", &more)).expect("our own file");
     let more = ["--time-limit", "15s", "--nemesis", "power,disk", "--nemesis-interval", "1500ms"];
@@ -456,7 +463,7 @@ fn host_off(bed: &Bed) {
     (1..=4).for_each(|i| assert!(bed.processes(i).is_empty(), "nothing was started on n{i}"));
 }
 
-fn heal(bed: &Bed, folder: &Path) -> String {
+pub fn heal(bed: &Bed, folder: &Path) -> String {
     let mut command = Command::new(program(bed));
     let output = command.arg("heal").arg(folder).env("HOME", bed.folder.join("home")).output();
     let output = output.expect("the program starts");

@@ -321,11 +321,11 @@ impl Bug {
                 change: "A node that answers reads by lease takes the latest time that it saw for the time: \
                          when its clock is set back, its lease and its timers stand still until the clock has \
                          caught up.",
-                breaks: "Linearizability of reads: a leader that stands still sends no heartbeats and so is \
-                         replaced, but its lease does not end.",
+                breaks: "Linearizability of reads: a leader that is cut off is replaced, but its lease does not \
+                         end, nor does it count who answers it.",
                 source: "Ongaro 2014, section 6.4.1: leases rest on clocks. etcd measured its leases of keys by \
                          a clock that could be set back (issues 6700, 2016, and 12291, 2020).",
-                fault: "A jump back of the leader's clock.",
+                fault: "A jump back of the leader's clock, and a partition that cuts it off meanwhile.",
                 checker: "linearizability of the register workload",
             },
             Bug::ReadIndexBeforeOwnCommit => Page {

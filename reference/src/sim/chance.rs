@@ -13,6 +13,7 @@ pub struct Chance {
     crashes: Seed,
     clients: Seed,
     priorities: Seed,
+    clocks: Seed,
 }
 
 impl Chance {
@@ -24,6 +25,7 @@ impl Chance {
             crashes: seed.stream("crashes"),
             clients: seed.stream("client-links"),
             priorities: seed.stream("priorities"),
+            clocks: seed.stream("clocks"),
         }
     }
 
@@ -65,5 +67,10 @@ impl Chance {
     /// Which link falls with the `nth` change of priorities, and when.
     pub fn change(&self, nth: u32) -> Rng {
         self.priorities.stream("change").nth(u64::from(nth)).rng()
+    }
+
+    /// How fast a node's clock runs.
+    pub fn drift(&self, node: u16) -> Rng {
+        self.clocks.nth(u64::from(node)).rng()
     }
 }

@@ -63,8 +63,8 @@ pub struct Client {
 
 impl Client {
     /// A client that is connected already.
-    pub fn new(id: ClientId, node: Peer, connection: Connection) -> Client {
-        let mut session = ClientSession::new(Patience::default());
+    pub fn new(id: ClientId, node: Peer, connection: Connection, patience: Patience) -> Client {
+        let mut session = ClientSession::new(patience);
         session.connected(Time::ZERO, &mut Vec::new());
         Client {
             id,

@@ -1,10 +1,9 @@
 //! What can be done to a universe's nodes, and undone.
 
 use super::event::Event;
-use super::machine::{self, Doom, Point, Process};
+use super::machine::{Doom, Point, Process};
 use super::{EPOCH, News, Universe};
-use crate::clock::Lie;
-use crate::protocol::{Input, Peer, Timer};
+use crate::protocol::{Connection, Input, Peer, Timer};
 use crate::timers::Timers;
 use elenchus_core::cluster::Lost;
 use elenchus_core::fault::{Ailment, FaultId, Harm, Loss, Skew, Trouble};
@@ -20,7 +19,9 @@ impl Universe {
             return;
         }
         let replica = (self.make)(node);
+        let now = EPOCH + self.now;
         let machine = self.machine_mut(node);
+        machine.forget_lie(now);
         machine.life += 1;
         machine.doom = None;
         let files = machine.disk.files();
@@ -94,6 +95,13 @@ impl Universe {
         machine.disk.abandon();
         machine.synced_at = 0;
         let Some(process) = machine.process.take() else { return };
+        let theirs: Vec<Connection> =
+            self.errands.iter().filter(|(_, (asked, _))| *asked == node).map(|(at, _)| *at).collect();
+        for connection in theirs {
+            if let Some((_, errand)) = self.errands.remove(&connection) {
+                self.news.push_back(News::Answered { errand, answer: None });
+            }
+        }
         let (now, link) = (self.now, self.link());
         for (connection, client) in process.clients {
             let at = self.client(client).arrival(now, link);
@@ -131,7 +139,7 @@ impl Universe {
     pub fn skew(&mut self, node: Peer, skew: Option<Skew>) -> i64 {
         let now = EPOCH + self.now;
         let machine = self.machine_mut(node);
-        machine.clock.set(skew.map_or_else(Lie::default, machine::lie), now);
+        machine.set_clock(skew, now);
         if let Some(process) = machine.process.as_mut() {
             process.ring_at = None;
         }

@@ -1,5 +1,6 @@
 //! One node: its process if it runs, its disk, its clock, and at which point of its work it is to die.
 
+use super::EPOCH;
 use super::client::ClientId;
 use super::disk::{Disk, Forgotten};
 use crate::clock::{Clock, Lie};
@@ -20,6 +21,10 @@ pub struct Machine {
     pub disk: Disk,
     /// What it reads as the time.
     pub clock: Clock,
+    /// By how many parts of a million its clock is too fast when nobody sets it.
+    drift_ppm: i64,
+    /// Whether somebody has set it.
+    lies: bool,
     /// How its disk ails, and how many calls that has touched.
     pub ailment: Option<(Ailment, u64)>,
     /// What is to kill it.
@@ -95,6 +100,31 @@ impl Point {
 }
 
 impl Machine {
+    /// A machine whose clock is too fast by so many parts of a million.
+    pub fn new(drift_ppm: i64) -> Machine {
+        let mut machine = Machine { drift_ppm, ..Machine::default() };
+        machine.clock.set(machine.natural(), EPOCH);
+        machine
+    }
+
+    /// How its clock runs when nobody sets it.
+    pub fn natural(&self) -> Lie {
+        Lie { rate_ppm: self.drift_ppm, ..Lie::default() }
+    }
+
+    /// A lie about the time ends with the process that it was told. A clock that was not set stays as it is.
+    pub fn forget_lie(&mut self, now: u64) {
+        if self.lies {
+            self.set_clock(None, now);
+        }
+    }
+
+    /// Makes its clock lie from now on, or run as it does by itself.
+    pub fn set_clock(&mut self, skew: Option<Skew>, now: u64) {
+        self.lies = skew.is_some();
+        self.clock.set(skew.map_or_else(|| self.natural(), lie), now);
+    }
+
     /// Whether its processes run, standing still or not.
     pub fn runs(&self) -> bool {
         self.process.is_some()
@@ -145,7 +175,7 @@ impl Machine {
 }
 
 /// The lie that a skew asks of a clock.
-pub fn lie(skew: Skew) -> Lie {
+fn lie(skew: Skew) -> Lie {
     let ns = |ms: i64| ms.saturating_mul(1_000_000);
     match skew {
         Skew::Bump { delta_ms } => Lie { offset_ns: ns(delta_ms), ..Lie::default() },

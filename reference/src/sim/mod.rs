@@ -13,6 +13,7 @@
 //! | `disk` | what survives a failure of the power |
 //! | `machine` | what a node is: process, disk, clock, and where it dies |
 //! | `client` | what a client sends, and when again |
+//! | `simulation` | what a universe is like, written down or drawn from a seed |
 //!
 //! Deliberately absent: workloads, schedules of faults, histories. Whoever owns a universe brings them.
 
@@ -25,14 +26,16 @@ mod latency;
 mod machine;
 mod network;
 mod priorities;
+mod simulation;
 
 pub use client::ClientId;
 pub use latency::Latency;
-pub use network::{Simulation, Weather};
+pub use network::Weather;
 pub use priorities::Priorities;
+pub use simulation::{Kind, Simulation};
 
 use crate::protocol::{Connection, Input, Output, Peer, Replica, Status, SyncId, Tick};
-use crate::session::{Call, End};
+use crate::session::{Call, End, Patience};
 use chance::Chance;
 use client::{Client, Link, Wish};
 use elenchus_core::random::Seed;
@@ -40,7 +43,7 @@ use elenchus_core::trace::Line;
 use event::{Event, Queue};
 use machine::{Machine, Point, Process};
 use network::{Letter, Network};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// What a true clock shows when the universe begins, in nanoseconds: enough to jump back from.
 const EPOCH: u64 = 1_000_000_000_000_000_000;
@@ -71,6 +74,21 @@ pub enum News {
     },
     /// A node that was to be killed is dead.
     Killed(Peer),
+    /// An errand has come back.
+    Answered {
+        /// Which.
+        errand: u64,
+        /// What the node said; `None`: it died first.
+        answer: Option<Vec<u8>>,
+    },
+}
+
+/// By how many parts of a million a node's clock is too fast.
+fn drift(chance: Chance, node: u16, most: u64) -> i64 {
+    match most {
+        0 => 0,
+        most => chance.drift(node).between(0, 2 * most) as i64 - most as i64,
+    }
 }
 
 /// See the module.
@@ -79,9 +97,12 @@ pub struct Universe {
     queue: Queue,
     chance: Chance,
     weather: Weather,
+    patience: Patience,
     network: Network,
     machines: Vec<Machine>,
     clients: Vec<Client>,
+    /// Who asked something on a connection of its own.
+    errands: BTreeMap<Connection, (Peer, u64)>,
     make: Make,
     connections: u64,
     news: VecDeque<News>,
@@ -99,9 +120,11 @@ impl Universe {
             queue: Queue::default(),
             chance,
             weather,
+            patience: Patience::default(),
             network: Network::new(chance, weather, nodes),
-            machines: (0..nodes).map(|_| Machine::default()).collect(),
+            machines: (0..nodes).map(|node| Machine::new(drift(chance, node, weather.drift_ppm))).collect(),
             clients: Vec::new(),
+            errands: BTreeMap::new(),
             make,
             connections: 0,
             news: VecDeque::new(),
@@ -109,6 +132,12 @@ impl Universe {
             outputs: Vec::new(),
             steps: 0,
         }
+    }
+
+    /// The same with clients that are so patient.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Universe {
+        Universe { patience, ..self }
     }
 
     /// The true time, in nanoseconds since the universe began.
@@ -176,7 +205,7 @@ impl Universe {
     pub fn open(&mut self, node: Peer) -> Result<ClientId, &'static str> {
         let id = ClientId(self.clients.len() as u32);
         let connection = self.connect(node, id).ok_or("connection refused")?;
-        self.clients.push(Client::new(id, node, connection));
+        self.clients.push(Client::new(id, node, connection, self.patience));
         Ok(id)
     }
 
@@ -201,6 +230,24 @@ impl Universe {
         if let Some(connection) = it.connection() {
             self.queue.push(at, Event::Closed { at: node, connection });
         }
+    }
+
+    /// Asks a node something outside of any session, once; [`News::Answered`] brings what it says. A node that
+    /// stands still answers when it goes on. Whether the node could be asked: it must run.
+    pub fn ask(&mut self, node: Peer, errand: u64, bytes: Vec<u8>) -> bool {
+        if !self.machine(node).runs() {
+            return false;
+        }
+        self.connections += 1;
+        let connection = Connection(self.connections);
+        self.errands.insert(connection, (node, errand));
+        self.give(node, Input::Request { connection, bytes });
+        true
+    }
+
+    /// Nobody waits for this errand any more.
+    pub fn forget_errand(&mut self, errand: u64) {
+        self.errands.retain(|_, (_, known)| *known != errand);
     }
 
     fn client(&mut self, id: ClientId) -> &mut Client {
@@ -444,6 +491,9 @@ impl Universe {
     }
 
     fn reply(&mut self, node: Peer, connection: Connection, bytes: Vec<u8>) {
+        if let Some((_, errand)) = self.errands.remove(&connection) {
+            return self.news.push_back(News::Answered { errand, answer: Some(bytes) });
+        }
         let process = self.machine(node).process.as_ref();
         let Some(&client) = process.and_then(|process| process.clients.get(&connection)) else { return };
         let (now, link) = (self.now, self.link());

@@ -22,55 +22,6 @@ const CLOGS_OF: u64 = 4;
 /// Nanoseconds in a millisecond.
 const MS: u64 = 1_000_000;
 
-/// What a universe is like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Simulation {
-    /// That it is one, where a campaign file calls it its cluster.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kind: Option<Kind>,
-    /// What the network and the disks do when no fault is in force.
-    pub weather: Weather,
-    /// After how many applied entries a node takes a snapshot: few, so that short trials see some.
-    pub snapshot_every: u64,
-    /// How many entries before its snapshot a node keeps.
-    pub trailing: u64,
-    /// The size of the pieces in which a snapshot travels, in bytes.
-    pub chunk_bytes: usize,
-}
-
-/// The kind of cluster that a simulation is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// A simulated one.
-    Simulated,
-}
-
-impl Default for Simulation {
-    fn default() -> Simulation {
-        Simulation {
-            kind: None,
-            weather: Weather::default(),
-            snapshot_every: 200,
-            trailing: 20,
-            chunk_bytes: 4_096,
-        }
-    }
-}
-
-impl Simulation {
-    /// Whether it makes sense; an error names the key.
-    pub fn check(&self) -> Result<(), String> {
-        self.weather.check().map_err(|why| format!("weather.{why}"))?;
-        match (self.snapshot_every, self.chunk_bytes) {
-            (0, _) => Err("snapshot-every: at least 1".into()),
-            (_, 0) => Err("chunk-bytes: at least 1".into()),
-            _ => Ok(()),
-        }
-    }
-}
-
 /// What the network does when no fault is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -89,6 +40,8 @@ pub struct Weather {
     pub late_ppm: u64,
     /// How late that is.
     pub late: Latency,
+    /// A node's clock is too fast or too slow by up to so many parts of a million, each by its own share, always.
+    pub drift_ppm: u64,
     /// Whose letters are held back, if any are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub priorities: Option<Priorities>,
@@ -104,6 +57,7 @@ impl Default for Weather {
             duplicate_ppm: 500,
             late_ppm: 1_000,
             late: Latency::Pareto { min_us: 2_000, shape_tenths: 8, max_us: 4_000_000 },
+            drift_ppm: 0,
             priorities: None,
         }
     }
@@ -130,8 +84,12 @@ impl Weather {
         if let Some(priorities) = self.priorities {
             priorities.check().map_err(|why| format!("priorities.{why}"))?;
         }
-        let rates =
-            [("loss-ppm", self.loss_ppm), ("duplicate-ppm", self.duplicate_ppm), ("late-ppm", self.late_ppm)];
+        let rates = [
+            ("loss-ppm", self.loss_ppm),
+            ("duplicate-ppm", self.duplicate_ppm),
+            ("late-ppm", self.late_ppm),
+            ("drift-ppm", self.drift_ppm),
+        ];
         match rates.into_iter().find(|(_, ppm)| *ppm > MILLION) {
             Some((key, ppm)) => Err(format!("{key}: {ppm} of a million")),
             None => Ok(()),

@@ -16,6 +16,9 @@ pub struct Description {
     /// The program of a node (absolute, or to be found in `PATH`) and its arguments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
+    /// The unit of systemd that a node is, on a host over SSH, in place of a program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
     /// Added to the environment.
     #[serde(default)]
     pub env: BTreeMap<String, Secret>,
@@ -46,6 +49,10 @@ pub struct Description {
     /// Files written into the node's working folder before its first start.
     #[serde(default)]
     pub files: BTreeMap<String, Content>,
+    /// Files and folders put into the node's working folder as they are: where there, and their path from the
+    /// campaign's folder.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub upload: BTreeMap<String, PathBuf>,
     /// Shell commands run in the node's working folder before its first start.
     #[serde(default)]
     pub install: Vec<String>,
@@ -81,6 +88,9 @@ pub struct Own {
     /// Its program, in place of the others'.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
+    /// Its unit of systemd, in place of the others' unit or program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
     /// Added to its environment, or in place of what the others have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, Secret>,
@@ -324,9 +334,10 @@ impl Description {
             self.check_external()?;
         } else if !self.addresses.is_empty() {
             return Err(absurd("addresses", "are those of an external cluster; say `external = true`"));
-        } else if self.command.is_empty() {
+        } else if self.command.is_empty() && self.unit.is_none() {
             return Err(absurd("command", "names no program"));
         }
+        self.check_units()?;
         if let Some(Membership { command: Some(command), .. }) = &self.membership
             && command.is_empty()
         {
@@ -353,9 +364,12 @@ impl Description {
         {
             return Err(absurd("leader", "say either `http` or `command`"));
         }
-        for name in self.files.keys() {
-            if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
-                return Err(absurd("files", &format!("`{name}` leads out of the node's folder")));
+        let named = self.files.keys().map(|name| ("files", name));
+        for (key, name) in named.chain(self.upload.keys().map(|name| ("upload", name))) {
+            if name.is_empty()
+                || !Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
+            {
+                return Err(absurd(key, &format!("`{name}` leads out of the node's folder")));
             }
         }
         for (key, text) in self.texts() {
@@ -364,11 +378,56 @@ impl Description {
         Ok(())
     }
 
+    /// Looks for what makes no sense where nodes are units of systemd.
+    fn check_units(&self) -> Result<(), Absurd> {
+        let absurd = |key: &str, what: &str| Err(Absurd { key: key.into(), what: what.into() });
+        if self.unit.is_some() && !self.command.is_empty() {
+            return absurd("unit", "a node is a unit or a `command`: leave one out");
+        }
+        for (name, own) in &self.node {
+            if own.unit.is_some() && own.command.is_some() {
+                return absurd(
+                    &format!("node.{name}.unit"),
+                    "a node is a unit or a `command`: leave one out",
+                );
+            }
+            if self.unit_of(name).is_some() && !own.env.is_empty() {
+                return absurd(&format!("node.{name}.env"), OWN_FILE);
+            }
+        }
+        if !self.has_units() {
+            return Ok(());
+        }
+        if self.hosts.is_none() {
+            let what = "units of systemd are run on hosts over SSH only, where they can be given back as they \
+                        were: name them in `hosts`, or say `command`";
+            return absurd(if self.unit.is_some() { "unit" } else { "node" }, what);
+        }
+        let theirs =
+            [("env", !self.env.is_empty()), ("user", self.user.is_some()), ("stop", self.stop.is_some())];
+        if let Some((key, _)) = theirs.into_iter().find(|(_, is_said)| *is_said) {
+            return absurd(key, OWN_FILE);
+        }
+        if self.membership.is_some() {
+            return absurd(
+                "membership",
+                "who leaves loses its data, and where a unit has that is not known here",
+            );
+        }
+        match self.ready {
+            Ready::Log(_) => {
+                absurd("ready.log", "a unit writes into the journal: say `tcp`, `http` or `command`")
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Looks for what makes no sense where somebody else runs the nodes.
     fn check_external(&self) -> Result<(), Absurd> {
         let absurd = |key: &str, what: String| Err(Absurd { key: key.into(), what });
         let ours = [
             ("command", !self.command.is_empty()),
+            ("unit", self.unit.is_some()),
             ("env", !self.env.is_empty()),
             ("node", !self.node.is_empty()),
             ("user", self.user.is_some()),
@@ -410,7 +469,21 @@ impl Description {
 
     /// Whether what earlier trials or other people left is still there when the trial begins.
     pub fn is_unwiped(&self) -> bool {
-        self.external && self.wipe.steps().is_empty()
+        (self.external || self.has_units()) && self.wipe.steps().is_empty()
+    }
+
+    /// The unit of systemd that a node is, with its holes; `None`: it is a program.
+    pub fn unit_of(&self, node: &str) -> Option<&str> {
+        let own = self.node.get(node);
+        match own.is_some_and(|own| own.command.is_some()) {
+            true => None,
+            false => own.and_then(|own| own.unit.as_ref()).or(self.unit.as_ref()).map(String::as_str),
+        }
+    }
+
+    /// Whether any node is a unit of systemd.
+    pub fn has_units(&self) -> bool {
+        self.unit.is_some() || self.node.values().any(|own| own.unit.is_some())
     }
 
     /// The program of a node and its arguments.
@@ -445,6 +518,13 @@ impl Description {
             return Err(Absurd { key: "campaign".into(), what });
         }
         self.campaign = folder.to_string_lossy().into_owned();
+        for (name, from) in &self.upload {
+            let path = folder.join(from);
+            std::fs::metadata(&path).map_err(|error| Absurd {
+                key: format!("upload.{name}"),
+                what: format!("{}: {error}", path.display()),
+            })?;
+        }
         for (name, content) in &mut self.files {
             if let Content::File { file } = content {
                 let path = folder.join(file);
@@ -476,6 +556,7 @@ impl Description {
         let mut texts: Vec<(String, &str)> = Vec::new();
         let mut add = |key: String, text: &'d str| texts.push((key, text));
         self.command.iter().for_each(|text| add("command".into(), text));
+        self.unit.iter().for_each(|text| add("unit".into(), text));
         self.install.iter().for_each(|text| add("install".into(), text));
         for (name, content) in &self.files {
             if let Content::Text(text) = content {
@@ -498,6 +579,7 @@ impl Description {
         }
         for (node, own) in &self.node {
             own.command.iter().flatten().for_each(|text| add(format!("node.{node}.command"), text));
+            own.unit.iter().for_each(|text| add(format!("node.{node}.unit"), text));
         }
         match &self.ready {
             Ready::Started | Ready::Log(_) => {}
@@ -530,6 +612,9 @@ impl Description {
         texts
     }
 }
+
+/// Why nothing is said here that a unit's own file says.
+const OWN_FILE: &str = "a unit of systemd says that in its own file (`systemctl edit UNIT`): leave it out";
 
 /// What the port is called that a node's address names.
 const CLIENT: &str = "client";

@@ -106,12 +106,27 @@ impl DescribedSystem {
         hello(&self.facts[self.place(node)])
     }
 
+    /// The nodes that are units of systemd, each with its unit's name.
+    pub fn units(&self) -> Vec<(NodeId, String)> {
+        let unit = |(me, node): (usize, &NodeId)| Some((node.clone(), self.unit(me)?));
+        self.nodes.iter().enumerate().filter_map(unit).collect()
+    }
+
+    fn unit(&self, me: usize) -> Option<String> {
+        let unit = self.description.unit_of(self.nodes[me].as_str())?;
+        Some(self.description.fill(unit, me, &self.facts))
+    }
+
     /// Makes each node's folder, its files, and whatever its install steps make. Returns what they said.
     async fn laid(&self) -> Result<Vec<String>, String> {
         let mut said = Vec::new();
         for (me, (facts, seat)) in self.facts.iter().zip(&self.seats).enumerate() {
             let (host, wrong) = (&*seat.host, |why: Cause| format!("{}: {why}", seat.node));
             host.folder(Path::new(&facts.data)).await.map_err(wrong)?;
+            for (name, from) in &self.description.upload {
+                let from = Path::new(&self.description.campaign).join(from);
+                host.put(&from, &seat.folder.join(name)).await.map_err(wrong)?;
+            }
             for (name, content) in &self.description.files {
                 let path = seat.folder.join(name);
                 let text = match content {
@@ -214,8 +229,11 @@ impl System for DescribedSystem {
     }
 
     fn stop<'a>(&'a self, node: &'a NodeId) -> Option<LocalFuture<'a, Result<String, Cause>>> {
-        let (me, command) = (self.place(node), self.description.stop.as_ref()?);
-        let command = self.filled(me, command);
+        let me = self.place(node);
+        let command = match self.unit(me) {
+            Some(unit) => ["systemctl", "stop", "--no-block", "--", &unit].map(str::to_owned).to_vec(),
+            None => self.filled(me, self.description.stop.as_ref()?),
+        };
         Some(Box::pin(async move {
             question::run(&command, &self.seat(me)).await?;
             Ok(format!("{} ended well", command.join(" ")))

@@ -116,6 +116,14 @@ impl Cluster for Simulated {
         Box::pin(ready(harmed))
     }
 
+    fn leave<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
+        Box::pin(self.remove(node))
+    }
+
+    fn join<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
+        Box::pin(self.take_back(node))
+    }
+
     fn primaries<'a>(&'a self) -> LocalFuture<'a, Result<Vec<NodeId>, Cause>> {
         let universe = self.universe.borrow();
         let leads = |peer: &Peer| universe.status(*peer).is_some_and(|status| status.role == "leader");

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `client` | what workloads speak to |
 //! | `cluster` | what nemeses break |
+//! | `operator` | who changes the cluster's members |
 //!
 //! Nothing here waits for real time: whoever owns a [`Simulated`] lets its time pass, and whoever awaits something is
 //! woken when it has happened there.
 
 mod client;
 mod cluster;
+mod operator;
 
 use elenchus_core::process::NodeId;
 use elenchus_core::random::Seed;
@@ -17,9 +19,9 @@ use elenchus_core::time::Time;
 use elenchus_core::trace::Line;
 use elenchus_core::world::Note;
 use elenchus_reference::protocol::Peer;
-use elenchus_reference::sim::{ClientId, Make, News, Universe, Weather};
+use elenchus_reference::sim::{ClientId, Make, News, Simulation, Universe};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -33,6 +35,15 @@ pub struct Simulated {
     waiting: RefCell<BTreeMap<Awaited, Waker>>,
     alarms: RefCell<u64>,
     operation_max: Duration,
+    /// Where the choices of operators begin.
+    operators: Seed,
+    /// How often somebody has dealt with a node's membership.
+    deeds: RefCell<BTreeMap<Peer, u64>>,
+    /// Nodes that are to be no members.
+    out: RefCell<BTreeSet<Peer>>,
+    errands: RefCell<u64>,
+    /// What was answered to those who wait for it; `None`: the node died.
+    answers: RefCell<BTreeMap<u64, Option<Vec<u8>>>>,
 }
 
 /// What somebody can wait for.
@@ -44,6 +55,8 @@ enum Awaited {
     Alarm(u64),
     /// The end of a node.
     Node(Peer),
+    /// The answer to an errand.
+    Errand(u64),
 }
 
 impl Simulated {
@@ -51,16 +64,22 @@ impl Simulated {
     pub fn new(
         seed: Seed,
         nodes: &[NodeId],
-        weather: Weather,
+        simulation: &Simulation,
         operation_max: Duration,
         make: Make,
     ) -> Simulated {
+        let universe = Universe::new(seed, nodes.len() as u16, simulation.weather, make);
         Simulated {
-            universe: RefCell::new(Universe::new(seed, nodes.len() as u16, weather, make)),
+            universe: RefCell::new(universe.with_patience(simulation.patience())),
             nodes: nodes.to_vec(),
             waiting: RefCell::default(),
             alarms: RefCell::default(),
             operation_max,
+            operators: seed.stream("operators"),
+            deeds: RefCell::default(),
+            out: RefCell::default(),
+            errands: RefCell::default(),
+            answers: RefCell::default(),
         }
     }
 
@@ -96,6 +115,12 @@ impl Simulated {
                 News::Ended(client) => Awaited::Client(client),
                 News::Alarm(alarm) => Awaited::Alarm(alarm),
                 News::Killed(node) => Awaited::Node(node),
+                News::Answered { errand, answer } => {
+                    if self.waiting.borrow().contains_key(&Awaited::Errand(errand)) {
+                        self.answers.borrow_mut().insert(errand, answer);
+                    }
+                    Awaited::Errand(errand)
+                }
                 News::Leads { node, term } => {
                     notes.push(self.note("leader", node, ("term", term.to_string())));
                     continue;
@@ -125,15 +150,17 @@ impl Simulated {
 
     /// Lasts so long, in the universe's time.
     pub async fn sleep(&self, time: Duration) {
-        let at = (self.now() + time).0;
-        let alarm = {
-            let mut alarms = self.alarms.borrow_mut();
-            *alarms += 1;
-            *alarms
-        };
-        self.universe.borrow_mut().wake_at(at, alarm);
-        poll_fn(|cx| if self.now().0 >= at { Poll::Ready(()) } else { self.wait(Awaited::Alarm(alarm), cx) })
+        let at = self.now() + time;
+        let alarm = self.next_alarm(at);
+        poll_fn(|cx| if self.now() >= at { Poll::Ready(()) } else { self.wait(Awaited::Alarm(alarm), cx) })
             .await;
+    }
+
+    fn next_alarm(&self, at: Time) -> u64 {
+        let mut alarms = self.alarms.borrow_mut();
+        *alarms += 1;
+        self.universe.borrow_mut().wake_at(at.0, *alarms);
+        *alarms
     }
 
     fn wait<T>(&self, awaited: Awaited, cx: &Context<'_>) -> Poll<T> {

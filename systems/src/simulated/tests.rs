@@ -11,8 +11,8 @@ use std::rc::Rc;
 fn simulated(seed: u64) -> Rc<Simulated> {
     let nodes = NodeId::numbered(3);
     let make = move |me| Box::new(RaftReplica::new(Config::new(me, 3, Seed(seed)))) as Box<_>;
-    let weather = Weather::default();
-    let simulated = Simulated::new(Seed(seed), &nodes, weather, Duration::from_secs(3), Box::new(make));
+    let simulation = Simulation::default();
+    let simulated = Simulated::new(Seed(seed), &nodes, &simulation, Duration::from_secs(3), Box::new(make));
     simulated.start_all();
     Rc::new(simulated)
 }
