@@ -13,6 +13,7 @@
 //! | [`trial`], [`live`], [`sim`], [`runner`], [`ending`] | ground to history |
 //! | [`judge`] | history to verdicts |
 //! | [`report`] | verdicts to pages and pictures |
+//! | [`script`], [`shrink`] | a violation to the least that shows it |
 //! | [`results`], [`gallery`] | many verdicts to a table |
 //! | [`search`] | what was reached to the next plan |
 //! | [`store`] | what each stage leaves for the next |
@@ -40,7 +41,9 @@ pub mod report;
 pub mod results;
 pub mod runner;
 pub mod schedule;
+pub mod script;
 pub mod search;
+pub mod shrink;
 pub mod sim;
 pub mod store;
 pub mod trace;

@@ -9,6 +9,7 @@ use crate::host::IsolationRequest;
 use crate::quantity::{Bytes, Concurrency, Span};
 use crate::registry::{self, Registry, SystemEntry};
 use crate::schedule::{self, Written};
+use crate::script::Script;
 use crate::trace::Level;
 use elenchus_core::fault::Fault;
 use elenchus_core::process::NodeId;
@@ -76,6 +77,9 @@ pub struct TrialPlan {
     /// The strikes that stand in the place of those that the seed draws, if some do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drawn: Option<Vec<Strike>>,
+    /// What takes the place of workload and nemesis: everything that is done, written out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script: Option<Script>,
     /// Fixes every choice above and below.
     pub seed: Seed,
     /// Streams whose choices another seed fixes, by name.
@@ -213,6 +217,7 @@ impl TrialPlan {
             nemesis_named,
             schedule,
             drawn: None,
+            script: None,
             seed,
             reseeded: BTreeMap::new(),
         };
@@ -273,7 +278,11 @@ impl TrialPlan {
     /// Whether faults of this kind strike, drawn or written out.
     pub fn strikes(&self, kind: FaultName) -> bool {
         let written = || self.schedule.iter().any(|strike| strike.fault.name() == kind.as_str());
-        self.nemesis.contains(&kind) || written()
+        let scripted = || {
+            let strikes = self.script.iter().flat_map(|script| &script.strikes);
+            strikes.into_iter().any(|blow| blow.fault.name() == kind.as_str())
+        };
+        self.nemesis.contains(&kind) || written() || scripted()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::faults::Ground;
 use crate::host::addresses::Addresses;
 use crate::plan::TrialPlan;
 use crate::store::file;
-use crate::trial::{self, Stage};
+use crate::trial::{self, Rehearsal, Stage};
 use elenchus_core::checker::Checker;
 use elenchus_core::client::Capability;
 use elenchus_core::process::NodeId;
@@ -334,6 +334,14 @@ pub trait Trial {
         folder: &Path,
     ) -> Result<(), trial::Failed>;
 
+    /// Carries the plan's script out and leaves nothing; see [`trial::rehearse`].
+    fn rehearse(
+        &self,
+        plan: &TrialPlan,
+        enough: Option<&str>,
+        with_lines: bool,
+    ) -> Result<Rehearsal, trial::Failed>;
+
     /// What it asks of a client.
     fn needs(&self) -> &'static [Capability];
 
@@ -353,6 +361,15 @@ impl<W: Workload> Trial for Erased<W> {
         folder: &Path,
     ) -> Result<(), trial::Failed> {
         trial::run(self.0.clone(), registry, plan, prefix, stage, folder)
+    }
+
+    fn rehearse(
+        &self,
+        plan: &TrialPlan,
+        enough: Option<&str>,
+        with_lines: bool,
+    ) -> Result<Rehearsal, trial::Failed> {
+        trial::rehearse(&self.0, plan, enough, with_lines)
     }
 
     fn needs(&self) -> &'static [Capability] {

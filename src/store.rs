@@ -27,6 +27,14 @@ pub mod file {
     pub const SETUP: &str = "setup.log";
     /// What must be undone if the controller dies.
     pub const JOURNAL: &str = "journal.jsonl";
+    /// The folder of what a violation was shrunk to.
+    pub const SHRUNK: &str = "shrunk";
+    /// The plan of that, with its script: a regression test.
+    pub const SHRUNK_PLAN: &str = "shrunk.json";
+    /// How the violation came about, as a picture.
+    pub const STORY_PICTURE: &str = "story.svg";
+    /// The same in sentences.
+    pub const STORY: &str = "story.txt";
     /// The campaign's text, as it was given.
     pub const CAMPAIGN: &str = "campaign.toml";
     /// The folder of the report.

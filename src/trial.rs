@@ -14,7 +14,8 @@ use crate::live::{Disks, LiveCluster, LiveWorld, LocalMachines, Machines};
 use crate::plan::TrialPlan;
 use crate::progress::Progress;
 use crate::registry::{Registry, Site};
-use crate::runner::{Broken, End, Limits, Log, Runner};
+use crate::runner::{Broken, End, Limits, Log, Runner, Silent};
+use crate::script::{Actor, Script};
 use crate::store::{self, TrialEnd, TrialRecord, file};
 use crate::{bundled, described, host, utc};
 use elenchus_core::client::Connector;
@@ -27,6 +28,7 @@ use elenchus_core::workload::{Shape, Workload};
 use elenchus_core::world::{Note, Wake, World};
 use elenchus_nemeses::{Schedule, ScheduleOptions};
 use elenchus_systems::memory::MemoryConnector;
+pub use simulated::{Rehearsal, rehearse};
 use std::cell::RefCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -464,9 +466,23 @@ fn drive<W: Workload>(
 ) -> Result<End, Failed> {
     let path = folder.join(file::HISTORY);
     let log = Log::create(&path, &header(plan, record)).map_err(|error| Failed::Folder { path, error })?;
+    match &plan.script {
+        None => improvise(workload, plan, log, record, world),
+        Some(script) => follow(workload, plan, script, log, world),
+    }
+}
+
+/// A trial whose operations and faults are drawn as it goes.
+fn improvise<W: Workload>(
+    workload: &W,
+    plan: &TrialPlan,
+    log: Log,
+    record: &TrialRecord,
+    world: &mut dyn World<W::Op, W::Ret>,
+) -> Result<End, Failed> {
     let shape =
         Shape { seed: plan.stream("clients"), concurrency: plan.concurrency, nodes: plan.nodes.len() as u32 };
-    let limits = Limits { operation: plan.timeout.0, fault: elenchus_core::fault::FAULT_TIMEOUT };
+    let limits = limits(plan);
     let mut progress = Progress::new(plan.is_simulated());
     let last = Rc::new(RefCell::new(workload.final_generator(&shape)));
     let mut main = Both { first: main_generator(workload, plan, record, &shape), second: last.clone() };
@@ -475,12 +491,42 @@ fn drive<W: Workload>(
     let mut end = runner.run(&mut main)?;
     runner.heal_all()?;
     if end == End::Completed {
-        runner.note(&Note { f: "phase", fields: vec![("phase", "final".into())] })?;
+        runner.note(&final_phase())?;
         let mut last = Shared(last).time_limit(plan.final_limit.0);
         end = runner.run(&mut last)?;
     }
     progress.finish();
     Ok(end)
+}
+
+fn limits(plan: &TrialPlan) -> Limits {
+    Limits { operation: plan.timeout.0, fault: elenchus_core::fault::FAULT_TIMEOUT }
+}
+
+/// All is healed, and the last questions begin.
+fn final_phase() -> Note {
+    Note { f: "phase", fields: vec![("phase", "final".into())] }
+}
+
+/// A trial in which everything is done at the time that a script names. Whoever has seen enough ends it at once.
+fn follow<W: Workload>(
+    workload: &W,
+    plan: &TrialPlan,
+    script: &Script,
+    log: Log,
+    world: &mut dyn World<W::Op, W::Ret>,
+) -> Result<End, Failed> {
+    let (mut first, last) = Actor::parts(script, workload).map_err(Failed::Setup)?;
+    let mut silent = Silent;
+    let mut runner = Runner::new(workload, world, &mut silent, log, plan.concurrency, limits(plan));
+    let end = runner.run(&mut first)?;
+    if end == End::Interrupted {
+        return Ok(end);
+    }
+    runner.heal_all()?;
+    let Some(mut last) = last else { return Ok(end) };
+    runner.note(&final_phase())?;
+    Ok(runner.run(&mut last)?)
 }
 
 fn main_generator<W: Workload>(

@@ -18,6 +18,7 @@ mod merge;
 mod replay;
 mod report;
 mod say;
+mod shrink;
 mod test;
 
 use crate::campaign::Campaign;
@@ -46,8 +47,10 @@ enum Command {
     Test(test::TestArgs),
     /// Run many trials: workloads × nemeses × seeds, and a table of what came of them
     Campaign(Box<campaign::CampaignArgs>),
-    /// Run a simulated trial once more, and compare it with what it left, byte for byte
+    /// Run a simulated trial once more, and compare it with what it left, byte for byte; or run a script
     Replay(Box<replay::ReplayArgs>),
+    /// Make a simulated trial's violation as small as it gets, and tell how it came about
+    Shrink(shrink::ShrinkArgs),
     /// Join the results of a campaign's shards
     Merge(merge::MergeArgs),
     /// Look for each of the known bugs under one campaign, the same for all, and for none in the correct build
@@ -129,6 +132,7 @@ pub fn main(registry: &Registry, arguments: Vec<std::ffi::OsString>) -> Exit {
         Command::Test(args) => test::run(&args, registry),
         Command::Campaign(args) => campaign::run(&args, registry),
         Command::Replay(args) => replay::run(&args, registry),
+        Command::Shrink(args) => shrink::run(&args, registry),
         Command::Merge(args) => merge::run(&args),
         Command::Gallery(args) => gallery::run(&args, registry),
         Command::Init(args) => init::run(&args, registry.program_name()),

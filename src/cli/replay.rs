@@ -8,22 +8,27 @@ use crate::exit::Exit;
 use crate::judge;
 use crate::plan::TrialPlan;
 use crate::registry::Registry;
+use crate::shrink::Performance;
 use crate::store::{self, file, is_trial};
 use clap::Args;
-use elenchus_core::verdict::Validity;
+use elenchus_core::verdict::{Validity, Verdict};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// The folder of a simulated trial, or its plan.json alone, which is run twice. With a campaign or flags instead, that trial is run twice
+    /// The folder of a simulated trial, the file of a script (`shrunk.json`), or that of a plan, which is run twice.
+    /// With a campaign or flags instead, that trial is run twice
     #[command(flatten)]
     plan: PlanArgs,
 }
 
 /// Replays a folder, or runs a trial twice.
 pub fn run(args: &ReplayArgs, registry: &Registry) -> Exit {
+    if let Some(path) = args.plan.file.as_ref().filter(|path| is_script(path)) {
+        return run_script(path, registry);
+    }
     let scratch = Scratch::new();
     let (plan, first) = match &args.plan.file {
         Some(folder) if folder.is_dir() => {
@@ -79,6 +84,36 @@ pub fn run(args: &ReplayArgs, registry: &Registry) -> Exit {
         }
         Err(why) => broken(&why),
     }
+}
+
+fn is_script(path: &Path) -> bool {
+    let is_json = path.is_file() && path.extension().is_some_and(|extension| extension == "json");
+    // A plan without a script is run as it is; what is no plan is refused by who reads it as a script.
+    is_json && judge::read_json::<TrialPlan>(path).map_or(true, |plan| plan.script.is_some())
+}
+
+/// Carries a script out, and says whether what it is about is there.
+fn run_script(path: &Path, registry: &Registry) -> Exit {
+    let plan = match super::shrink::script(path) {
+        Ok(plan) => plan,
+        Err(why) => return usage(&why),
+    };
+    let verdicts = match Performance::whole(registry, &plan) {
+        Ok(performance) => performance.verdicts,
+        Err(why) => return broken(&why),
+    };
+    let sought = plan.script.as_ref().map(|script| script.sought.checker.as_str());
+    let asked = |verdict: &&Verdict| {
+        // Who is asked about nothing has examined nothing, and that is no doubt.
+        Some(verdict.checker.as_str()) == sought || verdict.validity == Validity::Invalid
+    };
+    let answers: Vec<Verdict> = verdicts.iter().filter(asked).cloned().collect();
+    for verdict in &answers {
+        say!("{:?}  {}  {}", verdict.validity, verdict.checker, verdict.why);
+    }
+    let validity = Verdict::merge(&answers);
+    say!("{validity:?}");
+    Exit::from(validity)
 }
 
 /// The one trial that flags and file describe, simulated whatever they say of it.

@@ -6,6 +6,7 @@
 
 use crate::report::escape::shorten;
 use crate::report::{ReportError, reason};
+use crate::store::file as name_of;
 use elenchus_core::format::jsonl;
 use elenchus_core::history::History;
 use elenchus_core::verdict::{Validity, Verdict};
@@ -28,6 +29,8 @@ pub struct Folder {
     pub plan: Document,
     /// `trial.json`.
     pub trial: Document,
+    /// How the violation came about, as a picture (SVG), if somebody has told it.
+    pub diagram: Option<String>,
     /// What was not as it should be.
     pub remarks: Vec<String>,
 }
@@ -99,6 +102,7 @@ impl Folder {
             // The file may be more severe than its verdicts, never less.
             validity: verdicts.validity.max(Verdict::merge(&verdicts.verdicts)),
             verdicts: verdicts.verdicts,
+            diagram: std::fs::read_to_string(path.join(name_of::STORY_PICTURE)).ok(),
             remarks,
         })
     }

@@ -53,6 +53,8 @@ pub struct Story {
     pub leaders: Vec<Leader>,
     /// What else the log tells of the cluster.
     pub events: Vec<ClusterEvent>,
+    /// How the violation came about, as a picture (SVG).
+    pub diagram: Option<String>,
     /// The command line that runs the trial again.
     pub again: Option<String>,
     /// The trial's plan, key by key.
@@ -130,6 +132,7 @@ impl Story {
             faults,
             leaders: leaders(&notes),
             events: cluster_events(&notes),
+            diagram: folder.diagram.clone(),
             again: folder.plan.again.clone(),
             plan: folder.plan.entries.clone(),
             trial: folder.trial.entries.clone(),

@@ -13,13 +13,15 @@ use elenchus_core::process::Process;
 use elenchus_core::time::Time;
 use elenchus_core::value::Value;
 use elenchus_core::workload::{Call, Vocabulary};
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
+use std::rc::Rc;
 
-/// An append-only `history.jsonl`.
+/// An append-only `history.jsonl`, or the same in memory.
 pub struct Log {
-    file: File,
+    file: Box<dyn Write>,
     buffer: Vec<u8>,
     index: Index,
 }
@@ -34,9 +36,16 @@ impl Log {
         Ok(log)
     }
 
+    /// A log in memory, with its header.
+    pub fn kept(pages: &Pages, header: &Header) -> Log {
+        let mut log = Log::onto(pages.clone());
+        jsonl::write_header(&mut log.buffer, header);
+        log
+    }
+
     /// A log that goes on in a file, at its end.
-    pub(super) fn onto(file: File) -> Log {
-        Log { file, buffer: Vec::with_capacity(1 << 16), index: 0 }
+    pub(super) fn onto(file: impl Write + 'static) -> Log {
+        Log { file: Box::new(file), buffer: Vec::with_capacity(1 << 16), index: 0 }
     }
 
     /// How many events there are.
@@ -119,6 +128,28 @@ impl Log {
             self.file.write_all(&self.buffer)?;
             self.buffer.clear();
         }
+        Ok(())
+    }
+}
+
+/// A history in memory that somebody reads when its trial is over.
+#[derive(Clone, Debug, Default)]
+pub struct Pages(Rc<RefCell<Vec<u8>>>);
+
+impl Pages {
+    /// What was written, once.
+    pub fn take(&self) -> Vec<u8> {
+        self.0.take()
+    }
+}
+
+impl Write for Pages {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -13,7 +13,7 @@
 
 mod log;
 
-pub use log::Log;
+pub use log::{Log, Pages};
 
 use elenchus_core::fault::{Fault, FaultId, Proof};
 use elenchus_core::fault_log;

@@ -17,6 +17,7 @@ use elenchus_core::world::{Wake, World};
 use elenchus_nemeses::Nemesis;
 use elenchus_systems::simulated::Simulated;
 use slot::{Bell, Place};
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -33,6 +34,7 @@ pub struct SimWorld<W: Workload> {
     acts: BTreeMap<FaultId, Act>,
     wakes: VecDeque<Wake<W::Ret>>,
     trace: Trace,
+    stop: Rc<Cell<bool>>,
 }
 
 /// A fault that comes or goes.
@@ -58,7 +60,23 @@ impl<W: Workload> SimWorld<W> {
             wakes: VecDeque::new(),
             simulated,
             trace,
+            stop: Rc::default(),
         }
+    }
+
+    /// The same world, whose slots speak to these nodes.
+    #[must_use]
+    pub fn seated(mut self, seats: &[NodeId]) -> SimWorld<W> {
+        for (place, seat) in self.places.iter_mut().zip(seats) {
+            place.sit(seat);
+        }
+        self
+    }
+
+    /// The same world, which ends the trial when this is set.
+    #[must_use]
+    pub fn stopped_by(self, stop: Rc<Cell<bool>>) -> SimWorld<W> {
+        SimWorld { stop, ..self }
     }
 
     /// Heals whatever is still broken; returns what could not be healed.
@@ -150,6 +168,9 @@ impl<W: Workload> World<W::Op, W::Ret> for SimWorld<W> {
     fn wait(&mut self, until: Option<Time>) -> Wake<W::Ret> {
         let until = until.map(|until| self.universal(until));
         loop {
+            if self.stop.take() {
+                return Wake::Interrupted;
+            }
             if let Some(wake) = self.wakes.pop_front() {
                 return wake;
             }

@@ -65,6 +65,11 @@ impl<W: Workload> Place<W> {
         Place { simulated, workload, node, state: None, task: None, bell: Bell::rung() }
     }
 
+    /// Speaks to this node from now on.
+    pub fn sit(&mut self, node: &NodeId) {
+        self.node = node.clone();
+    }
+
     /// Begins an operation.
     pub fn invoke(&mut self, process: Process, op: W::Op) {
         let state = self.state.take().unwrap_or(State { connection: None, backoff: BACKOFF_MIN });

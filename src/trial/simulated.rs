@@ -1,13 +1,13 @@
 //! A trial in virtual time: the bundled cluster's nodes in this very thread.
 
-use super::{Failed, SetupLog, drive, prepare};
+use super::{Failed, SetupLog, Stage, drive, follow, header, prepare, record};
 use crate::bundled::client_limit;
 use crate::plan::TrialPlan;
-use crate::runner::End;
+use crate::runner::{End, Log, Pages};
 use crate::search::Coverage;
 use crate::sim::{self, SimWorld, pass};
 use crate::store::{self, TrialRecord, file};
-use elenchus_checkers::consensus::Consensus;
+use elenchus_checkers::consensus::{Consensus, Findings};
 use elenchus_checkers::states::States;
 use elenchus_core::process::NodeId;
 use elenchus_core::time::Time;
@@ -18,7 +18,7 @@ use elenchus_reference::bug::{Bugs, UnknownBug};
 use elenchus_reference::replica::{self, RaftReplica, Trace};
 use elenchus_reference::sim::Make;
 use elenchus_systems::simulated::{Simulated, SimulatedConnector};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -37,11 +37,79 @@ pub(super) fn in_simulation<W: Workload>(
     record: &mut TrialRecord,
     traced: bool,
 ) -> Result<End, Failed> {
-    let simulated = Rc::new(cluster(plan).map_err(Failed::Setup)?);
-    let watch = Rc::new(RefCell::new(Watch::new(plan, folder, traced)?));
-    let shared = watch.clone();
-    let trace: sim::Trace = Box::new(move |now, node, line| shared.borrow_mut().saw(now, node, line));
+    let watch = Rc::new(RefCell::new(Watch::new(plan)));
+    if traced {
+        watch.borrow_mut().keep_files(plan, folder)?;
+    }
     let mut setup = SetupLog::create(folder)?;
+    let mut world = world(&workload, plan, &watch)?;
+    setup.line("the cluster has a leader");
+    let end = drive(&*workload, plan, folder, record, &mut world);
+    for trouble in world.heal_all() {
+        setup.line(&format!("healing: {trouble}"));
+    }
+    let verdict = watch.borrow_mut().finish();
+    let path = folder.join(file::CONSENSUS);
+    store::write_json(&path, &verdict).map_err(|error| Failed::Folder { path, error })?;
+    let path = folder.join(file::STATES);
+    let coverage = watch.borrow_mut().coverage();
+    store::write_json(&path, &coverage).map_err(|error| Failed::Folder { path, error })?;
+    end
+}
+
+/// A scripted trial that left nothing but what it showed.
+#[derive(Debug)]
+pub struct Rehearsal {
+    /// The history, as it would stand in its file.
+    pub history: Vec<u8>,
+    /// What the nodes' traces showed.
+    pub findings: Findings,
+    /// When an invariant was broken first, in the trial's time.
+    pub broken_at: Option<Time>,
+    /// The class of what was broken first.
+    pub first: Option<&'static str>,
+    /// The lines that the nodes traced, each with its time, if they were wanted.
+    pub lines: Vec<(Time, NodeId, Line)>,
+}
+
+/// Carries a script out without leaving anything. It ends as soon as an invariant of the class `enough` is broken.
+pub fn rehearse<W: Workload>(
+    workload: &Rc<W>,
+    plan: &TrialPlan,
+    enough: Option<&str>,
+    with_lines: bool,
+) -> Result<Rehearsal, Failed> {
+    let script = plan.script.as_ref().ok_or_else(|| Failed::Setup("the plan has no script".into()))?;
+    script.check(plan).map_err(Failed::Setup)?;
+    let mut watch = Watch::new(plan);
+    watch.enough = enough.map(str::to_owned);
+    watch.lines = with_lines.then(Vec::new);
+    let watch = Rc::new(RefCell::new(watch));
+    let pages = Pages::default();
+    let log = Log::kept(&pages, &header(plan, &record(plan, &Stage::Simulation { traced: false }, "")));
+    let mut world = world(workload, plan, &watch)?;
+    follow(&**workload, plan, script, log, &mut world)?;
+    drop(world);
+    let watch = watch.take();
+    let lines = watch.lines.unwrap_or_default();
+    Ok(Rehearsal {
+        history: pages.take(),
+        first: watch.consensus.first(),
+        findings: watch.consensus.finish(),
+        broken_at: watch.broken_at,
+        lines,
+    })
+}
+
+/// The world of a plan, whose cluster has a leader and whose workload is prepared.
+fn world<W: Workload>(
+    workload: &Rc<W>,
+    plan: &TrialPlan,
+    watch: &Rc<RefCell<Watch>>,
+) -> Result<SimWorld<W>, Failed> {
+    let simulated = Rc::new(cluster(plan).map_err(Failed::Setup)?);
+    let (shared, stop) = (watch.clone(), watch.borrow().stop.clone());
+    let trace: sim::Trace = Box::new(move |now, node, line| shared.borrow_mut().saw(now, node, line));
     simulated.start_all();
     while !simulated.has_leader() {
         if simulated.now() >= Time::from(SETUP_LIMIT) {
@@ -49,16 +117,13 @@ pub(super) fn in_simulation<W: Workload>(
         }
         simulated.advance(Time::MAX, &mut Vec::new());
     }
-    setup.line("the cluster has a leader");
     let connector = SimulatedConnector(simulated.clone());
-    pass(&simulated, prepare(&*workload, &connector, plan, |time| simulated.sleep(time)))?;
-    let mut world = SimWorld::new(simulated, workload.clone(), plan.concurrency, trace);
-    let end = drive(&*workload, plan, folder, record, &mut world);
-    for trouble in world.heal_all() {
-        setup.line(&format!("healing: {trouble}"));
-    }
-    watch.borrow_mut().finish(folder)?;
-    end
+    pass(&simulated, prepare(&**workload, &connector, plan, |time| simulated.sleep(time)))?;
+    let world = SimWorld::new(simulated, workload.clone(), plan.concurrency, trace).stopped_by(stop);
+    Ok(match &plan.script {
+        None => world,
+        Some(script) => world.seated(&script.seats),
+    })
 }
 
 /// The cluster of a plan, of which no node runs yet.
@@ -69,17 +134,22 @@ fn cluster(plan: &TrialPlan) -> Result<Simulated, String> {
         .map(|name| name.parse().map_err(|e: UnknownBug| e.to_string()))
         .collect::<Result<Bugs, String>>()?;
     let simulation = plan.simulation.unwrap_or_default();
-    let (seed, nodes) = (plan.stream("raft"), plan.nodes.len() as u16);
+    let luck = plan.script.as_ref().map_or(0, |script| script.luck);
+    let (timeouts, weather) = (plan.stream("raft"), plan.stream("universe"));
+    let seed = if luck > 0 && luck.is_multiple_of(2) { timeouts.nth(luck) } else { timeouts };
+    let universe = if luck > 0 { weather.nth(luck) } else { weather };
+    let nodes = plan.nodes.len() as u16;
     let make: Make = Box::new(move |me| {
         let defaults = replica::Config::new(me, nodes, seed.nth(u64::from(me.0)));
         let config = replica::Config { bugs, trace: Trace::All, ..defaults };
         Box::new(RaftReplica::new(simulation.config(config)))
     });
     let patience = client_limit(plan.timeout.0);
-    Ok(Simulated::new(plan.stream("universe"), &plan.nodes, &simulation, patience, make))
+    Ok(Simulated::new(universe, &plan.nodes, &simulation, patience, make))
 }
 
 /// Who looks at the nodes' traces while they are made.
+#[derive(Default)]
 struct Watch {
     consensus: Consensus,
     states: States,
@@ -89,22 +159,31 @@ struct Watch {
     broken_at: Option<Time>,
     /// The files of the nodes, if any are wanted.
     files: BTreeMap<NodeId, BufWriter<File>>,
+    /// The lines, if they are wanted.
+    lines: Option<Vec<(Time, NodeId, Line)>>,
+    /// The class of violation that is enough…
+    enough: Option<String>,
+    /// …and ends the trial.
+    stop: Rc<Cell<bool>>,
 }
 
 impl Watch {
-    fn new(plan: &TrialPlan, folder: &Path, traced: bool) -> Result<Watch, Failed> {
-        let forgets = plan.strikes(FaultName::Damage);
+    fn new(plan: &TrialPlan) -> Watch {
         let consensus = Consensus::new();
+        let forgets = plan.strikes(FaultName::Damage);
         let consensus = if forgets { consensus.with_forgetful_disks() } else { consensus };
-        let mut files = BTreeMap::new();
+        Watch { consensus, ..Watch::default() }
+    }
+
+    fn keep_files(&mut self, plan: &TrialPlan, folder: &Path) -> Result<(), Failed> {
         let folder = folder.join(file::TRACE);
-        for node in plan.nodes.iter().filter(|_| traced) {
+        for node in &plan.nodes {
             let path = folder.join(format!("{node}.jsonl"));
             let file = std::fs::create_dir_all(&folder).and_then(|()| File::create(&path));
             let file = file.map_err(|error| Failed::Folder { path, error })?;
-            files.insert(node.clone(), BufWriter::new(file));
+            self.files.insert(node.clone(), BufWriter::new(file));
         }
-        Ok(Watch { consensus, states: States::new(), turns: Vec::new(), broken_at: None, files })
+        Ok(())
     }
 
     fn saw(&mut self, now: Time, node: &NodeId, line: &Line) {
@@ -113,8 +192,18 @@ impl Watch {
         if self.states.observe(line).turned && self.turns.last() != Some(&at_ms) {
             self.turns.push(at_ms);
         }
-        if self.broken_at.is_none() && self.consensus.is_broken() {
-            self.broken_at = Some(now);
+        if self.broken_at.is_none() {
+            let is_broken = match &self.enough {
+                Some(class) => self.consensus.has_found(class),
+                None => self.consensus.is_broken(),
+            };
+            if is_broken {
+                self.broken_at = Some(now);
+                self.stop.set(self.enough.is_some());
+            }
+        }
+        if let Some(lines) = &mut self.lines {
+            lines.push((now, node.clone(), line.clone()));
         }
         if let Some(file) = self.files.get_mut(node) {
             // A trace that cannot be written ends short, which its readers take for what it is.
@@ -122,18 +211,18 @@ impl Watch {
         }
     }
 
-    /// Leaves the verdict of the invariants in the trial's folder, and which states there were.
-    fn finish(&mut self, folder: &Path) -> Result<(), Failed> {
-        let (states, turns) = (std::mem::take(&mut self.states).finish(), std::mem::take(&mut self.turns));
-        let path = folder.join(file::STATES);
-        store::write_json(&path, &Coverage { states, turns })
-            .map_err(|error| Failed::Folder { path, error })?;
-        let mut verdict = std::mem::take(&mut self.consensus).finish().verdict();
-        if let Some(at) = self.broken_at {
-            verdict = verdict.with_figure("first_ns", at.0);
-        }
+    /// Which states there were.
+    fn coverage(&mut self) -> Coverage {
+        Coverage { states: std::mem::take(&mut self.states).finish(), turns: std::mem::take(&mut self.turns) }
+    }
+
+    /// The verdict of the invariants.
+    fn finish(&mut self) -> elenchus_core::verdict::Verdict {
+        let verdict = std::mem::take(&mut self.consensus).finish().verdict();
         self.files.clear();
-        let path = folder.join(file::CONSENSUS);
-        store::write_json(&path, &verdict).map_err(|error| Failed::Folder { path, error })
+        match self.broken_at {
+            Some(at) => verdict.with_figure("first_ns", at.0),
+            None => verdict,
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Trials in virtual time, through the command line.
 
+mod shrink;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

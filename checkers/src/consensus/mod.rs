@@ -186,6 +186,16 @@ impl Consensus {
         !self.found.violations.is_empty()
     }
 
+    /// The class of what was found first.
+    pub fn first(&self) -> Option<&'static str> {
+        self.found.violations.first().map(|violation| violation.class)
+    }
+
+    /// Whether anything of this class was found so far.
+    pub fn has_found(&self, class: &str) -> bool {
+        self.found.counts.contains_key(class)
+    }
+
     /// Compares what can be compared only at the end, and says what was found.
     pub fn finish(mut self) -> Findings {
         self.completeness.finish(&self.machine_safety.entries(), &self.roster, &mut self.found);

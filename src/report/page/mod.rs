@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `verdict` | the answer, why, what each checker said |
 //! | `anomaly` | the anomaly in words and drawn |
+//! | `diagram` | how the anomaly came about, message by message |
 //! | `charts` | latency, rates, open operations |
 //! | `timeline` | the explorable timeline |
 //! | `tables` | cluster events, statistics, faults, how to run it again |
@@ -17,6 +18,7 @@
 mod anomaly;
 pub mod charts;
 mod data;
+mod diagram;
 mod parts;
 mod tables;
 mod timeline;
@@ -50,6 +52,7 @@ pub fn render(story: &Story, pictures: &[String], troubles: &[String]) -> String
     put!(&mut out, "<main id=\"main\">\n<div id=\"errors\" role=\"alert\"></div>\n");
     verdict::render(&mut out, story, troubles);
     anomaly::render(&mut out, story);
+    diagram::render(&mut out, story);
     charts::render(&mut out, story);
     timeline::render(&mut out, story);
     tables::render(&mut out, story);

@@ -1,0 +1,412 @@
+//! What is tried to be left out of a script, and in which order.
+//!
+//! First the cheapest great step: what comes after the violation. Then strikes, operations, nodes, weather and time
+//! in turn, again and again, until a whole round takes nothing away or the budget is spent.
+
+use super::ddmin::ddmin;
+use super::trials::{Sight, Trials};
+use crate::plan::TrialPlan;
+use crate::script::{Blow, Script, Step};
+use elenchus_checkers::consensus;
+use elenchus_core::fault::{Cut, Fault, Target};
+use elenchus_core::process::NodeId;
+use elenchus_reference::sim::{Latency, Simulation, Weather};
+
+/// A millisecond in nanoseconds.
+const MS: u64 = 1_000_000;
+/// How long a leap lasts at least, in nanoseconds: some elections.
+const LEAP_MIN: u64 = 8_000 * MS;
+/// Under how many lucks a guess is tried.
+const GUESS_LUCKS: u64 = 12;
+/// Under how many lucks a leap is tried.
+const LEAP_LUCKS: u64 = 80;
+/// Beyond so many strikes only single ones are tried, and no pairs.
+const PAIRED_MAX: usize = 6;
+/// Fewer nodes are no cluster that could disagree.
+const NODES_MIN: usize = 3;
+
+/// One kind of thing that is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// What comes after the violation.
+    End,
+    /// Everything but a strike or two, where no client is needed.
+    Leap,
+    /// Strikes.
+    Strikes,
+    /// Operations.
+    Operations,
+    /// Nodes.
+    Nodes,
+    /// Losses, doubles, stragglers, and latencies that differ.
+    Weather,
+    /// Gaps in which nothing happens, and healings that nobody needs.
+    Time,
+}
+
+impl Pass {
+    /// Its name.
+    pub fn word(self) -> &'static str {
+        match self {
+            Pass::End => "end",
+            Pass::Leap => "leap",
+            Pass::Strikes => "strikes",
+            Pass::Operations => "operations",
+            Pass::Nodes => "nodes",
+            Pass::Weather => "weather",
+            Pass::Time => "time",
+        }
+    }
+
+    /// All of them, in the order in which they are tried.
+    pub const ALL: [Pass; 7] =
+        [Pass::End, Pass::Leap, Pass::Strikes, Pass::Operations, Pass::Nodes, Pass::Weather, Pass::Time];
+}
+
+/// A script on its way to become small.
+pub struct Shrinking<'t, 'r> {
+    trials: &'t Trials<'r>,
+    best: TrialPlan,
+    /// What the best shows.
+    sight: Sight,
+}
+
+impl<'t, 'r> Shrinking<'t, 'r> {
+    /// Begins with a plan that has a script; `None` if it does not show what it seeks.
+    pub fn begin(trials: &'t Trials<'r>, plan: TrialPlan) -> Option<Shrinking<'t, 'r>> {
+        plan.script.as_ref()?;
+        let (_, best, sight) = trials.first(&[plan])?;
+        Some(Shrinking { trials, best, sight })
+    }
+
+    /// The smallest plan so far.
+    pub fn best(&self) -> &TrialPlan {
+        &self.best
+    }
+
+    /// Strikes, operations and nodes of the smallest so far.
+    pub fn size(&self) -> (usize, usize, usize) {
+        let script = self.script();
+        (script.strikes.len(), script.operations.len(), self.best.nodes.len())
+    }
+
+    /// Makes it as small as it gets; `tell` is told after each pass.
+    pub fn run(&mut self, mut tell: impl FnMut(Pass, &Shrinking<'t, 'r>)) {
+        loop {
+            let before = self.best.clone();
+            for pass in Pass::ALL {
+                if self.trials.are_over() {
+                    return;
+                }
+                self.pass(pass);
+                tell(pass, self);
+            }
+            if self.best == before {
+                return;
+            }
+        }
+    }
+
+    /// Leaves out what can be of one kind.
+    pub fn pass(&mut self, pass: Pass) {
+        match pass {
+            Pass::End => self.cut_end(),
+            Pass::Leap => self.leap(),
+            Pass::Strikes => self.leave_out(|script| &mut script.strikes),
+            Pass::Operations => {
+                self.guess();
+                self.squeeze();
+                self.leave_out(|script| &mut script.operations);
+            }
+            Pass::Nodes => self.drop_nodes(),
+            Pass::Weather => self.clear_weather(),
+            Pass::Time => self.save_time(),
+        }
+    }
+
+    fn script(&self) -> &Script {
+        self.best.script.as_ref().expect("it began with a script")
+    }
+
+    /// The best plan, changed.
+    fn with(&self, change: impl FnOnce(&mut Script)) -> TrialPlan {
+        let mut plan = self.best.clone();
+        change(plan.script.as_mut().expect("it began with a script"));
+        plan
+    }
+
+    /// Takes the first of these that shows it for the best. Whether any does.
+    fn take(&mut self, candidates: &[TrialPlan]) -> Option<usize> {
+        let (number, best, sight) = self.trials.first(candidates)?;
+        (self.best, self.sight) = (best, sight);
+        Some(number)
+    }
+
+    fn cut_end(&mut self) {
+        let at = self.sight.at.0;
+        let plan = self.with(|script| cut(script, at));
+        if plan != self.best {
+            self.take(&[plan]);
+        }
+        self.guess();
+        self.squeeze();
+    }
+
+    /// Closes long gaps, all at once or else the longest: what is short costs little from here on.
+    fn squeeze(&mut self) {
+        loop {
+            let times = times(self.script());
+            let starts = std::iter::once(0).chain(times.iter().copied());
+            let mut gaps: Vec<(u64, u64)> = starts.zip(times.iter().copied()).collect();
+            gaps.retain(|(start, end)| end - start > 1_000 * MS);
+            // From the end, so that closing one leaves the others where they are.
+            gaps.reverse();
+            let closed = |gaps: &[(u64, u64)], to: u64| {
+                self.with(|script| {
+                    gaps.iter().for_each(|(start, end)| close(script, *start, end - start - to))
+                })
+            };
+            let longest = gaps.iter().copied().max_by_key(|(start, end)| end - start);
+            let Some(longest) = longest else { return };
+            let candidates = [
+                closed(&gaps, 20 * MS),
+                closed(&gaps, 500 * MS),
+                closed(&[longest], 20 * MS),
+                closed(&[longest], (longest.1 - longest.0) / 2),
+            ];
+            if self.trials.are_over() || self.take(&candidates).is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Tries the few operations that may be all that it takes, before many are tried in turn.
+    fn guess(&mut self) {
+        let (slots, sight) = (self.best.concurrency.max(1), self.sight.clone());
+        let proves =
+            |step: &Step| sight.calls.iter().any(|(who, at)| who % slots == step.slot && at.0 == step.at_ns);
+        let key = |step: &Step| step.key().map(|key| key.to_string()) == sight.key;
+        let late = |step: &Step| step.at_ns + 2_000 * MS >= sight.at.0;
+        let guesses: [&dyn Fn(&Step) -> bool; 5] =
+            [&|_| false, &proves, &|step| key(step) && late(step), &key, &late];
+        let candidates: Vec<TrialPlan> = guesses
+            .into_iter()
+            .map(|stays| self.with(|script| script.operations.retain(stays)))
+            .filter(|plan| *plan != self.best)
+            .collect();
+        if let Some((_, best, sight)) = self.trials.first_lucky(&candidates, GUESS_LUCKS) {
+            (self.best, self.sight) = (best, sight);
+        }
+    }
+
+    /// What a protocol does wrong by itself often takes one strike, no client, and luck, while what is near the
+    /// script at hand takes all of it.
+    fn leap(&mut self) {
+        let script = self.script();
+        if script.sought.checker != consensus::NAME || script.strikes.len() + script.operations.len() <= 1 {
+            return;
+        }
+        let few: Vec<Vec<Blow>> = few_of(&script.strikes);
+        let size = script.strikes.len() + script.operations.len();
+        let candidates: Vec<TrialPlan> = few
+            .into_iter()
+            .filter(|strikes| strikes.len() < size)
+            .map(|strikes| {
+                self.with(|script| {
+                    script.until_ns = script.until_ns.max(LEAP_MIN);
+                    script.operations.clear();
+                    script.strikes = strikes;
+                })
+            })
+            .collect();
+        if let Some((_, best, sight)) = self.trials.first_lucky(&candidates, LEAP_LUCKS) {
+            (self.best, self.sight) = (best, sight);
+            self.cut_end();
+        }
+    }
+
+    fn leave_out<T: Clone>(&mut self, items: fn(&mut Script) -> &mut Vec<T>) {
+        let all = std::mem::take(items(self.best.clone().script.as_mut().expect("it began with a script")));
+        ddmin(all, &mut |candidates: &[Vec<T>]| {
+            let plan = |list: &Vec<T>| self.with(|script| items(script).clone_from(list));
+            let plans: Vec<TrialPlan> = candidates.iter().map(plan).collect();
+            self.take(&plans)
+        });
+    }
+
+    fn drop_nodes(&mut self) {
+        while self.best.nodes.len() > NODES_MIN {
+            let nodes = self.best.nodes.clone();
+            // From the end, so that the others keep their names by which chance is drawn.
+            let fewest = threes(&nodes)
+                .into_iter()
+                .map(|gone| gone.into_iter().fold(self.best.clone(), |plan, node| without(&plan, &node)));
+            let one_less = nodes.iter().rev().map(|node| without(&self.best, node));
+            let candidates: Vec<TrialPlan> = match nodes.len() {
+                0..=4 => one_less.collect(),
+                _ => fewest.chain(one_less).collect(),
+            };
+            if self.take(&candidates).is_none() {
+                return;
+            }
+        }
+    }
+
+    fn clear_weather(&mut self) {
+        let constant = |us| Latency::Constant { us };
+        let changes: [fn(Weather, Latency) -> Weather; 4] = [
+            |weather, _| weather.fair(),
+            |weather, latency| Weather { latency, ..weather },
+            |weather, latency| Weather { client_latency: latency, ..weather },
+            |weather, latency| Weather { sync: latency, ..weather },
+        ];
+        for change in changes {
+            let mut plan = self.best.clone();
+            let simulation = plan.simulation.unwrap_or_default();
+            let weather = change(simulation.weather, constant(500));
+            if weather != simulation.weather {
+                plan.simulation = Some(Simulation { weather, ..simulation });
+                self.take(&[plan]);
+            }
+        }
+    }
+
+    fn save_time(&mut self) {
+        for number in 0..self.script().strikes.len() {
+            if self.script().strikes[number].heal_ns.is_some() {
+                let plan = self.with(|script| script.strikes[number].heal_ns = None);
+                self.take(&[plan]);
+            }
+        }
+        let mut from = 0;
+        while let Some((start, end)) = gap_after(self.script(), from) {
+            if self.trials.are_over() {
+                return;
+            }
+            let gaps = [MS, (end - start) / 8, (end - start) / 2];
+            let candidates: Vec<TrialPlan> = gaps
+                .into_iter()
+                .filter(|gap| *gap < end - start)
+                .map(|gap| self.with(|script| close(script, start, end - start - gap)))
+                .collect();
+            let taken = self.take(&candidates);
+            from = taken.map_or(end, |number| start + gaps[number]);
+        }
+    }
+}
+
+/// No strike, each alone, and each two.
+fn few_of(strikes: &[Blow]) -> Vec<Vec<Blow>> {
+    let mut few = vec![Vec::new()];
+    few.extend(strikes.iter().map(|blow| vec![blow.clone()]));
+    if strikes.len() <= PAIRED_MAX {
+        for (number, one) in strikes.iter().enumerate() {
+            few.extend(strikes[number + 1..].iter().map(|other| vec![one.clone(), other.clone()]));
+        }
+    }
+    few
+}
+
+/// Whom to leave out so that three are left, in every way there is.
+fn threes(nodes: &[NodeId]) -> Vec<Vec<NodeId>> {
+    let mut all = Vec::new();
+    let count = nodes.len();
+    for a in 0..count {
+        for b in a + 1..count {
+            for c in b + 1..count {
+                let stays = |place: usize| [a, b, c].contains(&place);
+                all.push(
+                    (0..count).filter(|place| !stays(*place)).map(|place| nodes[place].clone()).collect(),
+                );
+            }
+        }
+    }
+    all
+}
+
+/// Leaves out what comes after this time.
+fn cut(script: &mut Script, at: u64) {
+    script.operations.retain(|step| step.at_ns <= at);
+    script.strikes.retain(|blow| blow.at_ns <= at);
+    for blow in &mut script.strikes {
+        blow.heal_ns = blow.heal_ns.filter(|heal| *heal <= at);
+    }
+    script.final_ns = script.final_ns.filter(|parting| *parting <= at);
+    script.until_ns = script.until_ns.min(at);
+}
+
+/// The times at which something is done, in order, and the end.
+fn times(script: &Script) -> Vec<u64> {
+    let strikes = script.strikes.iter().flat_map(|blow| [Some(blow.at_ns), blow.heal_ns]).flatten();
+    let operations = script.operations.iter().map(|step| step.at_ns);
+    let mut times: Vec<u64> = strikes.chain(operations).chain([script.until_ns]).collect();
+    times.sort_unstable();
+    times.dedup();
+    times
+}
+
+/// The first gap of more than a few milliseconds that begins at this time or later.
+fn gap_after(script: &Script, from: u64) -> Option<(u64, u64)> {
+    let times = times(script);
+    let starts = std::iter::once(0).chain(times.iter().copied());
+    starts.zip(times.iter().copied()).find(|(start, end)| *start >= from && end - start > 4 * MS)
+}
+
+/// Does everything after `start` so much earlier.
+fn close(script: &mut Script, start: u64, by: u64) {
+    let earlier = |at: &mut u64| *at -= if *at > start { by.min(*at - start) } else { 0 };
+    script.operations.iter_mut().for_each(|Step { at_ns, .. }| earlier(at_ns));
+    for Blow { at_ns, heal_ns, .. } in &mut script.strikes {
+        earlier(at_ns);
+        heal_ns.iter_mut().for_each(earlier);
+    }
+    script.final_ns.iter_mut().for_each(earlier);
+    earlier(&mut script.until_ns);
+}
+
+/// The plan without a node: nobody strikes it, and whoever spoke to it speaks to another.
+fn without(plan: &TrialPlan, gone: &NodeId) -> TrialPlan {
+    let mut plan = plan.clone();
+    plan.nodes.retain(|node| node != gone);
+    let nodes = &plan.nodes;
+    let Some(script) = &mut plan.script else { return plan };
+    for (slot, seat) in script.seats.iter_mut().enumerate() {
+        if seat == gone {
+            seat.clone_from(&nodes[slot % nodes.len()]);
+        }
+    }
+    script.strikes.retain_mut(|blow| spare(&mut blow.fault, gone));
+    plan
+}
+
+/// Lets a fault strike everybody else; whether anybody is left.
+fn spare(fault: &mut Fault, gone: &NodeId) -> bool {
+    if let Fault::Partition { cut, .. } = fault {
+        let Cut::Links(links) = cut else { return true };
+        links.retain(|link| link.from != *gone && link.to != *gone);
+        return !links.is_empty();
+    }
+    let mut target = fault.nodes().cloned();
+    if let Some(Target::Nodes(nodes)) = &mut target {
+        nodes.retain(|node| node != gone);
+        if nodes.is_empty() {
+            return false;
+        }
+    }
+    match (fault, target) {
+        (
+            Fault::Kill { nodes }
+            | Fault::Pause { nodes }
+            | Fault::Clock { nodes, .. }
+            | Fault::Packets { nodes, .. }
+            | Fault::Power { nodes, .. }
+            | Fault::Disk { nodes, .. }
+            | Fault::Damage { nodes, .. }
+            | Fault::Resources { nodes, .. }
+            | Fault::Membership { nodes },
+            Some(target),
+        ) => *nodes = target,
+        _ => {}
+    }
+    true
+}

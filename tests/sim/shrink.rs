@@ -1,0 +1,106 @@
+//! Violations made small: each bug's result against a minimum made by hand.
+
+use crate::Folder;
+use elenchus::judge;
+use elenchus::plan::TrialPlan;
+use elenchus::registry::Registry;
+
+use elenchus::script::{Script, Sought};
+use elenchus::shrink::Performance;
+use std::path::PathBuf;
+
+/// A bug, a seed that shows it, and what a person needs to show it.
+struct Minimum {
+    bug: &'static str,
+    /// Further flags of the trial.
+    flags: &'static str,
+    seed: u64,
+    strikes: usize,
+    operations: usize,
+    nodes: usize,
+}
+
+fn found(folder: &Folder, bug: &str, flags: &str, seed: u64) -> PathBuf {
+    let words =
+        format!("test --sim --bug {bug} --nemesis all --time-limit 30s --rate 100 --seed {seed} {flags}");
+    let (code, said) = folder.run(&words);
+    assert_eq!(code, Some(1), "{bug} is not found by {words}: {said}");
+    folder.0.join("store/latest").canonicalize().unwrap()
+}
+
+/// At most twice the minimum, all parts together; it is there again, and gone with the bug.
+fn is_shrunk(minimum: &Minimum) {
+    let Minimum { bug, flags, seed, strikes, operations, nodes } = *minimum;
+    let folder = Folder::new(&format!("shrink-{bug}"));
+    let trial = found(&folder, bug, flags, seed);
+    let (code, said) = folder.run(&format!("shrink {} --time 60s", trial.display()));
+    assert_eq!(code, Some(0), "{bug}: {said}");
+    let path = trial.join("shrunk/shrunk.json");
+    let plan: TrialPlan = judge::read_json(&path).unwrap();
+    let script = plan.script.as_ref().unwrap();
+    let size = script.size(plan.nodes.len());
+    let least = strikes + operations + nodes;
+    assert!(size <= 2 * least, "{bug}: {size} is more than twice {least}: {said}");
+    let (code, said) = folder.run(&format!("replay {}", path.display()));
+    assert_eq!(code, Some(1), "{bug}: {said}");
+    let (code, said) = folder.run(&format!("replay {}", trial.join("shrunk").display()));
+    assert!(code == Some(1) && said.contains("identical"), "{bug}: {said}");
+    let mended = folder.0.join("mended.json");
+    let text = serde_json::to_string(&TrialPlan { bugs: Vec::new(), ..plan.clone() }).unwrap();
+    std::fs::write(&mended, text).unwrap();
+    let (code, said) = folder.run(&format!("replay {}", mended.display()));
+    assert_eq!(code, Some(0), "{bug}, mended: {said}");
+    let story = std::fs::read_to_string(trial.join("shrunk/story.txt")).unwrap();
+    assert!(story.contains("<-- contradicts"), "{bug}: {story}");
+    let page = std::fs::read_to_string(trial.join("shrunk/report/index.html")).unwrap();
+    assert!(page.contains("How it came about"), "{bug}");
+}
+
+#[test]
+fn a_trial_written_out_as_a_script_is_the_same_run() {
+    let folder = Folder::new("script");
+    for workload in ["register", "bank"] {
+        let (code, said) = folder.run(&format!(
+            "test --sim --workload {workload} --nemesis all --time-limit 20s --rate 50 --seed 4"
+        ));
+        assert_eq!(code, Some(0), "{said}");
+        let trial = folder.0.join("store/latest").canonicalize().unwrap();
+        let mut plan = judge::plan(&trial).unwrap();
+        let history = std::fs::read(trial.join("history.jsonl")).unwrap();
+        let recording = elenchus_core::format::jsonl::read(&history).unwrap();
+        let sought = Sought { checker: "linearizability".into(), class: "none".into() };
+        plan.script = Some(Script::of(&plan, &recording.history, sought).unwrap());
+        let again = Performance::whole(&Registry::builtin(), &plan).unwrap().rehearsal.history;
+        // Faults that could not be brought about, and whose targets were chosen late, are told otherwise.
+        let clients = |bytes: &[u8]| -> Vec<String> {
+            let text = String::from_utf8_lossy(bytes).into_owned();
+            let is_client = |line: &&str| line.contains("\"type\"") && !line.contains("\"nemesis\"");
+            let without_index = |line: &str| line.split_once(',').map(|(_, rest)| rest.to_owned());
+            text.lines().filter(is_client).filter_map(without_index).collect()
+        };
+        let (then, now) = (clients(&history), clients(&again));
+        assert!(then.len() > 1_000, "{} events", then.len());
+        let differs = then.iter().zip(&now).position(|(then, now)| then != now);
+        assert_eq!(differs.map(|at| (&then[at], &now[at])), None);
+        assert_eq!(then.len(), now.len());
+    }
+}
+
+#[test]
+fn what_is_no_script_or_not_invalid_is_refused_by_name() {
+    let folder = Folder::new("no-script");
+    for (text, what) in [("{", "EOF"), ("{\"version\":1}", "missing field"), ("[]", "invalid")] {
+        std::fs::write(folder.0.join("bad.json"), text).unwrap();
+        let (code, said) = folder.run("replay bad.json");
+        assert!(code == Some(254) && said.contains("bad.json") && said.contains(what), "{said}");
+    }
+    let (code, said) = folder.run("test --sim --time-limit 2s --seed 1");
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = folder.run("shrink store/latest");
+    assert!(code == Some(254) && said.contains("nothing to shrink"), "{said}");
+    let (code, said) = folder.run("shrink store/latest/history.jsonl");
+    assert!(code == Some(254) && said.contains("history.jsonl"), "{said}");
+    let plan = folder.0.join("store/latest/plan.json");
+    let (code, said) = folder.run(&format!("replay {}", plan.display()));
+    assert!(code == Some(254) && said.contains("no script"), "{said}");
+}
