@@ -79,10 +79,14 @@ impl Raft {
         follower.active = true;
         let Mode::Snapshot(outgoing) = &mut follower.mode else { return };
         let current = outgoing.last() == index && offset <= outgoing.snapshot.data.len() as u64;
-        // An answer that repeats the offset is a late or doubled one; the piece is sent again on a heartbeat.
-        // A smaller one means that the follower began anew.
-        if current && offset != outgoing.offset as u64 {
-            outgoing.offset = offset as usize;
+        if !current || offset == outgoing.offset as u64 {
+            return; // A late or doubled answer. The piece is sent again on a heartbeat.
+        }
+        let advances = offset > outgoing.offset as u64;
+        outgoing.offset = offset as usize;
+        // A smaller one is late, or the follower began anew: that the next heartbeat finds out. Were each answered at
+        // once, late and doubled answers would beget each other without end.
+        if advances {
             follower.quiet = 0;
             fx.send(to, self.term, outgoing.chunk(self.config.chunk_bytes));
         }
@@ -100,7 +104,8 @@ impl Raft {
         }
         let total = piece.total;
         match &mut self.incoming {
-            Some(incoming) if incoming.last == last && offset > 0 => {
+            // What came already stays: its first piece may be late, too.
+            Some(incoming) if incoming.last == last => {
                 if incoming.data.len() as u64 == offset {
                     incoming.data.extend_from_slice(&piece.data);
                 }

@@ -10,6 +10,7 @@ mod gallery;
 
 use super::*;
 use crate::raft::message::Body;
+use elenchus_core::random::Seed;
 
 /// Servers whose letters arrive at once, in order, unless a test takes them.
 struct Cluster {
@@ -474,6 +475,45 @@ fn section_5_a_follower_that_needs_compacted_entries_gets_the_snapshot_in_pieces
     assert_eq!(cluster[2].log().last(), cluster[0].log().last());
     assert_eq!(pieces, 4, "three of four bytes for eleven, one of them twice");
     assert_eq!(cluster[2].commit(), Index(6));
+}
+
+#[test]
+fn section_5_late_and_doubled_answers_about_a_snapshot_do_not_beget_each_other() {
+    for seed in 0..20 {
+        let mut rng = Seed(seed).rng();
+        let mut cluster = Cluster::new(3);
+        cluster.elect(0);
+        cluster.cut.insert(Peer(2));
+        for data in 0..5 {
+            cluster.propose(0, data);
+        }
+        cluster.settle();
+        cluster.on(0, |server, _| server.compact(Index(5), vec![7; 400]));
+        cluster.cut.clear();
+        let mut pieces = 0;
+        for beat in 0..400 {
+            cluster.on(0, |server, fx| server.heartbeat_timeout(fx));
+            // Many letters come late, in any order, and one in five twice.
+            for _ in 0..40 {
+                let count = cluster.letters.len();
+                if count == 0 {
+                    break;
+                }
+                let at = rng.below(count as u64) as usize;
+                let (from, to, message) = cluster.letters.remove(at).unwrap();
+                if rng.chance(1, 5) {
+                    cluster.letters.push_back((from, to, message.clone()));
+                }
+                pieces += usize::from(matches!(message.body, Body::InstallSnapshot { .. }));
+                cluster.on(to.0, |server, fx| server.receive(from, message, fx));
+            }
+            if cluster[2].commit() >= Index(5) {
+                break;
+            }
+            assert!(beat < 399, "seed {seed}: the follower never has it");
+        }
+        assert!(pieces < 1_000, "seed {seed}: {pieces} letters for 100 pieces");
+    }
 }
 
 #[test]

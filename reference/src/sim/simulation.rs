@@ -152,6 +152,7 @@ fn weather(seed: Seed, slow: bool, reads: Reads) -> Weather {
         Latency::Exponential { min_us: 50, mean_us: 150 },
         Latency::Exponential { min_us: 200, mean_us: 800 },
         Latency::Exponential { min_us: 1_000, mean_us: 15_000 },
+        Latency::Pareto { min_us: 2_000, shape_tenths: 9, max_us: 300_000 },
     ];
     let defaults = Weather::default();
     let usual = (defaults.loss_ppm, defaults.duplicate_ppm, defaults.late_ppm);
