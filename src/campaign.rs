@@ -171,6 +171,11 @@ pub struct Campaign {
     #[serde(default)]
     pub bug: Vec<BugName>,
 
+    /// Links of a simulated network have random priorities, of which DEPTH-1 fall during the trial; letters of low ones are held back
+    #[arg(long, value_name = "DEPTH")]
+    #[serde(default)]
+    pub priorities: Option<u32>,
+
     /// How much the bundled nodes tell in their traces, by which consensus is judged: off, roles (who led), or all, the default
     #[arg(long, value_enum, value_name = "LEVEL")]
     #[serde(default)]
@@ -389,6 +394,7 @@ impl Campaign {
             test_count: over.test_count.or(self.test_count),
             isolation: over.isolation.or(self.isolation),
             port_base: over.port_base.or(self.port_base),
+            priorities: over.priorities.or(self.priorities),
             trace: over.trace.or(self.trace),
             bug: if over.bug.is_empty() { self.bug } else { over.bug },
             require_recovery: over.require_recovery || self.require_recovery,

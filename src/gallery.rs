@@ -197,6 +197,7 @@ taken, how long elections and clients wait, how often faults strike, and whether
 mod tests {
     use super::*;
     use crate::results::Found;
+    use crate::search::Coverage;
 
     fn row(seed: u64, end: Ending, found: &[(&str, u64)]) -> Row {
         let found: Vec<Found> = found
@@ -218,6 +219,12 @@ mod tests {
             why: String::new(),
             operations: 1,
             ok: 1,
+            states: 0,
+            new_states: 0,
+            reached: Coverage::default(),
+            parent: None,
+            hit: Vec::new(),
+            terms: None,
             ms: 250,
             again: String::new(),
         }

@@ -15,6 +15,7 @@
 //! | [`report`] | verdicts to pages and pictures |
 //! | [`script`], [`shrink`] | a violation to the least that shows it |
 //! | [`results`], [`gallery`] | many verdicts to a table |
+//! | [`search`] | what was reached to the next plan |
 //! | [`store`] | what each stage leaves for the next |
 
 pub mod agent;
@@ -41,6 +42,7 @@ pub mod results;
 pub mod runner;
 pub mod schedule;
 pub mod script;
+pub mod search;
 pub mod shrink;
 pub mod sim;
 pub mod store;

@@ -16,9 +16,10 @@ use elenchus_core::process::NodeId;
 use elenchus_core::random::Seed;
 use elenchus_nemeses::{FaultName, Strike};
 use elenchus_reference::replica::Reads;
-use elenchus_reference::sim::Simulation;
+use elenchus_reference::sim::{Priorities, Simulation};
 use elenchus_systems::described::description::{Absurd, Description};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// All trials of a campaign.
@@ -73,11 +74,17 @@ pub struct TrialPlan {
     /// The faults that were written out, each at its time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub schedule: Vec<Strike>,
+    /// The strikes that stand in the place of those that the seed draws, if some do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawn: Option<Vec<Strike>>,
     /// What takes the place of workload and nemesis: everything that is done, written out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub script: Option<Script>,
     /// Fixes every choice above and below.
     pub seed: Seed,
+    /// Streams whose choices another seed fixes, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reseeded: BTreeMap<String, Seed>,
     /// How the nodes are kept apart.
     pub isolation: IsolationRequest,
     /// First port of the nodes under the proxy.
@@ -209,8 +216,10 @@ impl TrialPlan {
             nemesis,
             nemesis_named,
             schedule,
+            drawn: None,
             script: None,
             seed,
+            reseeded: BTreeMap::new(),
         };
         capable(registry, &plan)?;
         Ok(plan)
@@ -259,6 +268,11 @@ impl TrialPlan {
     /// Whether it takes place in virtual time.
     pub fn is_simulated(&self) -> bool {
         self.simulation.is_some()
+    }
+
+    /// The seed of one stream of choices.
+    pub fn stream(&self, name: &str) -> Seed {
+        self.reseeded.get(name).copied().unwrap_or_else(|| self.seed.stream(name))
     }
 
     /// Whether faults of this kind strike, drawn or written out.
@@ -646,6 +660,9 @@ fn varied(asked: &Campaign, seed: Seed) -> Result<Campaign, Impossible> {
 /// What the universe of a simulated system is like.
 fn simulation(campaign: &Campaign, system: &SystemEntry) -> Result<Option<Simulation>, Impossible> {
     if system.name != registry::SIMULATED {
+        if campaign.priorities.is_some() {
+            return Err(impossible("priorities", "only a simulated network knows them: say `--sim`"));
+        }
         return match campaign.simulation {
             None => Ok(None),
             Some(_) => Err(impossible("simulation", "nothing is simulated: say `--sim`")),
@@ -654,7 +671,10 @@ fn simulation(campaign: &Campaign, system: &SystemEntry) -> Result<Option<Simula
     if campaign.leave_running {
         return Err(impossible("leave-running", "a simulated cluster ends with its trial"));
     }
-    let simulation = campaign.simulation.unwrap_or_default();
+    let mut simulation = campaign.simulation.unwrap_or_default();
+    if let Some(depth) = campaign.priorities {
+        simulation.weather.priorities = Some(Priorities::new(depth));
+    }
     simulation.check().map_err(|why| impossible("simulation", why))?;
     Ok(Some(simulation))
 }
@@ -702,6 +722,7 @@ fn again(program: &str, campaign: &Campaign, seed: Seed, file: Option<&str>) -> 
     flag("strict-host-key-checking", campaign.strict_host_key_checking.map(|s| s.word().to_owned()));
     flag("check-timeout", campaign.check_timeout.map(|s| s.to_string()));
     flag("check-memory", campaign.check_memory.map(|b| b.to_string()));
+    flag("priorities", campaign.priorities.map(|depth| depth.to_string()));
     flag("seed", Some(seed.0.to_string()));
     if campaign.sim {
         words.push("--sim".into());

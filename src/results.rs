@@ -4,6 +4,7 @@
 //! an interrupted campaign goes on where it was, and shards are joined without having known of each other.
 
 use crate::exit::Exit;
+use crate::search::{Coverage, Search};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -28,6 +29,9 @@ pub struct Head {
     pub first: String,
     /// How many trials there are in all shards.
     pub trials: usize,
+    /// How they are chosen.
+    #[serde(default, skip_serializing_if = "Search::is_random")]
+    pub search: Search,
 }
 
 /// One trial that has ended.
@@ -57,6 +61,18 @@ pub struct Row {
     pub operations: u64,
     /// How many of them succeeded.
     pub ok: u64,
+    /// In how many abstract states a simulated cluster was.
+    #[serde(default)]
+    pub states: usize,
+    /// How many of them no trial before it had reached.
+    #[serde(default)]
+    pub new_states: usize,
+    /// Which they were; `coverage.jsonl` keeps them.
+    #[serde(skip)]
+    pub reached: Coverage,
+    /// Whose changed schedule it is, in a guided campaign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<usize>,
     /// The kinds of fault that truly hit.
     #[serde(default)]
     pub hit: Vec<String>,
@@ -222,7 +238,9 @@ fn same(path: &Path, found: &Head, wanted: &Head) -> Result<(), ResultsError> {
     if found == wanted {
         return Ok(());
     }
-    let what = if found.first != wanted.first {
+    let what = if found.search != wanted.search {
+        format!("its search is {:?}, not {:?}", found.search, wanted.search).to_lowercase()
+    } else if found.first != wanted.first {
         format!("its first trial is `{}`, not `{}`", found.first, wanted.first)
     } else {
         format!("it has {} trials by version {}", found.trials, found.program)
@@ -265,8 +283,17 @@ pub fn table<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
     }
     let wide = groups.keys().map(|(_, nemesis)| nemesis.chars().count()).max().unwrap_or(0).clamp(7, 60);
     let mut text = format!(
-        "{:10} {:wide$} {:>6} {:>6} {:>7} {:>7} {:>6}  {:>10} {:>9}\n",
-        "workload", "nemesis", "trials", "valid", "invalid", "unknown", "broken", "first seen", "s"
+        "{:10} {:wide$} {:>6} {:>6} {:>7} {:>7} {:>6} {:>10}  {:>10} {:>9}\n",
+        "workload",
+        "nemesis",
+        "trials",
+        "valid",
+        "invalid",
+        "unknown",
+        "broken",
+        "new states",
+        "first seen",
+        "s"
     );
     for ((workload, nemesis), rows) in &groups {
         let count = |end| rows.iter().filter(|row| row.end == end).count();
@@ -275,12 +302,13 @@ pub fn table<'r>(rows: impl Iterator<Item = &'r Row>) -> String {
         let seconds = rows.iter().map(|row| row.ms).sum::<u64>() as f64 / 1e3;
         let _ = writeln!(
             text,
-            "{workload:10} {nemesis:wide$} {:>6} {:>6} {:>7} {:>7} {:>6}  {first:>10} {seconds:>9.1}",
+            "{workload:10} {nemesis:wide$} {:>6} {:>6} {:>7} {:>7} {:>6} {:>10}  {first:>10} {seconds:>9.1}",
             rows.len(),
             count(Ending::Valid),
             count(Ending::Invalid),
             count(Ending::Unknown),
             count(Ending::Broken),
+            rows.iter().map(|row| row.new_states).sum::<usize>(),
         );
     }
     text.push_str(&hits(&groups));
@@ -333,6 +361,7 @@ mod tests {
             program: "0.1.0".into(),
             first: "elenchus test --sim --seed 1".into(),
             trials: 4,
+            search: Search::Random,
         }
     }
 
@@ -348,6 +377,10 @@ mod tests {
             first_ns: (end == Ending::Invalid).then_some(2_500_000_000),
             operations: 10,
             ok: 9,
+            states: 40,
+            new_states: 2,
+            reached: Coverage::default(),
+            parent: None,
             hit: vec!["kill".into()],
             terms: Some(3),
             ms: 3,
@@ -376,6 +409,9 @@ mod tests {
         assert_eq!(results.rows.keys().copied().collect::<Vec<_>>(), [0, 2]);
         results.add(row(3, Ending::Valid)).unwrap();
         assert_eq!(Results::open(&folder, &head()).unwrap().rows.len(), 3);
+        let other = Head { search: Search::Guided, ..head() };
+        let refused = Results::open(&folder, &other).unwrap_err().to_string();
+        assert!(refused.contains("random, not guided"), "{refused}");
         let other = Head { first: "elenchus test --seed 2".into(), ..head() };
         let refused = Results::open(&folder, &other).unwrap_err().to_string();
         assert!(refused.contains("another campaign") && refused.contains("--seed 2"), "{refused}");
@@ -404,7 +440,7 @@ mod tests {
         let text = table(rows.iter());
         let line = text.lines().nth(1).unwrap();
         let words: Vec<&str> = line.split_whitespace().collect();
-        assert_eq!(words, ["register", "kill", "4", "1", "1", "1", "1", "2.5", "s", "0.0"]);
+        assert_eq!(words, ["register", "kill", "4", "1", "1", "1", "1", "8", "2.5", "s", "0.0"]);
         assert!(text.contains("of 4 trials, so many were hit: kill 4; at least 3 terms in each"), "{text}");
         assert!(text.find("Invalid seed 10") < text.find("Broken seed 9"), "{text}");
         assert_eq!(worst(rows.iter()), Exit::Invalid);

@@ -19,6 +19,8 @@ pub mod file {
     pub const HISTORY: &str = "history.jsonl";
     /// What the nodes' traces showed while a simulation made them.
     pub const CONSENSUS: &str = "consensus.json";
+    /// In which abstract states a simulated cluster was.
+    pub const STATES: &str = "states.json";
     /// What the checkers concluded.
     pub const VERDICTS: &str = "verdicts.json";
     /// What was done to set the trial up.

@@ -480,17 +480,14 @@ fn improvise<W: Workload>(
     record: &TrialRecord,
     world: &mut dyn World<W::Op, W::Ret>,
 ) -> Result<End, Failed> {
-    let shape = Shape {
-        seed: plan.seed.stream("clients"),
-        concurrency: plan.concurrency,
-        nodes: plan.nodes.len() as u32,
-    };
+    let shape =
+        Shape { seed: plan.stream("clients"), concurrency: plan.concurrency, nodes: plan.nodes.len() as u32 };
     let limits = limits(plan);
     let mut progress = Progress::new(plan.is_simulated());
     let last = Rc::new(RefCell::new(workload.final_generator(&shape)));
     let mut main = Both { first: main_generator(workload, plan, record, &shape), second: last.clone() };
     let mut runner = Runner::new(workload, world, &mut progress, log, plan.concurrency, limits)
-        .seeded(plan.seed.stream("slots"));
+        .seeded(plan.stream("slots"));
     let mut end = runner.run(&mut main)?;
     runner.heal_all()?;
     if end == End::Completed {
@@ -542,25 +539,33 @@ fn main_generator<W: Workload>(
     let work = Shared(Rc::new(RefCell::new(workload.generator(shape))));
     let work: Boxed<W::Op, W::Ret> = if plan.rate > 0.0 {
         let mean = Duration::from_secs_f64(1.0 / plan.rate);
-        work.stagger(mean, plan.seed.stream("rate")).time_limit(limit).clients().boxed()
+        work.stagger(mean, plan.stream("rate")).time_limit(limit).clients().boxed()
     } else {
         work.time_limit(limit).clients().boxed()
     };
     if plan.nemesis.is_empty() && plan.schedule.is_empty() {
         return work;
     }
-    let drawn = Schedule::new(&ScheduleOptions {
+    let drawn = match &plan.drawn {
+        Some(strikes) => Schedule::of(strikes.clone(), limit),
+        None => Schedule::new(&drawn_from(plan, record.isolation == host::Means::Proxy.to_string())),
+    };
+    generator::any(vec![drawn.with_written(&plan.schedule).nemesis().boxed(), work]).boxed()
+}
+
+/// What the seed draws the strikes of a plan from. `streams`: nodes exchange streams, as through a proxy.
+pub fn drawn_from(plan: &TrialPlan, streams: bool) -> ScheduleOptions {
+    ScheduleOptions {
         faults: plan.nemesis.clone(),
         interval: plan.nemesis_interval.0,
         nodes: plan.nodes.clone(),
-        seed: plan.seed.stream("nemesis"),
-        until: limit,
-        // Who cannot say who leads has nobody to aim at.
+        seed: plan.stream("nemesis"),
+        until: plan.time_limit.0,
         resets: true,
-        streams: record.isolation == host::Means::Proxy.to_string(),
+        streams,
+        // Who cannot say who leads has nobody to aim at.
         primaries: plan.cluster.as_ref().is_none_or(|description| description.leader.is_some()),
-    });
-    generator::any(vec![drawn.with_written(&plan.schedule).nemesis().boxed(), work]).boxed()
+    }
 }
 
 fn header(plan: &TrialPlan, record: &TrialRecord) -> Header {

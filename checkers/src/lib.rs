@@ -16,6 +16,7 @@
 //! | [`watch`] | a watcher sees every change once, in order |
 //! | [`consensus`] | a consensus protocol's invariants, from its nodes' traces |
 //! | [`faults`], [`recovery`] | the faults asked for struck; the healed cluster answers |
+//! | [`states`] | none: in which abstract states a cluster has been, from the same traces |
 //! | [`stats`], [`availability`], [`perf`] | none: figures, and whether there was anything to judge |
 //!
 //! [`models`] holds the objects that are judged and how their operations stand on disk; [`check_all`] runs
@@ -37,6 +38,7 @@ pub mod perf;
 pub mod recorder;
 pub mod recovery;
 pub mod set_full;
+pub mod states;
 pub mod stats;
 pub mod synthetic;
 pub mod watch;

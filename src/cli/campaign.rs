@@ -8,13 +8,19 @@ use crate::exit::Exit;
 use crate::plan::{Plan, TrialPlan};
 use crate::registry::Registry;
 use crate::results::{self, Ending, Head, Results, Row};
+use crate::search::guide::{LAG, Planned};
+use crate::search::ledger::COVERAGE;
+use crate::search::mutation::DEPTH;
+use crate::search::{Guide, Ledger, Search};
+use crate::store;
 use clap::Args;
+use elenchus_core::random::Seed;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex};
 use std::time::Instant;
 
 /// Arguments of `campaign`.
@@ -39,6 +45,9 @@ pub struct CampaignArgs {
     /// Only every nth trial, beginning with the ith: `2/8`; `elenchus merge` joins the shards
     #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
+    /// How trials are chosen: each from its seed, with priorities of links, or guided by what was reached
+    #[arg(long, value_enum, default_value = "random")]
+    search: Search,
     /// Keep the folder of every trial, not only of those that are not valid
     #[arg(long, value_enum, default_value = "bad")]
     keep: Keep,
@@ -49,6 +58,9 @@ pub struct CampaignArgs {
     #[arg(long)]
     json: bool,
 }
+
+/// Where the plans of changed trials are kept.
+const PLANS: &str = "plans";
 
 /// Whose folders stay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -103,6 +115,17 @@ pub fn run(args: &CampaignArgs, registry: &Registry) -> Exit {
         None if simulated => std::thread::available_parallelism().map_or(1, usize::from),
         None => 1,
     };
+    if args.search == Search::Guided {
+        if !simulated {
+            return usage("--search guided: only simulated trials (--sim) tell what they reached");
+        }
+        if args.shard.is_some() {
+            return usage(
+                "--search guided: it learns from all of its trials, and shards know nothing of each other",
+            );
+        }
+    }
+    let jobs = if args.search == Search::Guided { jobs.min(LAG) } else { jobs };
     let shard = args.shard.unwrap_or(Shard::WHOLE);
     let head = Head {
         version: 1,
@@ -110,6 +133,7 @@ pub fn run(args: &CampaignArgs, registry: &Registry) -> Exit {
         program: env!("CARGO_PKG_VERSION").into(),
         first: first.again.clone(),
         trials: trials.len(),
+        search: args.search,
     };
     let folder = args.store.store().root().join(&first.name).join(folder_name(first.seed.0, shard));
     let opened = fs::create_dir_all(&folder)
@@ -119,11 +143,12 @@ pub fn run(args: &CampaignArgs, registry: &Registry) -> Exit {
         Ok(results) => results,
         Err(why) => return usage(&why),
     };
-    let todo: Vec<(usize, &TrialPlan)> = trials
-        .iter()
-        .enumerate()
-        .filter(|(trial, _)| shard.has(*trial) && !results.rows.contains_key(trial))
-        .collect();
+    let todo: Vec<usize> =
+        (0..trials.len()).filter(|trial| shard.has(*trial) && !results.rows.contains_key(trial)).collect();
+    let (ledger, guide) = match learned(args, &folder, &trials, &results) {
+        Ok(learned) => learned,
+        Err(why) => return usage(&why),
+    };
     if !args.json {
         let done = results.rows.len();
         let before = if done > 0 { format!(", {done} of them done before") } else { String::new() };
@@ -135,26 +160,40 @@ pub fn run(args: &CampaignArgs, registry: &Registry) -> Exit {
         folder: &folder,
         shown: !args.json && std::io::stderr().is_terminal(),
         began: Instant::now(),
-        total: todo.len(),
-        next: AtomicUsize::new(0),
-        results: Mutex::new((results, 0, None)),
+        trials: &trials,
+        todo: &todo,
+        board: Mutex::new(Board {
+            results,
+            ledger: ledger.filter(|_| simulated),
+            guide,
+            next: 0,
+            ended: BTreeMap::new(),
+            done: 0,
+            closed: false,
+            trouble: None,
+        }),
+        more: Condvar::new(),
     };
     if simulated {
         std::thread::scope(|scope| {
             for _ in 0..jobs {
-                scope.spawn(|| desk.work(&todo));
+                scope.spawn(|| desk.work());
             }
         });
     } else {
         // A live trial forks, which takes a process of one thread.
-        desk.work(&todo);
+        desk.work();
     }
-    let (results, _, trouble) = desk.results.into_inner().expect("no job panics with the results");
+    let Board { results, ledger, trouble, .. } =
+        desk.board.into_inner().expect("no job panics with the board");
     if desk.shown {
         eprintln!();
     }
     if !args.json {
         say!("\n{}", results::table(results.rows.values()));
+        if let Some(ledger) = ledger {
+            say!("{}", ledger.known());
+        }
     }
     match trouble {
         Some(why) => super::broken(&why),
@@ -194,6 +233,9 @@ fn plan(args: &CampaignArgs, registry: &Registry) -> Result<Vec<TrialPlan>, Stri
             one.campaign.workload = workload.clone().or(one.campaign.workload);
             one.campaign.nemesis = nemesis.clone().or(one.campaign.nemesis);
             one.campaign.seed = Some(seed);
+            if args.search != Search::Random {
+                one.campaign.priorities = one.campaign.priorities.or(Some(DEPTH));
+            }
             one.campaign.test_count = Some(args.count);
             let (Plan { trials, .. }, _) = one.plan(registry)?;
             cells.push(trials.into_iter());
@@ -206,6 +248,37 @@ fn plan(args: &CampaignArgs, registry: &Registry) -> Result<Vec<TrialPlan>, Stri
     Ok(all)
 }
 
+/// What the trials that have ended have reached, and who plans the next from it, if somebody does.
+fn learned(
+    args: &CampaignArgs,
+    folder: &Path,
+    trials: &[TrialPlan],
+    results: &Results,
+) -> Result<(Option<Ledger>, Option<Guide>), String> {
+    if !trials.iter().any(TrialPlan::is_simulated) {
+        return Ok((None, None));
+    }
+    let at = |error: std::io::Error| format!("{}/{COVERAGE}: {error}", folder.display());
+    let (ledger, gains) = Ledger::open(folder, |trial| results.rows.contains_key(&trial)).map_err(at)?;
+    if args.search != Search::Guided {
+        return Ok((Some(ledger), None));
+    }
+    fs::create_dir_all(folder.join(PLANS)).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut guide = Guide::new(trials.to_vec(), Seed(trials.first().map_or(0, |first| first.seed.0)));
+    let done = results.rows.len();
+    for trial in 0..done {
+        let gain = gains.get(trial).filter(|gain| gain.trial == trial && results.rows.contains_key(&trial));
+        let Some(gain) = gain else {
+            return Err(at(std::io::Error::other(format!(
+                "it does not say what trial {trial} has reached; begin anew in another --store"
+            ))));
+        };
+        guide.plan();
+        guide.take(gain.clone());
+    }
+    Ok((Some(ledger), Some(guide)))
+}
+
 /// Where the jobs take their trials from and bring their results to.
 struct Desk<'a> {
     registry: &'a Registry,
@@ -213,28 +286,87 @@ struct Desk<'a> {
     folder: &'a Path,
     shown: bool,
     began: Instant,
-    total: usize,
-    next: AtomicUsize,
-    /// The results, how many of them were made now, and what keeps more from being added.
-    results: Mutex<(Results, usize, Option<String>)>,
+    trials: &'a [TrialPlan],
+    todo: &'a [usize],
+    board: Mutex<Board>,
+    /// Rings when there is more to plan from.
+    more: Condvar,
+}
+
+/// What the jobs share.
+struct Board {
+    results: Results,
+    ledger: Option<Ledger>,
+    guide: Option<Guide>,
+    /// How many of those to do were handed out.
+    next: usize,
+    /// Trials that have ended before one that comes before them.
+    ended: BTreeMap<usize, Row>,
+    /// How many results were taken, which is always in the order of the trials.
+    done: usize,
+    /// There will be no more.
+    closed: bool,
+    /// What keeps results from being added.
+    trouble: Option<String>,
 }
 
 impl Desk<'_> {
-    fn work(&self, todo: &[(usize, &TrialPlan)]) {
+    fn work(&self) {
         let mut judge = Judge::default();
-        while let Some((trial, plan)) = todo.get(self.next.fetch_add(1, Ordering::Relaxed)) {
-            let row = self.one(*trial, plan, &mut judge);
-            if !self.take(row) {
-                self.next.store(todo.len(), Ordering::Relaxed);
-            }
+        while let Some((place, planned)) = self.next() {
+            let Planned { trial, plan, parent } = planned;
+            let row = Row { parent, ..self.one(trial, &plan, &mut judge) };
+            self.bring(place, row);
         }
     }
 
-    /// Keeps a result. Whether there may be more.
-    fn take(&self, row: Row) -> bool {
-        let mut held = self.results.lock().expect("no job panics with the results");
-        let (results, done, trouble) = &mut *held;
-        *done += 1;
+    /// The next trial, if there is one, and its place among those to do.
+    fn next(&self) -> Option<(usize, Planned)> {
+        let mut board = self.board.lock().expect("no job panics with the board");
+        while !board.closed && board.guide.as_ref().is_some_and(|guide| !guide.is_ready()) {
+            board = self.more.wait(board).expect("no job panics with the board");
+        }
+        let place = board.next;
+        let trial = *self.todo.get(place).filter(|_| !board.closed)?;
+        board.next += 1;
+        let fresh = || Planned { trial, plan: self.trials[trial].clone(), parent: None };
+        let mut planned = board.guide.as_mut().map_or_else(|| Some(fresh()), Guide::plan)?;
+        if planned.parent.is_some() {
+            let path = self.folder.join(PLANS).join(format!("{trial:05}.json"));
+            planned.plan.again = format!("{} replay {}", self.registry.program_name(), path.display());
+            if let Err(error) = store::write_json(&path, &planned.plan) {
+                board.trouble = Some(format!("{}: {error}", path.display()));
+                board.closed = true;
+                return None;
+            }
+        }
+        Some((place, planned))
+    }
+
+    /// Takes the results of a trial, when those of all before it have been taken.
+    fn bring(&self, place: usize, row: Row) {
+        let mut board = self.board.lock().expect("no job panics with the board");
+        board.ended.insert(place, row);
+        while !board.closed {
+            let done = board.done;
+            let Some(row) = board.ended.remove(&done) else { break };
+            board.done += 1;
+            if let Err(why) = self.take(&mut board, row) {
+                (board.trouble, board.closed) = (Some(why), true);
+            }
+        }
+        self.more.notify_all();
+    }
+
+    fn take(&self, board: &mut Board, mut row: Row) -> Result<(), String> {
+        if let Some(ledger) = &mut board.ledger {
+            let coverage = std::mem::take(&mut row.reached);
+            let gain = ledger.add(row.trial, &coverage).map_err(|error| format!("{COVERAGE}: {error}"))?;
+            row.new_states = gain.new.len();
+            if let Some(guide) = &mut board.guide {
+                guide.take(gain);
+            }
+        }
         if self.args.json {
             say!("{}", serde_json::to_string(&row).expect("a row is plain data"));
         } else if row.end != Ending::Valid {
@@ -244,16 +376,15 @@ impl Desk<'_> {
             say!("{:?} seed {}: {}", row.end, row.seed, row.why);
         }
         if self.shown {
-            let pace = *done as f64 / self.began.elapsed().as_secs_f64();
-            eprint!("\r\x1b[K{done} of {}, {pace:.1} a second", self.total);
+            let (done, total) = (board.done, self.todo.len());
+            let pace = done as f64 / self.began.elapsed().as_secs_f64();
+            eprint!("\r\x1b[K{done} of {total}, {pace:.1} a second");
         }
-        let last = self.args.stop_at_first && row.end != Ending::Valid;
-        if let Err(e) = results.add(row) {
-            *trouble = Some(e.to_string());
-        }
-        trouble.is_none() && !last
+        board.closed |= self.args.stop_at_first && row.end != Ending::Valid;
+        board.results.add(row).map_err(|error| error.to_string())
     }
 
+    /// Carries one trial out and judges it.
     fn one(&self, trial: usize, plan: &TrialPlan, judge: &mut Judge) -> Row {
         let folder = self.folder.join(format!("{trial:05}-{}-{}", plan.workload, plan.seed.0));
         let keep = match self.args.keep {

@@ -2,11 +2,12 @@
 
 use super::check::Judge;
 use super::test::carry_out_traced;
-use crate::judge::Verdicts;
+use crate::judge::{self, Verdicts};
 use crate::plan::TrialPlan;
 use crate::registry::Registry;
 use crate::report;
 use crate::results::{Ending, Found, Row};
+use crate::search::Coverage;
 use crate::store::{self, file};
 use elenchus_core::time::Time;
 use elenchus_core::verdict::{Anomaly, Validity, Verdict};
@@ -48,6 +49,10 @@ pub fn examine(
         first_ns: None,
         operations: 0,
         ok: 0,
+        states: 0,
+        new_states: 0,
+        reached: Coverage::default(),
+        parent: None,
         hit: Vec::new(),
         terms: None,
         ms: 0,
@@ -57,6 +62,8 @@ pub fn examine(
         Ok(verdicts) => summarize(&mut row, &verdicts),
         Err(why) => row.why = why,
     }
+    row.reached = judge::read_json(&folder.join(file::STATES)).unwrap_or_default();
+    row.states = row.reached.states.len();
     if keep == Keep::Nothing || (row.end == Ending::Valid && keep == Keep::Bad) {
         // It can be had again by its seed.
         let _ = fs::remove_dir_all(folder);

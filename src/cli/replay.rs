@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// The folder of a simulated trial, or the file of a script (`shrunk.json`). With a campaign or flags instead,
-    /// that trial is run twice
+    /// The folder of a simulated trial, the file of a script (`shrunk.json`), or that of a plan, which is run twice.
+    /// With a campaign or flags instead, that trial is run twice
     #[command(flatten)]
     plan: PlanArgs,
 }
@@ -40,16 +40,25 @@ pub fn run(args: &ReplayArgs, registry: &Registry) -> Exit {
                 Err(e) => return usage(&e.to_string()),
             }
         }
-        _ => match simulated(args, registry) {
-            Ok(plan) => {
-                let first = scratch.0.join("first");
-                if let Err(why) = carry_out_in(registry, &plan, &first) {
-                    return broken(&why);
+        other => {
+            let planned = match other {
+                Some(path) if path.extension().is_some_and(|extension| extension == "json") => {
+                    judge::read_json(path).map_err(|e| e.to_string())
                 }
-                (plan, first)
+                _ => simulated(args, registry),
+            };
+            match planned {
+                Ok(plan) if !plan.is_simulated() => (plan, PathBuf::new()),
+                Ok(plan) => {
+                    let first = scratch.0.join("first");
+                    if let Err(why) = carry_out_in(registry, &plan, &first) {
+                        return broken(&why);
+                    }
+                    (plan, first)
+                }
+                Err(why) => return usage(&why),
             }
-            Err(why) => return usage(&why),
-        },
+        }
     };
     if !plan.is_simulated() {
         return usage(&format!(
@@ -78,7 +87,9 @@ pub fn run(args: &ReplayArgs, registry: &Registry) -> Exit {
 }
 
 fn is_script(path: &Path) -> bool {
-    path.is_file() && path.extension().is_some_and(|extension| extension == "json")
+    let is_json = path.is_file() && path.extension().is_some_and(|extension| extension == "json");
+    // A plan without a script is run as it is; what is no plan is refused by who reads it as a script.
+    is_json && judge::read_json::<TrialPlan>(path).map_or(true, |plan| plan.script.is_some())
 }
 
 /// Carries a script out, and says whether what it is about is there.

@@ -4,9 +4,11 @@ use super::{Failed, SetupLog, Stage, drive, follow, header, prepare, record};
 use crate::bundled::client_limit;
 use crate::plan::TrialPlan;
 use crate::runner::{End, Log, Pages};
+use crate::search::Coverage;
 use crate::sim::{self, SimWorld, pass};
 use crate::store::{self, TrialRecord, file};
 use elenchus_checkers::consensus::{Consensus, Findings};
+use elenchus_checkers::states::States;
 use elenchus_core::process::NodeId;
 use elenchus_core::time::Time;
 use elenchus_core::trace::Line;
@@ -49,6 +51,9 @@ pub(super) fn in_simulation<W: Workload>(
     let verdict = watch.borrow_mut().finish();
     let path = folder.join(file::CONSENSUS);
     store::write_json(&path, &verdict).map_err(|error| Failed::Folder { path, error })?;
+    let path = folder.join(file::STATES);
+    let coverage = watch.borrow_mut().coverage();
+    store::write_json(&path, &coverage).map_err(|error| Failed::Folder { path, error })?;
     end
 }
 
@@ -130,7 +135,7 @@ fn cluster(plan: &TrialPlan) -> Result<Simulated, String> {
         .collect::<Result<Bugs, String>>()?;
     let simulation = plan.simulation.unwrap_or_default();
     let luck = plan.script.as_ref().map_or(0, |script| script.luck);
-    let (timeouts, weather) = (plan.seed.stream("raft"), plan.seed.stream("universe"));
+    let (timeouts, weather) = (plan.stream("raft"), plan.stream("universe"));
     let seed = if luck > 0 && luck.is_multiple_of(2) { timeouts.nth(luck) } else { timeouts };
     let universe = if luck > 0 { weather.nth(luck) } else { weather };
     let nodes = plan.nodes.len() as u16;
@@ -147,6 +152,9 @@ fn cluster(plan: &TrialPlan) -> Result<Simulated, String> {
 #[derive(Default)]
 struct Watch {
     consensus: Consensus,
+    states: States,
+    /// When a node's role changed, in milliseconds.
+    turns: Vec<u64>,
     /// When the first invariant was broken.
     broken_at: Option<Time>,
     /// The files of the nodes, if any are wanted.
@@ -180,6 +188,10 @@ impl Watch {
 
     fn saw(&mut self, now: Time, node: &NodeId, line: &Line) {
         self.consensus.observe(line);
+        let at_ms = now.0 / 1_000_000;
+        if self.states.observe(line).turned && self.turns.last() != Some(&at_ms) {
+            self.turns.push(at_ms);
+        }
         if self.broken_at.is_none() {
             let is_broken = match &self.enough {
                 Some(class) => self.consensus.has_found(class),
@@ -197,6 +209,11 @@ impl Watch {
             // A trace that cannot be written ends short, which its readers take for what it is.
             let _ = writeln!(file, "{line}");
         }
+    }
+
+    /// Which states there were.
+    fn coverage(&mut self) -> Coverage {
+        Coverage { states: std::mem::take(&mut self.states).finish(), turns: std::mem::take(&mut self.turns) }
     }
 
     /// The verdict of the invariants.

@@ -454,7 +454,7 @@ async fn say(connect: &Connect, words: &[u8]) -> String {
 async fn garbage(bed: &Bed) {
     bed.serve(0, "60s", &[]).await;
     let connect = bed.connect(0, IpAddr::from([10, 77, 0, 254]));
-    let hello = "{\"id\":1,\"request\":{\"hello\":{\"version\":2,\"session\":\"s\",\"since\":0}}}\n";
+    let hello = "{\"id\":1,\"request\":{\"hello\":{\"version\":3,\"session\":\"s\",\"since\":0}}}\n";
     let long = vec![b'x'; 9 << 20];
     let cases: [(&[u8], &str); 5] = [
         (b"GET / HTTP/1.1\r\n\r\n", "no request"),
@@ -462,7 +462,7 @@ async fn garbage(bed: &Bed) {
         (b"\xff\xfe\x00\n", "no request"),
         (
             b"{\"id\":1,\"request\":{\"hello\":{\"version\":9,\"session\":\"s\",\"since\":0}}}\n",
-            "version 2, not 9",
+            "version 3, not 9",
         ),
         (&long, "a line of more than"),
     ];

@@ -122,7 +122,7 @@ fn what_cannot_be_simulated_is_refused_by_name() {
     let folder = Folder::new("refused");
     for (flags, key) in [
         ("--nemesis resources", "resources"),
-        ("--nemesis membership", "membership"),
+        ("--vary --nemesis resources", "resources"),
         ("--isolation proxy", "isolation"),
         ("--system memory", "sim"),
         ("--leave-running", "leave-running"),
@@ -130,10 +130,56 @@ fn what_cannot_be_simulated_is_refused_by_name() {
         let (code, said) = folder.run(&format!("test --sim {flags}"));
         assert!(code == Some(254) && said.contains(key), "{flags}: {said}");
     }
+    let (code, said) = folder.run("test --vary");
+    assert!(code == Some(254) && said.contains("--vary"), "{said}");
     let (code, said) = folder.run("campaign --jobs 2 --seed 1");
     assert!(code == Some(254) && said.contains("--jobs"), "{said}");
     let (code, said) = folder.run("campaign --sim --shard 3/2 --seed 1");
     assert!(code == Some(254) && said.contains("I/N"), "{said}");
     let (code, said) = folder.run("campaign --sim --shard 1/2");
     assert!(code == Some(254) && said.contains("--seed"), "{said}");
+}
+
+/// The results of a campaign without the times that they took.
+fn rows(folder: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join("results.jsonl")).unwrap();
+    let timeless = |line: &str| match (line.find("\"ms\":"), line.find(",\"again\"")) {
+        (Some(from), Some(to)) => line[..from].to_owned() + &line[to..],
+        _ => line.to_owned(),
+    };
+    text.lines().map(timeless).collect()
+}
+
+#[test]
+fn a_guided_campaign_goes_on_as_if_it_had_not_stopped_and_its_plans_come_back() {
+    let folder = Folder::new("guided");
+    let flags = "campaign --sim --search guided --nemesis all --seed 8 --count 14 --time-limit 5s";
+    let (code, said) = folder.run(&format!("{flags} --jobs 1"));
+    assert!(code == Some(0) && said.contains("abstract states"), "{said}");
+    let at = folder.0.join("store/register/campaign-8");
+    let whole = rows(&at);
+    let coverage = std::fs::read(at.join("coverage.jsonl")).unwrap();
+    assert_eq!(whole.len(), 15);
+    let plans: Vec<_> =
+        std::fs::read_dir(at.join("plans")).unwrap().map(|plan| plan.unwrap().path()).collect();
+    assert!((2..=7).contains(&plans.len()), "{plans:?}");
+    let (code, said) = folder.run(&format!("replay {}", plans[0].display()));
+    assert!(code == Some(0) && said.contains("identical"), "{said}");
+
+    // The last trials are forgotten, and the line of the first of them is torn.
+    let results = std::fs::read_to_string(at.join("results.jsonl")).unwrap();
+    let kept: usize = results.split_inclusive('\n').take(9).map(str::len).sum();
+    std::fs::write(at.join("results.jsonl"), &results[..kept + 10]).unwrap();
+    let (code, said) = folder.run(&format!("{flags} --jobs 3"));
+    assert!(code == Some(0) && said.contains("8 of them done before"), "{said}");
+    assert_eq!(rows(&at), whole);
+    assert_eq!(std::fs::read(at.join("coverage.jsonl")).unwrap(), coverage);
+
+    let (code, said) = folder.run(&flags.replace("guided", "pct"));
+    assert!(code == Some(254) && said.contains("another campaign"), "{said}");
+    for (from, to) in [("--sim", "--sim --shard 1/2"), ("--sim", "--system memory")] {
+        let flags = flags.replace(from, to).replace("--nemesis all", "--nemesis none");
+        let (code, said) = folder.run(&flags);
+        assert!(code == Some(254) && said.contains("guided"), "{flags}: {said}");
+    }
 }

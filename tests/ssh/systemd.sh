@@ -72,6 +72,7 @@ is_up() { case "$(of active inactive)" in active | activating) ;; *) return 1 ;;
 
 serve() {
     read_files
+    echo $$ > "$state/serve.pid"
     mkfifo "$state/requests"
     exec 3<> "$state/requests"
     while read -r unit <&3; do keep "$unit" & done

@@ -74,8 +74,8 @@ impl Drop for Systemd<'_> {
     fn drop(&mut self) {
         for i in HOSTS {
             let gone = format!(
-                "/usr/local/sbin/systemctl stop db-n{i}.service; \
-                 for pid in $(pgrep -f 'systemctl serve'); do kill $pid; done; umount /usr/local/sbin; \
+                "timeout 10 /usr/local/sbin/systemctl stop db-n{i}.service; \
+                 kill $(cat /run/stand-in/serve.pid); umount /usr/local/sbin; \
                  rm -rf /run/stand-in /run/systemd /etc/systemd/system/db-* /var/tmp/db-n{i}"
             );
             self.0.shell(i, &gone);
@@ -168,7 +168,7 @@ fn healed(bed: &Bed) {
     // The helper's controller and, on n1, n2, n3, both of its processes: nobody is left who would undo anything.
     trial.child.kill().and_then(|()| trial.child.wait()).expect("it is ours");
     for i in HOSTS {
-        bed.shell(i, "for pid in $(pgrep -f 'agent serve'); do kill -9 $pid; done");
+        bed.shell(i, "for pid in $(pgrep -f '[a]gent serve'); do kill -9 $pid; done");
     }
     let said = heal(bed, &folder);
     assert!(said.contains("nothing is left on its 3 hosts"), "{said}");

@@ -12,6 +12,7 @@ pub struct Chance {
     disk: Seed,
     crashes: Seed,
     clients: Seed,
+    priorities: Seed,
     clocks: Seed,
 }
 
@@ -23,6 +24,7 @@ impl Chance {
             disk: seed.stream("disk"),
             crashes: seed.stream("crashes"),
             clients: seed.stream("client-links"),
+            priorities: seed.stream("priorities"),
             clocks: seed.stream("clocks"),
         }
     }
@@ -55,6 +57,16 @@ impl Chance {
     /// How long the `nth` message between a client and its node takes.
     pub fn client(&self, client: u32, nth: u64) -> Rng {
         self.clients.nth(u64::from(client)).nth(nth).rng()
+    }
+
+    /// How low a link stands at first.
+    pub fn priority(&self, from: u16, to: u16) -> Rng {
+        self.priorities.nth((u64::from(from) << 16) | u64::from(to)).rng()
+    }
+
+    /// Which link falls with the `nth` change of priorities, and when.
+    pub fn change(&self, nth: u32) -> Rng {
+        self.priorities.stream("change").nth(u64::from(nth)).rng()
     }
 
     /// How fast a node's clock runs.

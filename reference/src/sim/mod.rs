@@ -9,6 +9,7 @@
 //! | `chance` | nothing; it draws, each choice by its name |
 //! | `latency` | how long things take |
 //! | `network` | what becomes of a letter between two nodes |
+//! | `priorities` | whose letters are held back, if any are |
 //! | `disk` | what survives a failure of the power |
 //! | `machine` | what a node is: process, disk, clock, and where it dies |
 //! | `client` | what a client sends, and when again |
@@ -24,11 +25,13 @@ mod faults;
 mod latency;
 mod machine;
 mod network;
+mod priorities;
 mod simulation;
 
 pub use client::ClientId;
 pub use latency::Latency;
 pub use network::Weather;
+pub use priorities::Priorities;
 pub use simulation::{Kind, Simulation};
 
 use crate::protocol::{Connection, Input, Output, Peer, Replica, Status, SyncId, Tick};
@@ -118,7 +121,7 @@ impl Universe {
             chance,
             weather,
             patience: Patience::default(),
-            network: Network::new(chance, weather),
+            network: Network::new(chance, weather, nodes),
             machines: (0..nodes).map(|node| Machine::new(drift(chance, node, weather.drift_ppm))).collect(),
             clients: Vec::new(),
             errands: BTreeMap::new(),

@@ -6,6 +6,7 @@
 
 use super::chance::Chance;
 use super::latency::Latency;
+use super::priorities::{Priorities, Ranks};
 use crate::protocol::Peer;
 use elenchus_core::fault::{FaultId, Trouble};
 use elenchus_core::random::Rng;
@@ -41,6 +42,9 @@ pub struct Weather {
     pub late: Latency,
     /// A node's clock is too fast or too slow by up to so many parts of a million, each by its own share, always.
     pub drift_ppm: u64,
+    /// Whose letters are held back, if any are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priorities: Option<Priorities>,
 }
 
 impl Default for Weather {
@@ -54,6 +58,7 @@ impl Default for Weather {
             late_ppm: 1_000,
             late: Latency::Pareto { min_us: 2_000, shape_tenths: 8, max_us: 4_000_000 },
             drift_ppm: 0,
+            priorities: None,
         }
     }
 }
@@ -75,6 +80,9 @@ impl Weather {
         ];
         for (key, latency) in latencies {
             latency.check().map_err(|why| format!("{key}: {why}"))?;
+        }
+        if let Some(priorities) = self.priorities {
+            priorities.check().map_err(|why| format!("priorities.{why}"))?;
         }
         let rates = [
             ("loss-ppm", self.loss_ppm),
@@ -105,6 +113,7 @@ pub struct Letter {
 pub struct Network {
     chance: Chance,
     weather: Weather,
+    ranks: Option<Ranks>,
     roads: BTreeMap<(Peer, Peer), Road>,
     cuts: BTreeMap<FaultId, Cut>,
     /// By receiver.
@@ -138,9 +147,16 @@ struct Troubled {
 }
 
 impl Network {
-    /// A network without faults.
-    pub fn new(chance: Chance, weather: Weather) -> Network {
-        Network { chance, weather, roads: BTreeMap::new(), cuts: BTreeMap::new(), troubles: BTreeMap::new() }
+    /// A network between so many nodes, without faults.
+    pub fn new(chance: Chance, weather: Weather, nodes: u16) -> Network {
+        Network {
+            chance,
+            weather,
+            ranks: weather.priorities.map(|priorities| priorities.draw(chance, nodes)),
+            roads: BTreeMap::new(),
+            cuts: BTreeMap::new(),
+            troubles: BTreeMap::new(),
+        }
     }
 
     /// Takes a letter at `now` and says when it arrives: never, once or twice.
@@ -161,7 +177,8 @@ impl Network {
             rng.chance(weather.duplicate_ppm, MILLION),
             rng.chance(weather.late_ppm, MILLION),
         );
-        let trip = |rng: &mut Rng| now + weather.latency.draw(rng);
+        let hold = self.ranks.as_ref().map_or(0, |ranks| ranks.hold(*from, *to, road.sent));
+        let trip = |rng: &mut Rng| now + hold + weather.latency.draw(rng);
         let (first, second) = (trip(&mut rng), trip(&mut rng));
         let tardy = weather.late.draw(&mut rng);
         if lost {
@@ -308,7 +325,7 @@ mod tests {
     use elenchus_core::random::Seed;
 
     fn network(weather: Weather) -> Network {
-        Network::new(Chance::new(Seed(1)), weather)
+        Network::new(Chance::new(Seed(1)), weather, 2)
     }
 
     fn letter(n: u8) -> Letter {
@@ -392,10 +409,29 @@ mod tests {
     }
 
     #[test]
+    fn priorities_hold_letters_back_and_change_nothing_else() {
+        let fair = Weather::default().fair();
+        let held = Weather { priorities: Some(Priorities::new(2)), ..fair };
+        let (mut plain, mut slow) = (network(fair), network(held));
+        let mut late = Vec::new();
+        for n in 0..2_000 {
+            let when = |network: &mut Network| network.send(0, &letter(n as u8)).collect::<Vec<_>>();
+            let (plain, slow) = (when(&mut plain), when(&mut slow));
+            assert_eq!((plain.len(), slow.len()), (1, 1));
+            late.push(slow[0] - plain[0]);
+        }
+        late.dedup();
+        assert!(late.is_sorted() && late.len() <= 2, "{late:?}");
+        assert!(late.iter().all(|&by| by <= 400 * MS));
+    }
+
+    #[test]
     fn weather_without_sense_is_refused_by_key() {
         let late = Latency::Uniform { min_us: 2, max_us: 1 };
         assert!(Weather { late, ..Weather::default() }.check().unwrap_err().starts_with("late:"));
         assert!(Weather { loss_ppm: 2_000_000, ..Weather::default() }.check().is_err());
+        let idle = Weather { priorities: Some(Priorities::new(0)), ..Weather::default() };
+        assert!(idle.check().unwrap_err().starts_with("priorities.depth"));
         assert_eq!(Weather::default().check(), Ok(()));
     }
 }

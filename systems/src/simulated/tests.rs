@@ -83,3 +83,23 @@ fn who_leads_and_who_ends_by_himself_is_noted() {
     let [Note { f: "leader", fields }] = &notes[..] else { panic!("{notes:?}") };
     assert_eq!((fields[0].0, fields[1].0), ("node", "term"));
 }
+
+#[test]
+fn a_member_leaves_and_comes_back_however_its_operator_goes_about_it() {
+    for seed in 1..12 {
+        let simulated = simulated(seed);
+        pass(&simulated, async {
+            elected(&simulated).await;
+            let node = simulated.nodes()[1].clone();
+            simulated.leave(&node).await.unwrap();
+            let connector = SimulatedConnector(simulated.clone());
+            assert!(connector.connect(&node, Process(0)).await.is_err(), "who is no member has ended");
+            let other = elected(&simulated).await;
+            assert_ne!(other, node, "seed {seed}");
+            simulated.join(&node).await.unwrap();
+            let mut client = connector.connect(&node, Process(0)).await.unwrap();
+            let put = Request::Put { key: "x".into(), value: Value::Int(1) };
+            assert_eq!(client.call(&put).await, Outcome::Ok(Response::Done), "seed {seed}");
+        });
+    }
+}

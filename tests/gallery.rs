@@ -1,0 +1,68 @@
+//! The gallery in short: bugs that show soon are found, and nothing is found in the correct build.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// A folder of the test's own, removed with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let folder = std::env::temp_dir().join(format!("elenchus-gallery-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        Folder(folder)
+    }
+
+    fn run(&self, words: &str) -> (Option<i32>, String) {
+        let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_elenchus"))
+            .args(words.split_whitespace())
+            .current_dir(&self.0)
+            .output()
+            .unwrap();
+        (status.code(), String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn bugs_that_show_soon_are_found_and_the_correct_build_is_silent() {
+    let folder = Folder::new("short");
+    let bugs = "ack-before-commit,follower-read,vote-twice,commit-minority,append-skips-prev-check,restart-skips-entry";
+    let (code, said) = folder.run(&format!(
+        "gallery --bugs {bugs} --seeds 40 --finds 1 --correct 50 --time-limit 15s --markdown page.md"
+    ));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("6 of 6 bugs were found"), "{said}");
+    assert!(said.contains("In 50 trials of the correct build 0 things were found") && said.contains("0 broke"), "{said}");
+    let page = std::fs::read_to_string(folder.0.join("page.md")).unwrap();
+    assert!(bugs.split(',').all(|bug| page.contains(&format!("### {bug}\n"))), "{page}");
+    let left = std::fs::read_dir(folder.0.join("store")).unwrap().count();
+    assert_eq!(left, 0, "what a seed brings back is not kept");
+}
+
+#[test]
+fn what_a_seed_found_comes_back_by_the_command_that_is_shown() {
+    let folder = Folder::new("again");
+    let (code, said) =
+        folder.run("gallery --bugs follower-read --seeds 40 --finds 1 --correct 1 --time-limit 15s");
+    assert_eq!(code, Some(0), "{said}");
+    let again = said.lines().find_map(|line| line.split_once("  elenchus ")).expect("a command").1;
+    assert!(again.contains("--vary") && again.contains("--bug follower-read"), "{again}");
+    let (code, said) = folder.run(again);
+    assert_eq!(code, Some(1), "{said}");
+}
+
+#[test]
+fn a_gallery_of_nothing_is_refused() {
+    let folder = Folder::new("nothing");
+    for flags in ["--seeds 0", "--finds 0", "--jobs 0", "--bugs no-such-bug", "--time-limit 1ms"] {
+        let (code, said) = folder.run(&format!("gallery {flags}"));
+        assert_eq!(code, Some(254), "{flags}: {said}");
+    }
+}
