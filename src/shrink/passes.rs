@@ -393,20 +393,20 @@ fn spare(fault: &mut Fault, gone: &NodeId) -> bool {
             return false;
         }
     }
-    match (fault, target) {
-        (
-            Fault::Kill { nodes }
-            | Fault::Pause { nodes }
-            | Fault::Clock { nodes, .. }
-            | Fault::Packets { nodes, .. }
-            | Fault::Power { nodes, .. }
-            | Fault::Disk { nodes, .. }
-            | Fault::Damage { nodes, .. }
-            | Fault::Resources { nodes, .. }
-            | Fault::Membership { nodes },
-            Some(target),
-        ) => *nodes = target,
-        _ => {}
+    if let (
+        Fault::Kill { nodes }
+        | Fault::Pause { nodes }
+        | Fault::Clock { nodes, .. }
+        | Fault::Packets { nodes, .. }
+        | Fault::Power { nodes, .. }
+        | Fault::Disk { nodes, .. }
+        | Fault::Damage { nodes, .. }
+        | Fault::Resources { nodes, .. }
+        | Fault::Membership { nodes },
+        Some(target),
+    ) = (fault, target)
+    {
+        *nodes = target;
     }
     true
 }
