@@ -151,8 +151,8 @@ impl Units {
     /// The end of the journal as it is now.
     async fn cursor(&self) -> Result<String, String> {
         let said = self.run(&["journalctl", "--no-pager", "-n", "1", "--show-cursor"], LIMIT).await?;
-        let cursors = said.lines().filter_map(|line| line.strip_prefix("-- cursor: "));
-        Ok(cursors.last().unwrap_or_default().trim().to_owned())
+        let mut cursors = said.lines().filter_map(|line| line.strip_prefix("-- cursor: "));
+        Ok(cursors.next_back().unwrap_or_default().trim().to_owned())
     }
 
     // ---- systemctl ------------------------------------------------------------------------------------
