@@ -17,6 +17,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 const MILLION: u64 = 1_000_000;
 /// How many letters a clogged link keeps; older ones are lost first.
 const CLOGGED_MAX: usize = 64;
+/// The span in which a link's letters are counted, in nanoseconds…
+const SPAN: u64 = 1_000 * MS;
+/// …and how many it carries then: far more than anybody sends who is in his right mind.
+const LETTERS_MAX: u64 = 10_000;
 /// Of how many cuts one clogs.
 const CLOGS_OF: u64 = 4;
 /// Nanoseconds in a millisecond.
@@ -125,10 +129,25 @@ pub struct Network {
 struct Road {
     /// How many letters were sent on it.
     sent: u64,
+    /// The span of time that is counted, and how many letters were sent in it.
+    lately: (u64, u64),
     /// Who cuts it.
     cut_by: BTreeSet<FaultId>,
     /// What a clog keeps.
     kept: VecDeque<Letter>,
+}
+
+impl Road {
+    /// Whether it can carry no more for now: what nodes that have gone mad send each other is lost in the end, as on
+    /// any network, so that a trial of them ends too.
+    fn is_full(&mut self, now: u64) -> bool {
+        let span = now / SPAN;
+        if self.lately.0 != span {
+            self.lately = (span, 0);
+        }
+        self.lately.1 += 1;
+        self.lately.1 > LETTERS_MAX
+    }
 }
 
 #[derive(Debug)]
@@ -167,6 +186,9 @@ impl Network {
         let mut rng = self.chance.letter(from.0, to.0, road.sent);
         if !road.cut_by.is_empty() {
             self.hold_back(letter);
+            return Arrivals::NONE;
+        }
+        if road.is_full(now) {
             return Arrivals::NONE;
         }
         let weather = self.weather;
@@ -433,5 +455,13 @@ mod tests {
         let idle = Weather { priorities: Some(Priorities::new(0)), ..Weather::default() };
         assert!(idle.check().unwrap_err().starts_with("priorities.depth"));
         assert_eq!(Weather::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn a_link_carries_so_much_and_no_more() {
+        let mut network = network(Weather::default().fair());
+        let letter = Letter { from: Peer(0), to: Peer(1), bytes: vec![1] };
+        let mut carried = |now| (0..11_000).filter(|_| network.send(now, &letter).count() > 0).count() as u64;
+        assert_eq!([carried(0), carried(SPAN - 1), carried(SPAN)], [LETTERS_MAX, 0, LETTERS_MAX]);
     }
 }
