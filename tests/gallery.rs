@@ -39,7 +39,10 @@ fn bugs_that_show_soon_are_found_and_the_correct_build_is_silent() {
     ));
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("6 of 6 bugs were found"), "{said}");
-    assert!(said.contains("In 50 trials of the correct build 0 things were found") && said.contains("0 broke"), "{said}");
+    assert!(
+        said.contains("In 50 trials of the correct build 0 things were found") && said.contains("0 broke"),
+        "{said}"
+    );
     let page = std::fs::read_to_string(folder.0.join("page.md")).unwrap();
     assert!(bugs.split(',').all(|bug| page.contains(&format!("### {bug}\n"))), "{page}");
     let left = std::fs::read_dir(folder.0.join("store")).unwrap().count();
