@@ -133,7 +133,7 @@ mod tests {
     fn items_come_at_their_time_and_an_operation_waits_for_its_slot_alone() {
         let ask = |at: u64, slot, op| (Time(at * MS), Act::Ask(Slot(slot), op));
         let lines = run(vec![ask(20, 1, "d"), ask(10, 0, "a"), ask(12, 0, "b"), ask(12, 1, "c")], 0);
-        assert_eq!(lines, ["10 a in 0", "12 c in 1", "15 b in 0", "20 d in 1", "25 end"]);
+        assert_eq!(lines, ["10 a in 0", "12 c in 1", "15 b in 0", "20 d in 1", "20 end"]);
     }
 
     #[test]

@@ -88,7 +88,7 @@ fn a_campaign_goes_on_where_it_was_and_its_shards_are_joined() {
     let (_, refused) = folder.run(&flags.replace("10s", "11s"));
     assert!(refused.contains("another campaign"), "{refused}");
     let kept = std::fs::read_dir(folder.0.join("store/register/campaign-3")).unwrap().count();
-    assert_eq!(kept, 1, "valid trials leave their line alone");
+    assert_eq!(kept, 2, "valid trials leave their line and what states they reached, and no folder");
 
     for shard in ["1/2", "2/2"] {
         let (code, said) = folder.run(&format!("{flags} --shard {shard}"));
@@ -155,7 +155,8 @@ fn a_guided_campaign_goes_on_as_if_it_had_not_stopped_and_its_plans_come_back() 
     let folder = Folder::new("guided");
     let flags = "campaign --sim --search guided --nemesis all --seed 8 --count 14 --time-limit 5s";
     let (code, said) = folder.run(&format!("{flags} --jobs 1"));
-    assert!(code == Some(0) && said.contains("abstract states"), "{said}");
+    // In five seconds under all faults some trials see no write succeed, which is a doubt.
+    assert!(matches!(code, Some(0 | 2)) && said.contains("abstract states"), "{said}");
     let at = folder.0.join("store/register/campaign-8");
     let whole = rows(&at);
     let coverage = std::fs::read(at.join("coverage.jsonl")).unwrap();
@@ -171,7 +172,7 @@ fn a_guided_campaign_goes_on_as_if_it_had_not_stopped_and_its_plans_come_back() 
     let kept: usize = results.split_inclusive('\n').take(9).map(str::len).sum();
     std::fs::write(at.join("results.jsonl"), &results[..kept + 10]).unwrap();
     let (code, said) = folder.run(&format!("{flags} --jobs 3"));
-    assert!(code == Some(0) && said.contains("8 of them done before"), "{said}");
+    assert!(matches!(code, Some(0 | 2)) && said.contains("8 of them done before"), "{said}");
     assert_eq!(rows(&at), whole);
     assert_eq!(std::fs::read(at.join("coverage.jsonl")).unwrap(), coverage);
 
