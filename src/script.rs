@@ -159,17 +159,11 @@ fn blow(span: &Span) -> Option<Blow> {
 }
 
 fn resolved(mut fault: Fault, proof: &Proof) -> Fault {
-    match &mut fault {
-        Fault::Partition { cut, .. } => *cut = Cut::Links(proof.links.clone()),
-        Fault::Kill { nodes }
-        | Fault::Pause { nodes }
-        | Fault::Clock { nodes, .. }
-        | Fault::Packets { nodes, .. }
-        | Fault::Power { nodes, .. }
-        | Fault::Disk { nodes, .. }
-        | Fault::Damage { nodes, .. }
-        | Fault::Resources { nodes, .. }
-        | Fault::Membership { nodes } => *nodes = Target::Nodes(proof.nodes.clone()),
+    if let Fault::Partition { cut, .. } = &mut fault {
+        *cut = Cut::Links(proof.links.clone());
+    }
+    if let Some(nodes) = fault.nodes_mut() {
+        *nodes = Target::Nodes(proof.nodes.clone());
     }
     fault
 }

@@ -1,34 +1,8 @@
 //! The gallery in short: bugs that show soon are found, and nothing is found in the correct build.
 
-use std::path::PathBuf;
-use std::process::{Command, Output};
+mod common;
 
-/// A folder of the test's own, removed with it.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let folder = std::env::temp_dir().join(format!("elenchus-gallery-{name}-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&folder);
-        std::fs::create_dir_all(&folder).unwrap();
-        Folder(folder)
-    }
-
-    fn run(&self, words: &str) -> (Option<i32>, String) {
-        let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_elenchus"))
-            .args(words.split_whitespace())
-            .current_dir(&self.0)
-            .output()
-            .unwrap();
-        (status.code(), String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr))
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use common::Store as Folder;
 
 #[test]
 fn bugs_that_show_soon_are_found_and_the_correct_build_is_silent() {

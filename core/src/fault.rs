@@ -287,6 +287,22 @@ impl Fault {
         }
     }
 
+    /// The nodes struck, to be changed; a partition strikes links.
+    pub fn nodes_mut(&mut self) -> Option<&mut Target> {
+        match self {
+            Fault::Partition { .. } => None,
+            Fault::Kill { nodes }
+            | Fault::Pause { nodes }
+            | Fault::Clock { nodes, .. }
+            | Fault::Packets { nodes, .. }
+            | Fault::Power { nodes, .. }
+            | Fault::Disk { nodes, .. }
+            | Fault::Damage { nodes, .. }
+            | Fault::Resources { nodes, .. }
+            | Fault::Membership { nodes } => Some(nodes),
+        }
+    }
+
     /// The nodes struck; a partition strikes links.
     pub fn nodes(&self) -> Option<&Target> {
         match self {

@@ -6,14 +6,14 @@ use super::{PlanArgs, StoreArgs, examine, usage};
 use crate::campaign::Faults;
 use crate::exit::Exit;
 use crate::plan::{Plan, TrialPlan};
-use crate::registry::Registry;
+use crate::registry::{Registry, SIMULATED};
 use crate::results::{self, Ending, Head, Results, Row};
 use crate::search::guide::{LAG, Planned};
 use crate::search::ledger::COVERAGE;
 use crate::search::mutation::DEPTH;
 use crate::search::{Guide, Ledger, Search};
 use crate::store;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use elenchus_core::random::Seed;
 use std::collections::BTreeMap;
 use std::fs;
@@ -115,15 +115,10 @@ pub fn run(args: &CampaignArgs, registry: &Registry) -> Exit {
         None if simulated => std::thread::available_parallelism().map_or(1, usize::from),
         None => 1,
     };
-    if args.search == Search::Guided {
-        if !simulated {
-            return usage("--search guided: only simulated trials (--sim) tell what they reached");
-        }
-        if args.shard.is_some() {
-            return usage(
-                "--search guided: it learns from all of its trials, and shards know nothing of each other",
-            );
-        }
+    if args.search == Search::Guided && args.shard.is_some() {
+        return usage(
+            "--search guided: it learns from all of its trials, and shards know nothing of each other",
+        );
     }
     let jobs = if args.search == Search::Guided { jobs.min(LAG) } else { jobs };
     let shard = args.shard.unwrap_or(Shard::WHOLE);
@@ -224,6 +219,14 @@ fn plan(args: &CampaignArgs, registry: &Registry) -> Result<Vec<TrialPlan>, Stri
     let (file, _) = args.plan.campaign()?;
     if args.shard.is_some() && file.seed.is_none() {
         return Err("--shard: shards of one campaign need the same --seed".into());
+    }
+    let is_simulated = file.sim || file.system.as_deref() == Some(SIMULATED);
+    if args.search != Search::Random && !is_simulated {
+        let search =
+            args.search.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());
+        return Err(format!(
+            "--search {search}: only simulated trials (--sim) have letters to hold back, and tell what they reached"
+        ));
     }
     let seed = file.seed.unwrap_or_else(super::fresh_seed);
     let mut cells = Vec::new();

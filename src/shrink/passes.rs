@@ -386,27 +386,9 @@ fn spare(fault: &mut Fault, gone: &NodeId) -> bool {
         links.retain(|link| link.from != *gone && link.to != *gone);
         return !links.is_empty();
     }
-    let mut target = fault.nodes().cloned();
-    if let Some(Target::Nodes(nodes)) = &mut target {
+    if let Some(Target::Nodes(nodes)) = fault.nodes_mut() {
         nodes.retain(|node| node != gone);
-        if nodes.is_empty() {
-            return false;
-        }
-    }
-    if let (
-        Fault::Kill { nodes }
-        | Fault::Pause { nodes }
-        | Fault::Clock { nodes, .. }
-        | Fault::Packets { nodes, .. }
-        | Fault::Power { nodes, .. }
-        | Fault::Disk { nodes, .. }
-        | Fault::Damage { nodes, .. }
-        | Fault::Resources { nodes, .. }
-        | Fault::Membership { nodes },
-        Some(target),
-    ) = (fault, target)
-    {
-        *nodes = target;
+        return !nodes.is_empty();
     }
     true
 }

@@ -20,6 +20,14 @@ impl Store {
         Store(path)
     }
 
+    /// Runs the program in this folder, its arguments apart by spaces; its exit code, and all that it said.
+    pub fn run(&self, words: &str) -> (Option<i32>, String) {
+        let mut command = Command::new(program());
+        let output = command.args(words.split_whitespace()).current_dir(&self.0).output();
+        let output = output.expect("the program starts");
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    }
+
     /// The only trial in the store.
     pub fn latest(&self) -> PathBuf {
         self.0.join("latest").canonicalize().expect("a finished trial")
