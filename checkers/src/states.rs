@@ -237,8 +237,9 @@ mod tests {
     #[test]
     fn the_same_role_in_another_order_of_terms_logs_or_commits_is_another_state() {
         let follower = |term, commit| line(1, Role::Follower, term, commit);
+        // The follower comes first: nowhere before is its log the shorter one.
         let base = || {
-            vec![line(2, Role::Leader, 3, 5), append(2, 1, &[1, 3]), follower(3, 5), append(1, 1, &[1, 3])]
+            vec![follower(3, 5), append(1, 1, &[1, 3]), line(2, Role::Leader, 3, 5), append(2, 1, &[1, 3])]
         };
         let with = |more: Line| {
             let mut states = States::new();
