@@ -673,7 +673,10 @@ fn simulation(campaign: &Campaign, system: &SystemEntry) -> Result<Option<Simula
     }
     let mut simulation = campaign.simulation.unwrap_or_default();
     if let Some(depth) = campaign.priorities {
-        simulation.weather.priorities = Some(Priorities::new(depth));
+        let usual = Priorities::new(depth);
+        // Held back for longer than elections take, a cluster would do nothing else than elect.
+        let hold_ms = usual.hold_ms.min(simulation.election_ms);
+        simulation.weather.priorities = Some(Priorities { hold_ms, ..usual });
     }
     simulation.check().map_err(|why| impossible("simulation", why))?;
     Ok(Some(simulation))

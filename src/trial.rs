@@ -563,6 +563,8 @@ pub fn drawn_from(plan: &TrialPlan, streams: bool) -> ScheduleOptions {
         until: plan.time_limit.0,
         resets: true,
         streams,
+        // Real systems refuse to change members then; ours is to be asked all the same.
+        crowded: plan.simulation.is_some(),
         // Who cannot say who leads has nobody to aim at.
         primaries: plan.cluster.as_ref().is_none_or(|description| description.leader.is_some()),
     }

@@ -421,8 +421,18 @@ fn quorums_that_decided_intersect() {
     // A newer configuration may decide by others.
     let newer = line(3, "ApplyConfChange", "F", [2, 0, 0, 3], r#""conf":[["2","3","6"],[]]"#);
     let more = append(3, "F", [2, 0, 0, 3], 1, &[1, 2, 2]);
-    let later = joined(&[vec![fresh(3), more, newer], elected(3, 2, [3, 3, 0, 3])]);
+    let later = joined(&[vec![fresh(3), more.clone(), newer], elected(3, 2, [3, 3, 0, 3])]);
     holds(&joined(&[commits(4), later]));
+    // So may one of the same members, with others in between, all of which came in one message.
+    let again = |rest: &str| {
+        let conf = format!(r#""conf":[["1","2","3"],[]]{rest}"#);
+        let same = [line(3, "ApplyConfChange", "F", [2, 0, 0, 1], &conf), more.clone()];
+        let told = line(3, "ApplyConfChange", "F", [2, 0, 0, 3], &conf);
+        joined(&[vec![fresh(3)], same.to_vec(), vec![told], elected(3, 2, [3, 3, 0, 3])])
+    };
+    holds(&joined(&[commits(4), again("")]));
+    holds(&joined(&[commits(4), again(r#","index":3"#)]));
+    breaks("quorums-disjoint", "none of whom", &joined(&[commits(4), again(r#","index":2"#)]));
 }
 
 #[test]

@@ -353,9 +353,14 @@ impl Node {
             return Ok(());
         }
         self.member = None;
-        self.standing = Standing::Unknown;
+        let from = std::mem::replace(&mut self.standing, Standing::Unknown);
         self.forget_clock();
         if wanted {
+            // Whoever stands still never catches up, and would be waited for in vain; it is stopped again afterwards.
+            // Where there is no process this fails, and joining starts one.
+            if from != Standing::Down {
+                let _ = cluster.resume(node).await;
+            }
             cluster.join(node).await?;
             self.standing = Standing::Running;
             self.skew = Some(None);

@@ -457,6 +457,24 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_to_join_again_goes_on_first_and_then_stands_still_again() {
+        let trial = Trial::new();
+        trial.inject(0, &pause(&["n4"]));
+        trial.fake.fail("leave n4");
+        assert!(trial.try_inject(1, &Fault::Membership { nodes: nodes(&["n4"]) }).is_err());
+        trial.fake.recover();
+        trial.fake.calls();
+        trial.heal(1);
+        let calls = trial.fake.calls();
+        let place = |call: &str| calls.iter().position(|it| it == call);
+        let (resumed, joined, paused) = (place("resume n4"), place("join n4"), place("pause n4"));
+        assert!(resumed.is_some() && resumed < joined && joined < paused, "{calls:?}");
+        assert_eq!(trial.fake.node("n4"), STILL, "the pause is still in force");
+        trial.heal(0);
+        assert!(trial.fake.is_whole());
+    }
+
+    #[test]
     fn a_removed_member_is_started_by_nobody_until_it_is_added_again() {
         let trial = Trial::new();
         let out = trial.inject(0, &Fault::Membership { nodes: nodes(&["n5"]) });

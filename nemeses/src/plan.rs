@@ -40,6 +40,9 @@ pub struct ScheduleOptions {
     pub resets: bool,
     /// Whether nodes exchange streams, whose packets can be late or slow only.
     pub streams: bool,
+    /// Whether members may come and go while others are cut off, too: a cluster that waits then for a majority
+    /// waits for the healing.
+    pub crowded: bool,
     /// The seed of all choices.
     pub seed: Seed,
 }
@@ -175,7 +178,9 @@ impl<'o> Planner<'o> {
             // A leader that stands still only briefly keeps its office: better later, and for long.
             FaultName::Pause if self.at_primaries.contains(&fault) => free && fits,
             // Whoever is out is missed until it is in again, however soon that is asked.
-            FaultName::Membership => free && fits && in_time,
+            FaultName::Membership => {
+                free && (fits || self.options.crowded && load <= self.minority()) && in_time
+            }
             _ => free,
         }
     }
@@ -356,6 +361,7 @@ mod tests {
             primaries: true,
             resets: true,
             streams: false,
+            crowded: false,
             seed: Seed(seed),
         }
     }
@@ -608,6 +614,24 @@ mod tests {
             let lost = (0..60_000).step_by(10).filter(down).count() * 10;
             assert!(lost <= 25_000, "seed {seed}: {lost} ms of 60,000 without a majority");
         }
+    }
+
+    #[test]
+    fn members_come_and_go_behind_a_partition_only_where_that_is_asked_for() {
+        let behind = |crowded: bool| {
+            let faults = vec![FaultName::Partition, FaultName::Membership];
+            let plans = (0..50)
+                .map(|seed| draw(&ScheduleOptions { crowded, faults: faults.clone(), ..options(seed) }));
+            let is_behind = |plan: &Vec<Strike>| {
+                of_kind(plan, "membership").any(|strike| {
+                    let at = |cut: &Strike| cut.at_ms <= strike.at_ms && strike.at_ms < cut.end_ms();
+                    of_kind(plan, "partition").any(|cut| at(cut) && load(&cut.fault) == 2)
+                })
+            };
+            plans.filter(is_behind).count()
+        };
+        assert_eq!(behind(false), 0);
+        assert!(behind(true) > 10);
     }
 
     #[test]

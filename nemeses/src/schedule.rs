@@ -93,6 +93,7 @@ impl Schedule {
             primaries: false,
             resets: false,
             streams: false,
+            crowded: false,
             seed,
         })
     }
@@ -239,6 +240,7 @@ mod tests {
             primaries: true,
             resets: true,
             streams: false,
+            crowded: false,
             seed: Seed(seed),
         }
     }

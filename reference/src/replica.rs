@@ -58,6 +58,10 @@ pub struct Config {
     pub trailing: u64,
     /// The size of the pieces in which a snapshot travels, in bytes.
     pub chunk_bytes: usize,
+    /// How many bytes of entries one message carries at most, if it has more than one.
+    pub append_bytes_max: usize,
+    /// How many such messages a follower may have to answer at a time.
+    pub appends_in_flight_max: usize,
     /// Its mistakes.
     pub bugs: Bugs,
     /// How much it tells.
@@ -78,15 +82,20 @@ impl Config {
             snapshot_every: 10_000,
             trailing: core.trailing,
             chunk_bytes: core.chunk_bytes,
+            append_bytes_max: core.append_bytes_max,
+            appends_in_flight_max: core.appends_in_flight_max,
             bugs: Bugs::NONE,
             trace: Trace::default(),
         }
     }
 
     fn core(&self) -> raft::Config {
-        let Config { me, peers, trailing, chunk_bytes, bugs, .. } = *self;
+        let Config {
+            me, peers, trailing, chunk_bytes, append_bytes_max, appends_in_flight_max, bugs, ..
+        } = *self;
         let lease = Lease::is_used(self);
-        raft::Config { lease, trailing, chunk_bytes, bugs, ..raft::Config::new(me, peers) }
+        let usual = raft::Config::new(me, peers);
+        raft::Config { lease, trailing, chunk_bytes, append_bytes_max, appends_in_flight_max, bugs, ..usual }
     }
 }
 

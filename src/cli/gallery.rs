@@ -11,6 +11,7 @@ use crate::plan::{Plan, TrialPlan};
 use crate::quantity::Span;
 use crate::registry::Registry;
 use crate::results::{Ending, Row};
+use crate::search::mutation::DEPTH;
 use crate::{store, utc};
 use clap::Args;
 use elenchus_core::process::NodeId;
@@ -55,8 +56,8 @@ pub struct GalleryArgs {
 const WORKLOADS: [&str; 3] = ["register", "set", "bank"];
 /// Operations a second.
 const RATE: f64 = 150.0;
-/// Nodes.
-const NODES: usize = 5;
+/// Nodes, by turns of two seeds, one with priorities and one without.
+const NODES: [usize; 4] = [5, 3, 4, 5];
 
 /// Looks for the bugs, then for anything in the correct build.
 pub fn run(args: &GalleryArgs, registry: &Registry) -> Exit {
@@ -135,7 +136,8 @@ struct Hall<'a> {
 impl Hall<'_> {
     /// The one trial of a seed: that of the correct build, or with a bug.
     fn plan(&self, bug: Option<Bug>, seed: u64) -> Result<TrialPlan, String> {
-        let nodes = NodeId::numbered(NODES).iter().map(ToString::to_string).collect();
+        let count = NODES[(seed / 2 % NODES.len() as u64) as usize];
+        let nodes = NodeId::numbered(count).iter().map(ToString::to_string).collect();
         let campaign = Campaign {
             name: Some("gallery".into()),
             sim: true,
@@ -146,6 +148,8 @@ impl Hall<'_> {
             time_limit: Some(self.args.time_limit),
             nemesis: Some(Faults::All),
             seed: Some(seed),
+            // Uneven links show many mistakes soon, even ones what needs haste: half of each.
+            priorities: (seed % 2 == 0).then_some(DEPTH),
             bug: bug.map(BugName).into_iter().collect(),
             check_timeout: Some(Span(Duration::from_secs(120))),
             ..Campaign::default()

@@ -110,6 +110,7 @@ fn world<W: Workload>(
     let simulated = Rc::new(cluster(plan).map_err(Failed::Setup)?);
     let (shared, stop) = (watch.clone(), watch.borrow().stop.clone());
     let trace: sim::Trace = Box::new(move |now, node, line| shared.borrow_mut().saw(now, node, line));
+    simulated.rank_for(Duration::ZERO);
     simulated.start_all();
     while !simulated.has_leader() {
         if simulated.now() >= Time::from(SETUP_LIMIT) {
@@ -119,6 +120,7 @@ fn world<W: Workload>(
     }
     let connector = SimulatedConnector(simulated.clone());
     pass(&simulated, prepare(&**workload, &connector, plan, |time| simulated.sleep(time)))?;
+    simulated.rank_for(plan.time_limit.0);
     let world = SimWorld::new(simulated, workload.clone(), plan.concurrency, trace).stopped_by(stop);
     Ok(match &plan.script {
         None => world,

@@ -133,9 +133,13 @@ impl Facts {
         self.take_log(line);
         if let Some(config) = &line.config {
             let conf = roster.conf(config);
-            if self.config.as_deref() != Some(&conf) {
+            let differs = self.config.as_deref() != Some(&conf);
+            if differs {
                 before.config = self.config.replace(Rc::new(conf));
-                self.config_bound = line.log;
+            }
+            // The same again is another all the same: many may have come and gone with the entries between.
+            if differs || matches!(&*line.name, name::APPLY_CONF_CHANGE | name::CHANGE_CONF) {
+                self.config_bound = line.index.or(line.log);
             }
         }
         before

@@ -115,9 +115,14 @@ pub(super) fn init_line(me: Peer, boot: u64, raft: &Raft, trace: Trace) -> Line 
     line
 }
 
-/// A line that tells that another configuration is in force.
+/// A line that tells that another configuration is in force, and since which entry.
 pub(super) fn config_line(me: Peer, raft: &Raft) -> Line {
-    Line { config: Some(config(raft)), ..line(me, name::APPLY_CONF_CHANGE, &raft.stand()) }
+    let (index, _) = raft.membership();
+    Line {
+        config: Some(config(raft)),
+        index: Some(index.0),
+        ..line(me, name::APPLY_CONF_CHANGE, &raft.stand())
+    }
 }
 
 fn config(raft: &Raft) -> Config {

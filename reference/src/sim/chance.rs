@@ -54,6 +54,12 @@ impl Chance {
         self.crashes.nth(u64::from(node)).nth(nth).rng()
     }
 
+    /// Whether those who are killed at this time die in office. Together: then one who was elected dies of it, and
+    /// the next one after it.
+    pub fn office(&self, now: u64) -> Rng {
+        self.crashes.stream("office").nth(now).rng()
+    }
+
     /// How long the `nth` message between a client and its node takes.
     pub fn client(&self, client: u32, nth: u64) -> Rng {
         self.clients.nth(u64::from(client)).nth(nth).rng()

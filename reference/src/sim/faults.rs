@@ -11,11 +11,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// How long a node that is to die may take to come to the point, in nanoseconds.
 const DOOM_NS: u64 = 300_000_000;
+/// How long one that is to die in office.
+const OFFICE_NS: u64 = 1_500_000_000;
 
 impl Universe {
     /// Starts a node, unless it runs.
     pub fn start(&mut self, node: Peer) {
         if self.machine(node).runs() {
+            // Whoever was to die, and has not come to the point, is to run now.
+            self.machine_mut(node).doom = None;
             return;
         }
         let replica = (self.make)(node);
@@ -47,12 +51,15 @@ impl Universe {
         }
         machine.kills += 1;
         let kill = machine.kills;
-        let point = Point::draw(&mut chance.crash(node.0, kill));
+        let in_office = chance.office(now).chance(1, 3);
+        let rng = &mut chance.crash(node.0, kill);
+        let point = if in_office { Point::in_office(rng) } else { Point::draw(rng) };
         let is_idle = machine.process.as_ref().is_none_or(|process| process.paused);
         let point = if is_idle { Point::Now } else { point };
         machine.doom = Some(Doom { point, loss });
         match point {
             Point::Now => self.die(node),
+            Point::InOffice { .. } => self.queue.push(now + OFFICE_NS, Event::Doom { node, kill }),
             _ => self.queue.push(now + DOOM_NS, Event::Doom { node, kill }),
         }
     }
@@ -110,8 +117,8 @@ impl Universe {
         }
     }
 
-    /// Stops a node in its tracks.
-    pub fn pause(&mut self, node: Peer) {
+    /// Stops a node in its tracks. Whether there is a process that stands still now.
+    pub fn pause(&mut self, node: Peer) -> bool {
         if let Some(process) = self.machine_mut(node).process.as_mut() {
             process.paused = true;
         }
@@ -119,6 +126,7 @@ impl Universe {
         if self.machine(node).doom.is_some() {
             self.die(node);
         }
+        self.machine(node).runs()
     }
 
     /// Lets a node go on: it takes what has come meanwhile, then looks at its timers.
@@ -165,6 +173,11 @@ impl Universe {
             self.post(letter);
         }
         held_back
+    }
+
+    /// Priorities of links, if there are any, count during this time only, in nanoseconds.
+    pub fn rank(&mut self, during: std::ops::Range<u64>) {
+        self.network.rank(during);
     }
 
     /// Makes what is sent to a node suffer, or no more. Returns how many letters the trouble that ends touched.

@@ -77,6 +77,13 @@ pub enum Point {
     Now,
     /// In the midst of a step: so many outputs are carried out, the rest never.
     Amid(u64),
+    /// So many steps after it has come to lead, or from now on if it leads, and in the midst of that one.
+    InOffice {
+        /// Steps that it still takes whole.
+        steps: u64,
+        /// Outputs of the next that are carried out.
+        outputs: u64,
+    },
     /// When it asks for a sync, which it does not get.
     BeforeSync,
     /// When it has asked for a sync.
@@ -96,6 +103,12 @@ impl Point {
             6 | 7 => Point::AfterSync,
             _ => Point::AfterSynced,
         }
+    }
+
+    /// Draws one that only a leader comes to: what it leaves half done is the next leader's to find.
+    pub fn in_office(rng: &mut Rng) -> Point {
+        let steps = if rng.chance(1, 2) { 0 } else { rng.below(12) };
+        Point::InOffice { steps, outputs: rng.between(1, 6) }
     }
 }
 
@@ -158,6 +171,21 @@ impl Machine {
         self.disk.sync(id, file);
         self.synced_at = self.synced_at.max(now + takes);
         self.synced_at
+    }
+
+    /// After how many outputs of the step that it has just taken it is to die, if it is.
+    pub fn last_output(&mut self) -> Option<u64> {
+        let doom = self.doom.as_mut()?;
+        let leads = || self.process.as_ref().is_some_and(|process| process.replica.status().role == "leader");
+        match &mut doom.point {
+            Point::Amid(outputs) => Some(*outputs),
+            Point::InOffice { steps: 0, outputs } if leads() => Some(*outputs),
+            Point::InOffice { steps, .. } if leads() => {
+                *steps -= 1;
+                None
+            }
+            _ => None,
+        }
     }
 
     /// Harms the files of a node that does not run; says how.

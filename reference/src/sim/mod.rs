@@ -431,9 +431,9 @@ impl Universe {
         process.replica.step(tick, input, &mut outputs);
         self.steps += 1;
         let life = self.machine(node).life;
+        let last = self.machine_mut(node).last_output();
         for (nth, output) in outputs.drain(..).enumerate() {
-            let doomed = self.machine(node).doom;
-            if doomed.is_some_and(|doom| doom.point == Point::Amid(nth as u64)) {
+            if last == Some(nth as u64) {
                 self.die(node);
             }
             if self.machine(node).life != life || !self.machine(node).runs() {

@@ -12,6 +12,7 @@ use elenchus_core::fault::{FaultId, Trouble};
 use elenchus_core::random::Rng;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 
 /// Parts in a million.
 const MILLION: u64 = 1_000_000;
@@ -20,7 +21,7 @@ const CLOGGED_MAX: usize = 64;
 /// The span in which a link's letters are counted, in nanoseconds…
 const SPAN: u64 = 1_000 * MS;
 /// …and how many it carries then: far more than anybody sends who is in his right mind.
-const LETTERS_MAX: u64 = 10_000;
+const LETTERS_MAX: u64 = 3_000;
 /// Of how many cuts one clogs.
 const CLOGS_OF: u64 = 4;
 /// Nanoseconds in a millisecond.
@@ -118,6 +119,8 @@ pub struct Network {
     chance: Chance,
     weather: Weather,
     ranks: Option<Ranks>,
+    /// When ranks count.
+    ranked: Range<u64>,
     roads: BTreeMap<(Peer, Peer), Road>,
     cuts: BTreeMap<FaultId, Cut>,
     /// By receiver.
@@ -172,6 +175,7 @@ impl Network {
             chance,
             weather,
             ranks: weather.priorities.map(|priorities| priorities.draw(chance, nodes)),
+            ranked: 0..u64::MAX,
             roads: BTreeMap::new(),
             cuts: BTreeMap::new(),
             troubles: BTreeMap::new(),
@@ -199,7 +203,8 @@ impl Network {
             rng.chance(weather.duplicate_ppm, MILLION),
             rng.chance(weather.late_ppm, MILLION),
         );
-        let hold = self.ranks.as_ref().map_or(0, |ranks| ranks.hold(*from, *to, road.sent));
+        let ranks = self.ranks.as_ref().filter(|_| self.ranked.contains(&now));
+        let hold = ranks.map_or(0, |ranks| ranks.hold(*from, *to, road.sent));
         let trip = |rng: &mut Rng| now + hold + weather.latency.draw(rng);
         let (first, second) = (trip(&mut rng), trip(&mut rng));
         let tardy = weather.late.draw(&mut rng);
@@ -231,6 +236,11 @@ impl Network {
             }
             road.kept.push_back(letter.clone());
         }
+    }
+
+    /// Priorities of links, if there are any, count during this time only.
+    pub fn rank(&mut self, during: Range<u64>) {
+        self.ranked = during;
     }
 
     /// Cuts links in the name of a fault.
@@ -428,6 +438,15 @@ mod tests {
             assert!(touched.contains(&count), "{trouble:?}: {count} touched");
             assert_eq!(network.disturb(Peer(1), None), 0);
         }
+    }
+
+    #[test]
+    fn priorities_hold_nothing_back_before_and_after_their_time() {
+        let lowest = Priorities { letters: 1, ..Priorities::new(100) };
+        let mut network = network(Weather { priorities: Some(lowest), ..Weather::default().fair() });
+        network.rank(2 * SPAN..3 * SPAN);
+        let mut late = |now: u64| network.send(now, &letter(1)).map(|at| at - now).max().unwrap() > 100 * MS;
+        assert_eq!([late(SPAN), late(2 * SPAN), late(3 * SPAN)], [false, true, false]);
     }
 
     #[test]

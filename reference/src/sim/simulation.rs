@@ -30,6 +30,10 @@ pub struct Simulation {
     pub trailing: u64,
     /// The size of the pieces in which a snapshot travels, in bytes.
     pub chunk_bytes: usize,
+    /// How many bytes of entries travel in one message, at least one entry.
+    pub append_bytes: usize,
+    /// How many such messages a follower may have to answer at a time.
+    pub appends_in_flight: usize,
     /// How a leader makes sure that a read is not stale.
     pub reads: Reads,
     /// Milliseconds between a leader's heartbeats.
@@ -59,6 +63,8 @@ impl Default for Simulation {
             snapshot_every: 200,
             trailing: 20,
             chunk_bytes: 4_096,
+            append_bytes: 256 << 10,
+            appends_in_flight: 2,
             reads: Reads::default(),
             heartbeat_ms: millis(timeouts.heartbeat),
             election_ms: millis(timeouts.election_min),
@@ -80,12 +86,17 @@ impl Simulation {
             0 | 1 => (80, 500),
             _ => (100, 1_000),
         };
+        // Small pieces one after the other would carry less than clients ask for.
+        let appends = [(1, 64), (400, 8), (400, 8), (256 << 10, 2)];
+        let (append_bytes, appends_in_flight) = one_of(&mut choice("appends"), &appends);
         Simulation {
             kind: None,
             weather,
             snapshot_every: one_of(&mut choice("snapshot-every"), &[7, 20, 60, 200, 1_000, 10_000]),
             trailing: one_of(&mut choice("trailing"), &[0, 2, 10, 50, 1_000]),
             chunk_bytes: one_of(&mut choice("chunk-bytes"), &[256, 1_024, 4_096, 65_536]),
+            append_bytes,
+            appends_in_flight,
             reads,
             heartbeat_ms,
             election_ms,
@@ -100,6 +111,7 @@ impl Simulation {
         let positive = [
             ("snapshot-every", self.snapshot_every),
             ("chunk-bytes", self.chunk_bytes as u64),
+            ("appends-in-flight", self.appends_in_flight as u64),
             ("heartbeat-ms", self.heartbeat_ms),
             ("resend-ms", self.resend_ms),
             ("unsent-ms", self.unsent_ms),
@@ -122,8 +134,16 @@ impl Simulation {
             election_min: ms(self.election_ms),
             election_max: ms(self.election_ms.saturating_mul(2)),
         };
-        let Simulation { snapshot_every, trailing, chunk_bytes, reads, .. } = *self;
-        Config { timeouts, reads, snapshot_every, trailing, chunk_bytes, ..defaults }
+        Config {
+            timeouts,
+            reads: self.reads,
+            snapshot_every: self.snapshot_every,
+            trailing: self.trailing,
+            chunk_bytes: self.chunk_bytes,
+            append_bytes_max: self.append_bytes,
+            appends_in_flight_max: self.appends_in_flight,
+            ..defaults
+        }
     }
 
     /// How patient its clients are.

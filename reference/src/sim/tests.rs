@@ -3,6 +3,7 @@ use crate::bug::Bugs;
 use crate::replica::{Config, RaftReplica};
 use crate::wire::{Command, Datum};
 use elenchus_core::fault::{Ailment, FaultId, Loss, Skew};
+use std::collections::BTreeSet;
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -100,6 +101,52 @@ fn a_leader_that_stands_still_is_replaced_and_hears_of_it_when_it_goes_on() {
     universe.resume(first);
     pass(&mut universe, SECOND);
     assert!(universe.status(first).is_some_and(|status| status.role == "follower"));
+}
+
+#[test]
+fn nobody_can_be_stopped_who_does_not_run() {
+    let mut universe = universe(3, 3, Weather::default());
+    let first = leader(&mut universe);
+    universe.kill(first, None);
+    pass(&mut universe, 2 * SECOND);
+    assert!(universe.is_dead(first) && !universe.pause(first));
+    universe.start(first);
+    assert!(universe.pause(first));
+}
+
+#[test]
+fn some_who_are_killed_together_die_one_after_the_other_as_they_come_to_lead() {
+    let led_again = |seed: u64| {
+        let mut universe = universe(seed, 5, Weather::default());
+        leader(&mut universe);
+        universe.peers().for_each(|node| universe.kill(node, None));
+        let mut terms = BTreeSet::new();
+        while universe.news().is_some() {}
+        while !universe.peers().all(|node| universe.is_dead(node)) {
+            pass(&mut universe, SECOND / 100);
+            while let Some(news) = universe.news() {
+                if let News::Leads { term, .. } = news {
+                    terms.insert(term);
+                }
+            }
+        }
+        terms.len()
+    };
+    let led: Vec<usize> = (0..60).map(led_again).collect();
+    assert!(led.iter().any(|terms| *terms > 0), "somebody came to lead, and died of it: {led:?}");
+    assert!(led.iter().any(|terms| *terms == 0), "most die where they stand: {led:?}");
+}
+
+#[test]
+fn whoever_is_started_before_it_comes_to_die_does_not_die() {
+    for seed in 0..20 {
+        let mut universe = universe(seed, 3, Weather::default());
+        leader(&mut universe);
+        universe.peers().for_each(|node| universe.kill(node, None));
+        universe.peers().for_each(|node| universe.start(node));
+        pass(&mut universe, 5 * SECOND);
+        assert!(universe.peers().all(|node| universe.status(node).is_some()), "seed {seed}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A simulated cluster as a nemesis sees it.
 
+use super::operator::GLANCE;
 use super::{Awaited, Simulated};
 use elenchus_core::LocalFuture;
 use elenchus_core::cluster::{Cluster, HeldBack, Lost};
@@ -10,6 +11,10 @@ use elenchus_reference::protocol::Peer;
 use elenchus_reference::sim::Universe;
 use std::future::{poll_fn, ready};
 use std::task::Poll;
+use std::time::Duration;
+
+/// How long somebody waits for a leader: longer than most elections, and not as long as an injection may take.
+const LEADER_MAX: Duration = Duration::from_secs(4);
 
 impl Simulated {
     /// Does something to a node at once.
@@ -71,7 +76,14 @@ impl Cluster for Simulated {
     }
 
     fn pause<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
-        self.at_once(node, Universe::pause)
+        let paused = self.on(node, Universe::pause);
+        Box::pin(ready(
+            paused.and_then(
+                |is_there| {
+                    if is_there { Ok(()) } else { Err(format!("{node} does not run").into()) }
+                },
+            ),
+        ))
     }
 
     fn resume<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
@@ -125,9 +137,14 @@ impl Cluster for Simulated {
     }
 
     fn primaries<'a>(&'a self) -> LocalFuture<'a, Result<Vec<NodeId>, Cause>> {
-        let universe = self.universe.borrow();
-        let leads = |peer: &Peer| universe.status(*peer).is_some_and(|status| status.role == "leader");
-        let leaders = universe.peers().filter(leads).map(|peer| self.name(peer).clone()).collect();
-        Box::pin(ready(Ok(leaders)))
+        Box::pin(async move {
+            // Whoever waits for somebody to lead strikes in the moment that an office is taken: what is begun then
+            // is half done.
+            let until = self.now() + LEADER_MAX;
+            while self.leaders().is_empty() && self.now() < until {
+                self.sleep(GLANCE).await;
+            }
+            Ok(self.leaders().into_iter().map(|peer| self.name(peer).clone()).collect())
+        })
     }
 }

@@ -88,6 +88,13 @@ impl Simulated {
         Time(self.universe.borrow().now())
     }
 
+    /// Priorities of links, if there are any, count from now on for so long: not while a cluster comes up, nor when it
+    /// is to recover.
+    pub fn rank_for(&self, time: Duration) {
+        let from = self.now();
+        self.universe.borrow_mut().rank(from.0..(from + time).0);
+    }
+
     /// How many inputs all nodes have taken.
     pub fn steps(&self) -> u64 {
         self.universe.borrow().steps()

@@ -22,8 +22,12 @@ use std::time::Duration;
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(150);
+/// How long between two looks of one who cannot wait.
+pub(super) const GLANCE: Duration = Duration::from_micros(200);
 /// So many attempts.
-const TRIES: u32 = 40;
+const TRIES: u32 = 60;
+/// So many of them are hasty, if any are: longer than an election takes.
+const HASTY_TRIES: u32 = 20;
 /// How many steps the hasty ask for at once, at most.
 const HASTE_MAX: u64 = 4;
 
@@ -68,7 +72,7 @@ impl Simulated {
                 }
                 match manner {
                     // Haste that has come to nothing so often gives way to patience.
-                    Manner::Hasty if attempt < 4 => self.haste(node, &mut rng).await,
+                    Manner::Hasty if attempt < HASTY_TRIES => self.haste(node, &mut rng).await,
                     Manner::Joint if attempt < 4 => {
                         let (mut voters, mut learners) = (members.voters.clone(), members.learners.clone());
                         voters.remove(&node);
@@ -85,7 +89,11 @@ impl Simulated {
                 }
                 seen = Some(members);
             }
-            self.sleep(PAUSE).await;
+            if manner == Manner::Hasty {
+                self.watch_the_leaders().await;
+            } else {
+                self.sleep(PAUSE).await;
+            }
         }
         self.out.borrow_mut().remove(&node);
         Err(format!("{name} is still a member; last seen: {seen:?}").into())
@@ -136,7 +144,9 @@ impl Simulated {
             let Some(Members { mut voters, mut learners, .. }) = self.members_of(leader).await else {
                 continue;
             };
-            if voters.remove(&node) || learners.remove(&node) {
+            // One who hears first of something else may have another configuration than the others.
+            let first = rng.chance(1, 2);
+            if first && (voters.remove(&node) || learners.remove(&node)) {
                 self.send_change(leader, &voters, &learners, false);
             }
             for _ in 0..rng.between(1, HASTE_MAX) {
@@ -150,7 +160,14 @@ impl Simulated {
                 self.send_change(leader, &voters, &learners, false);
             }
         }
-        self.sleep(PAUSE).await;
+    }
+
+    /// Waits, but no longer than until another set of nodes believes to lead.
+    async fn watch_the_leaders(&self) {
+        let (known, until) = (self.leaders(), self.now() + PAUSE);
+        while self.now() < until && self.leaders() == known {
+            self.sleep(GLANCE).await;
+        }
     }
 
     /// Asks somebody to let somebody lead, and does not wait.
@@ -166,7 +183,7 @@ impl Simulated {
         self.universe.borrow().peers().filter(|peer| !out.contains(peer)).collect()
     }
 
-    fn leaders(&self) -> Vec<Peer> {
+    pub(super) fn leaders(&self) -> Vec<Peer> {
         let universe = self.universe.borrow();
         let leads = |peer: &Peer| universe.status(*peer).is_some_and(|status| status.role == "leader");
         universe.peers().filter(leads).collect()
