@@ -149,7 +149,7 @@ impl Hall<'_> {
             nemesis: Some(Faults::All),
             seed: Some(seed),
             // Uneven links show many mistakes soon, even ones what needs haste: half of each.
-            priorities: (seed % 2 == 0).then_some(DEPTH),
+            priorities: seed.is_multiple_of(2).then_some(DEPTH),
             bug: bug.map(BugName).into_iter().collect(),
             check_timeout: Some(Span(Duration::from_secs(120))),
             ..Campaign::default()
