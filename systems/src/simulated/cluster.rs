@@ -77,13 +77,9 @@ impl Cluster for Simulated {
 
     fn pause<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
         let paused = self.on(node, Universe::pause);
-        Box::pin(ready(
-            paused.and_then(
-                |is_there| {
-                    if is_there { Ok(()) } else { Err(format!("{node} does not run").into()) }
-                },
-            ),
-        ))
+        let still =
+            |is_there: bool| is_there.then_some(()).ok_or_else(|| format!("{node} does not run").into());
+        Box::pin(ready(paused.and_then(still)))
     }
 
     fn resume<'a>(&'a self, node: &'a NodeId) -> LocalFuture<'a, Result<(), Cause>> {
