@@ -190,7 +190,7 @@ judging. *Clients*: how many of the findings the clients' histories showed; *inv
 before any client could notice. *As*: the classes of the findings. *(none)* is the correct build.";
 
 const CAMPAIGN: &str = "\
-for each seed from 1 on, with `register`, `set` and `bank` in turn, on five, three, four and five nodes by turns of two seeds, even seeds with `--priorities 3`. `--vary` draws from the seed how fast links and disks are, what is lost, how often snapshots are
+for each seed from 1 on, with `register`, `set` and `bank` in turn, on five, four, three and four nodes by turns of two seeds, even seeds with `--priorities 3`. `--vary` draws from the seed how fast links and disks are, what is lost, how often snapshots are
 taken, how long elections and clients wait, how often faults strike, and whether reads rely on leases (then clocks drift by less than leases allow for, and do not jump).";
 
 #[cfg(test)]

@@ -81,6 +81,9 @@ pub struct Blow {
     /// When it is healed, in nanoseconds; at the end of the trial if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heal_ns: Option<u64>,
+    /// Whether it waits until somebody leads, as one does that is aimed at whoever that is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub once_led: bool,
     /// What it is.
     pub fault: Fault,
 }
@@ -154,8 +157,16 @@ fn step(call: &EventRef<'_>, slots: u32) -> Result<Step, String> {
 
 /// A fault that was there, its targets as they were then.
 fn blow(span: &Span) -> Option<Blow> {
-    let fault = resolved(span.target.clone()?, span.proof_injected.as_ref()?);
-    Some(Blow { id: span.id, at_ns: span.inject?.1.0, heal_ns: span.heal.map(|(_, at)| at.0), fault })
+    let aim = span.target.clone()?;
+    let once_led = aim.is_at_leaders();
+    let fault = resolved(aim, span.proof_injected.as_ref()?);
+    Some(Blow {
+        id: span.id,
+        at_ns: span.inject?.1.0,
+        heal_ns: span.heal.map(|(_, at)| at.0),
+        once_led,
+        fault,
+    })
 }
 
 fn resolved(mut fault: Fault, proof: &Proof) -> Fault {

@@ -287,6 +287,12 @@ impl Fault {
         }
     }
 
+    /// Whether it strikes whoever leads at that moment.
+    pub fn is_at_leaders(&self) -> bool {
+        matches!(self, Fault::Partition { cut: Cut::Primaries { .. }, .. })
+            || self.nodes() == Some(&Target::Primaries)
+    }
+
     /// The nodes struck, to be changed; a partition strikes links.
     pub fn nodes_mut(&mut self) -> Option<&mut Target> {
         match self {

@@ -88,6 +88,8 @@ const AILING_MS_MIN: u64 = 1_500;
 const MEMBERSHIP_MS_MIN: u64 = 2_000;
 /// What leaves no majority lasts at most so long, and at least half as long.
 const BRIEF_MS: u64 = 800;
+/// Operators who see that nodes are cut off change the members within so long.
+const HURRY_MS: u64 = 500;
 /// From the healing of one fault to the next of its kind.
 const GAP_MS: u64 = 500;
 /// A plan is no longer than this, whatever is asked: at the usual interval, two days.
@@ -143,13 +145,32 @@ impl<'o> Planner<'o> {
                 Some(at) => {
                     let fault = self.bag.remove(at);
                     self.strike(fault, now);
-                    now += self.when.between(self.interval_ms / 2, self.interval_ms * 3 / 2).max(1);
+                    now += match self.hurry(fault) {
+                        true => self.when.between(1, HURRY_MS),
+                        false => self.when.between(self.interval_ms / 2, self.interval_ms * 3 / 2).max(1),
+                    };
                 }
                 // Everyone left in the bag waits for something that is in force: look again when it ends.
                 None => now = self.next_end(now),
             }
         }
         self.plan
+    }
+
+    /// Whether members come and go at once, since operators do so when they see that nodes are cut off. Then it is
+    /// their turn.
+    fn hurry(&mut self, struck: FaultName) -> bool {
+        if !self.options.crowded || struck != FaultName::Partition {
+            return false;
+        }
+        let Some(at) = self.bag.iter().position(|fault| *fault == FaultName::Membership) else {
+            return false;
+        };
+        let hurries = self.when.chance(1, 2);
+        if hurries {
+            self.bag.swap(0, at);
+        }
+        hurries
     }
 
     /// A new round: every kind once, in random order, and two of those that can depose a leader aim at it
@@ -632,6 +653,24 @@ mod tests {
         };
         assert_eq!(behind(false), 0);
         assert!(behind(true) > 10);
+    }
+
+    #[test]
+    fn operators_hurry_when_nodes_are_cut_off_where_that_is_asked_for() {
+        let hurried = |crowded: bool| {
+            let plans = (0..50).map(|seed| {
+                draw(&ScheduleOptions { crowded, faults: FaultName::ALL.to_vec(), ..options(seed) })
+            });
+            let soon = |plan: &Vec<Strike>| {
+                plan.windows(2).any(|two| {
+                    let kinds = (two[0].fault.name(), two[1].fault.name());
+                    kinds == ("partition", "membership") && two[1].at_ms - two[0].at_ms <= HURRY_MS
+                })
+            };
+            plans.filter(soon).count()
+        };
+        assert!(hurried(false) < 3, "by chance only");
+        assert!(hurried(true) >= 10, "{}", hurried(true));
     }
 
     #[test]

@@ -57,7 +57,7 @@ const WORKLOADS: [&str; 3] = ["register", "set", "bank"];
 /// Operations a second.
 const RATE: f64 = 150.0;
 /// Nodes, by turns of two seeds, one with priorities and one without.
-const NODES: [usize; 4] = [5, 3, 4, 5];
+const NODES: [usize; 4] = [5, 4, 3, 4];
 
 /// Looks for the bugs, then for anything in the correct build.
 pub fn run(args: &GalleryArgs, registry: &Registry) -> Exit {

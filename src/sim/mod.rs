@@ -5,6 +5,7 @@
 
 mod slot;
 
+use crate::script::Script;
 use elenchus_core::LocalFuture;
 use elenchus_core::cluster::Cluster;
 use elenchus_core::fault::{Fault, FaultId, Proof};
@@ -18,7 +19,7 @@ use elenchus_nemeses::Nemesis;
 use elenchus_systems::simulated::Simulated;
 use slot::{Bell, Place};
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -35,6 +36,8 @@ pub struct SimWorld<W: Workload> {
     wakes: VecDeque<Wake<W::Ret>>,
     trace: Trace,
     stop: Rc<Cell<bool>>,
+    /// Faults that wait until somebody leads.
+    once_led: BTreeSet<FaultId>,
 }
 
 /// A fault that comes or goes.
@@ -61,15 +64,19 @@ impl<W: Workload> SimWorld<W> {
             simulated,
             trace,
             stop: Rc::default(),
+            once_led: BTreeSet::new(),
         }
     }
 
-    /// The same world, whose slots speak to these nodes.
+    /// The same world, whose slots speak to the nodes that a script names, and whose faults wait for leaders where it
+    /// says so.
     #[must_use]
-    pub fn seated(mut self, seats: &[NodeId]) -> SimWorld<W> {
-        for (place, seat) in self.places.iter_mut().zip(seats) {
+    pub fn following(mut self, script: &Script) -> SimWorld<W> {
+        for (place, seat) in self.places.iter_mut().zip(&script.seats) {
             place.sit(seat);
         }
+        let once_led = script.strikes.iter().filter(|blow| blow.once_led);
+        self.once_led = once_led.map(|blow| blow.id).collect();
         self
     }
 
@@ -155,7 +162,14 @@ impl<W: Workload> World<W::Op, W::Ret> for SimWorld<W> {
 
     fn inject(&mut self, id: FaultId, fault: Fault) {
         let (nemesis, simulated) = (self.nemesis.clone(), self.simulated.clone());
-        self.act(id, false, async move { nemesis.inject(&*simulated, id, &fault).await });
+        let once_led = self.once_led.contains(&id);
+        self.act(id, false, async move {
+            if once_led {
+                // That nobody leads even then spares nobody: who is struck has a name.
+                let _ = simulated.primaries().await;
+            }
+            nemesis.inject(&*simulated, id, &fault).await
+        });
     }
 
     fn heal(&mut self, id: FaultId) {

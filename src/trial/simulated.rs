@@ -124,7 +124,7 @@ fn world<W: Workload>(
     let world = SimWorld::new(simulated, workload.clone(), plan.concurrency, trace).stopped_by(stop);
     Ok(match &plan.script {
         None => world,
-        Some(script) => world.seated(&script.seats),
+        Some(script) => world.following(script),
     })
 }
 

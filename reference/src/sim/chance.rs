@@ -34,7 +34,17 @@ impl Chance {
         self.network.nth((u64::from(from) << 16) | u64::from(to)).nth(nth).rng()
     }
 
-    /// Whether what a cut holds back is kept for later.
+    /// When a cut turns for the `nth` time.
+    pub fn turn(&self, fault: u32, nth: u64) -> Rng {
+        self.network.stream("turn").nth(u64::from(fault)).nth(nth).rng()
+    }
+
+    /// Who is on which side then.
+    pub fn sides(&self, fault: u32, nth: u64) -> Rng {
+        self.network.stream("sides").nth(u64::from(fault)).nth(nth).rng()
+    }
+
+    /// Whether what a cut holds back is kept for later, and whether it turns.
     pub fn cut(&self, fault: u32) -> Rng {
         self.network.stream("cut").nth(u64::from(fault)).rng()
     }

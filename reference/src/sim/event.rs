@@ -3,6 +3,7 @@
 use super::client::ClientId;
 use super::network::Letter;
 use crate::protocol::{Connection, Peer, SyncId};
+use elenchus_core::fault::FaultId;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -31,6 +32,8 @@ pub enum Event {
     Ring { node: Peer, life: u64 },
     /// A node that was to die at some point has not come there.
     Doom { node: Peer, kill: u64 },
+    /// A cut turns.
+    Turn(FaultId),
     /// Somebody outside wanted to be woken.
     Alarm(u64),
 }

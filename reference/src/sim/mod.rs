@@ -38,6 +38,7 @@ use crate::protocol::{Connection, Input, Output, Peer, Replica, Status, SyncId, 
 use crate::session::{Call, End, Patience};
 use chance::Chance;
 use client::{Client, Link, Wish};
+use elenchus_core::fault::FaultId;
 use elenchus_core::random::Seed;
 use elenchus_core::trace::Line;
 use event::{Event, Queue};
@@ -64,6 +65,13 @@ pub enum News {
         node: Peer,
         /// In which term.
         term: u64,
+    },
+    /// A cut has turned.
+    Turned {
+        /// Whose cut it is.
+        fault: FaultId,
+        /// Who is apart from the others now.
+        side: Vec<Peer>,
     },
     /// A node has ended though nobody killed it.
     Exited {
@@ -287,7 +295,9 @@ impl Universe {
 
     fn happen(&mut self, event: Event) {
         match event {
+            Event::Letter(letter) if self.network.holds_back(&letter) => {}
             Event::Letter(Letter { from, to, bytes }) => self.give(to, Input::Message { from, bytes }),
+            Event::Turn(cut) => self.turn(cut),
             Event::Request { to, connection, bytes } => {
                 let knows = |process: &Process| process.clients.contains_key(&connection);
                 if self.machine(to).process.as_ref().is_some_and(knows) {
@@ -455,7 +465,20 @@ impl Universe {
             process.office = office;
             if office.0 {
                 self.news.push_back(News::Leads { node, term });
+                for (cut, later) in self.network.leads(node) {
+                    match later {
+                        0 => self.turn(cut),
+                        ns => self.queue.push(self.now + ns, Event::Turn(cut)),
+                    }
+                }
             }
+        }
+    }
+
+    fn turn(&mut self, fault: FaultId) {
+        if let Some((freed, side)) = self.network.turn(fault) {
+            freed.into_iter().for_each(|letter| self.post(letter));
+            self.news.push_back(News::Turned { fault, side });
         }
     }
 

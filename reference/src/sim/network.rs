@@ -1,8 +1,12 @@
 //! The network between nodes: what becomes of each letter, decided when it is sent.
 //!
 //! Letters travel alone: they may be lost, doubled, late, and overtake each other, as on the worst of networks.
-//! A cut link drops what is sent on it, or (clogged) keeps it until the cut is mended. What is lost is counted for
-//! the fault that lost it: that is its proof.
+//! A cut link drops what is sent on it or under way, or (clogged) keeps it until the cut is mended. What is lost is
+//! counted for the fault that lost it: that is its proof.
+//!
+//! Some cuts turn: whenever somebody comes to lead, they part him from who led before, and draw anew whom with whom.
+//! Then what an old leader has begun meets what a new one has, as in the worst hour of a network whose routes come
+//! and go.
 
 use super::chance::Chance;
 use super::latency::Latency;
@@ -24,6 +28,11 @@ const SPAN: u64 = 1_000 * MS;
 const LETTERS_MAX: u64 = 3_000;
 /// Of how many cuts one clogs.
 const CLOGS_OF: u64 = 4;
+/// Of three cuts so many turn…
+const TURNING: u64 = 2;
+/// …in the moment that somebody comes to lead, or later by one of so many nanoseconds, each twice as many as those
+/// before it: from a part of a round trip on the fastest of networks to some on slow ones.
+const TURN_NS: [u64; 2] = [1 << 17, 1 << 25];
 /// Nanoseconds in a millisecond.
 const MS: u64 = 1_000_000;
 
@@ -123,6 +132,9 @@ pub struct Network {
     ranked: Range<u64>,
     roads: BTreeMap<(Peer, Peer), Road>,
     cuts: BTreeMap<FaultId, Cut>,
+    nodes: u16,
+    /// Who came to lead last, and who led before.
+    leaders: (Option<Peer>, Option<Peer>),
     /// By receiver.
     troubles: BTreeMap<Peer, Troubled>,
 }
@@ -157,6 +169,9 @@ impl Road {
 struct Cut {
     links: Vec<(Peer, Peer)>,
     clogs: bool,
+    turns: bool,
+    /// How often it was to turn.
+    turned: u64,
     held_back: u64,
 }
 
@@ -178,6 +193,8 @@ impl Network {
             ranked: 0..u64::MAX,
             roads: BTreeMap::new(),
             cuts: BTreeMap::new(),
+            nodes,
+            leaders: (None, None),
             troubles: BTreeMap::new(),
         }
     }
@@ -188,10 +205,10 @@ impl Network {
         let road = self.roads.entry((*from, *to)).or_default();
         road.sent += 1;
         let mut rng = self.chance.letter(from.0, to.0, road.sent);
-        if !road.cut_by.is_empty() {
-            self.hold_back(letter);
+        if self.holds_back(letter) {
             return Arrivals::NONE;
         }
+        let road = self.roads.entry((*from, *to)).or_default();
         if road.is_full(now) {
             return Arrivals::NONE;
         }
@@ -221,8 +238,12 @@ impl Network {
         }
     }
 
-    fn hold_back(&mut self, letter: &Letter) {
-        let Some(road) = self.roads.get_mut(&(letter.from, letter.to)) else { return };
+    /// Whether a letter that is sent now, or was to arrive now, meets a cut; then it stays behind.
+    pub fn holds_back(&mut self, letter: &Letter) -> bool {
+        let Some(road) = self.roads.get_mut(&(letter.from, letter.to)) else { return false };
+        if road.cut_by.is_empty() {
+            return false;
+        }
         let mut clogs = true;
         for id in &road.cut_by {
             if let Some(cut) = self.cuts.get_mut(id) {
@@ -236,6 +257,7 @@ impl Network {
             }
             road.kept.push_back(letter.clone());
         }
+        true
     }
 
     /// Priorities of links, if there are any, count during this time only.
@@ -245,8 +267,20 @@ impl Network {
 
     /// Cuts links in the name of a fault.
     pub fn cut(&mut self, id: FaultId, links: impl IntoIterator<Item = (Peer, Peer)>) {
-        let clogs = self.chance.cut(id.0).chance(1, CLOGS_OF);
-        let cut = self.cuts.entry(id).or_insert_with(|| Cut { links: Vec::new(), clogs, held_back: 0 });
+        let mut rng = self.chance.cut(id.0);
+        let (clogs, turns) = (rng.chance(1, CLOGS_OF), rng.chance(TURNING, 3));
+        self.cuts.entry(id).or_insert_with(|| Cut {
+            links: Vec::new(),
+            clogs,
+            turns,
+            turned: 0,
+            held_back: 0,
+        });
+        self.sever(id, links);
+    }
+
+    fn sever(&mut self, id: FaultId, links: impl IntoIterator<Item = (Peer, Peer)>) {
+        let Some(cut) = self.cuts.get_mut(&id) else { return };
         for link in links {
             if self.roads.entry(link).or_default().cut_by.insert(id) {
                 cut.links.push(link);
@@ -254,12 +288,52 @@ impl Network {
         }
     }
 
+    /// Somebody has come to lead. Returns the cuts that are to turn now or later, and after how many nanoseconds.
+    pub fn leads(&mut self, node: Peer) -> Vec<(FaultId, u64)> {
+        if self.leaders.0 != Some(node) {
+            self.leaders = (Some(node), self.leaders.0);
+        }
+        let mut turning = Vec::new();
+        for (id, cut) in self.cuts.iter_mut().filter(|(_, cut)| cut.turns) {
+            cut.turned += 1;
+            let mut rng = self.chance.turn(id.0, cut.turned);
+            let later = rng.between(u64::from(TURN_NS[0].ilog2()), u64::from(TURN_NS[1].ilog2()));
+            turning.push((*id, if rng.chance(1, 2) { 0 } else { rng.below(1 << later) }));
+        }
+        turning
+    }
+
+    /// A cut turns: who came to lead last is on one side, who led before on the other. Returns what a clog has kept
+    /// and lets go, and who is with the leader.
+    pub fn turn(&mut self, id: FaultId) -> Option<(Vec<Letter>, Vec<Peer>)> {
+        let (leader, former) = (self.leaders.0?, self.leaders.1);
+        let turned = self.cuts.get(&id)?.turned;
+        let mut rng = self.chance.sides(id.0, turned);
+        let mut with = |peer: &Peer| *peer == leader || Some(*peer) != former && rng.chance(1, 2);
+        let (mut side, mut rest): (Vec<Peer>, Vec<Peer>) =
+            (0..self.nodes).map(Peer).partition(|peer| with(peer));
+        // Who led before may be alone already: then nothing would turn.
+        if rest.len() <= 1 && side.len() > 2 {
+            let moved = side.iter().position(|peer| *peer != leader).map(|at| side.remove(at));
+            rest.extend(moved);
+        }
+        let freed = self.open(id);
+        let links = side.iter().flat_map(|a| rest.iter().flat_map(|b| [(*a, *b), (*b, *a)]));
+        self.sever(id, links);
+        Some((freed, side))
+    }
+
     /// Mends what a fault cut, unless another still cuts it. Returns how many letters were held back, and those
     /// that a clog has kept and lets go.
     pub fn mend(&mut self, id: FaultId) -> (u64, Vec<Letter>) {
-        let Some(cut) = self.cuts.remove(&id) else { return (0, Vec::new()) };
+        let freed = self.open(id);
+        (self.cuts.remove(&id).map_or(0, |cut| cut.held_back), freed)
+    }
+
+    /// Takes a fault's cuts from its links. Returns what a clog has kept and lets go.
+    fn open(&mut self, id: FaultId) -> Vec<Letter> {
         let mut freed = Vec::new();
-        for link in cut.links {
+        for link in self.cuts.get_mut(&id).map(|cut| std::mem::take(&mut cut.links)).unwrap_or_default() {
             if let Some(road) = self.roads.get_mut(&link) {
                 road.cut_by.remove(&id);
                 if road.cut_by.is_empty() {
@@ -267,7 +341,7 @@ impl Network {
                 }
             }
         }
-        (cut.held_back, freed)
+        freed
     }
 
     /// Makes what is sent to a node suffer, or no more. Returns how many letters the trouble that ends touched.
@@ -417,6 +491,61 @@ mod tests {
             }
         }
         assert!(clogged > 3 && dropped > 20, "{clogged} {dropped}");
+    }
+
+    fn five(id: u32) -> Network {
+        let mut network = Network::new(Chance::new(Seed(1)), Weather::default().fair(), 5);
+        let apart = |a: u16| (1..5).flat_map(move |b| [(Peer(a), Peer(b)), (Peer(b), Peer(a))]);
+        network.cut(FaultId(id), apart(0));
+        network
+    }
+
+    #[test]
+    fn a_cut_that_turns_parts_the_leader_from_who_led_before() {
+        let (mut turning, mut sides) = (0, BTreeSet::new());
+        for id in 0..60 {
+            let mut network = five(id);
+            network.leads(Peer(0));
+            let Some((cut, _)) = network.leads(Peer(3)).pop() else { continue };
+            turning += 1;
+            let (_, side) = network.turn(cut).expect("somebody leads");
+            assert!(side.contains(&Peer(3)) && !side.contains(&Peer(0)) && side.len() < 4, "{side:?}");
+            for (from, to) in (0..5).flat_map(|a| (0..5).map(move |b| (Peer(a), Peer(b)))) {
+                let passes = network.send(0, &Letter { from, to, bytes: vec![] }).count() > 0;
+                assert_eq!(
+                    passes,
+                    side.contains(&from) == side.contains(&to),
+                    "{from:?} to {to:?}: {side:?}"
+                );
+            }
+            assert_eq!(
+                network.mend(cut).0,
+                2 * (side.len() * (5 - side.len())) as u64,
+                "both ways are held back"
+            );
+            assert!(network.turn(cut).is_none(), "what is mended turns no more");
+            sides.insert(side);
+        }
+        assert!((25..50).contains(&turning) && sides.len() == 7, "{turning} {sides:?}");
+    }
+
+    #[test]
+    fn a_cut_turns_at_once_or_soon() {
+        let mut network = five((0..).find(|id| !five(*id).leads(Peer(1)).is_empty()).expect("some turn"));
+        let after: Vec<u64> =
+            (0..200).flat_map(|n| network.leads(Peer(n % 5))).map(|(_, later)| later).collect();
+        let at_once = after.iter().filter(|later| **later == 0).count();
+        assert!((70..130).contains(&at_once) && after.iter().all(|later| *later < TURN_NS[1]), "{at_once}");
+        assert!(after.iter().any(|later| (1..MS).contains(later)), "sooner than a letter comes back");
+    }
+
+    #[test]
+    fn a_letter_under_way_is_lost_if_its_link_is_cut_before_it_arrives() {
+        let mut network = network(Weather::default().fair());
+        assert!(!network.holds_back(&letter(1)), "nothing is cut");
+        network.cut(FaultId(1), [(Peer(0), Peer(1))]);
+        assert!(network.holds_back(&letter(1)));
+        assert_eq!(network.mend(FaultId(1)).0, 1);
     }
 
     #[test]

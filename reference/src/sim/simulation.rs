@@ -87,7 +87,7 @@ impl Simulation {
             _ => (100, 1_000),
         };
         // Small pieces one after the other would carry less than clients ask for.
-        let appends = [(1, 64), (400, 8), (256 << 10, 2), (256 << 10, 2)];
+        let appends = [(1, 4), (400, 8), (256 << 10, 2), (256 << 10, 2)];
         let (append_bytes, appends_in_flight) = one_of(&mut choice("appends"), &appends);
         Simulation {
             kind: None,

@@ -132,6 +132,12 @@ impl Simulated {
                     notes.push(self.note("leader", node, ("term", term.to_string())));
                     continue;
                 }
+                News::Turned { fault, side } => {
+                    let names: Vec<&str> = side.iter().map(|peer| self.name(*peer).as_str()).collect();
+                    let fields = vec![("fault", fault.0.to_string()), ("apart", names.join(", "))];
+                    notes.push(Note { f: "turn", fields });
+                    continue;
+                }
                 News::Exited { node, why } => {
                     notes.push(self.note("exit", node, ("status", why)));
                     continue;
