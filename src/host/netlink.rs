@@ -5,8 +5,10 @@
 //! fraction of a millisecond. Layouts follow `linux/netlink.h`, `linux/rtnetlink.h`, `linux/if_link.h` and
 //! `linux/netfilter/nf_tables.h`. Deliberately absent: everything that a trial does not say.
 
+pub mod disciplines;
 pub mod queue;
 pub mod reset;
+pub mod routes;
 pub mod sockets;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
