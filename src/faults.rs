@@ -1,6 +1,6 @@
 //! Which fault a cluster can suffer where it stands: one table, asked when a trial is planned and printed for users.
 //!
-//! What the table allows a machine may still lack (a kernel without a packet queue, `/dev/fuse` closed to this
+//! What the table allows a machine may still lack (a kernel with neither packet queue nor `netem`, `/dev/fuse` closed to this
 //! user): [`probe`] asks the machine, and changes nothing. `all` leaves out what is not possible; a fault that is
 //! named is refused with the reason.
 
@@ -65,7 +65,10 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
             "what the vDSO of each of the node's processes answers, by our helper there; the host's own clock \
                 if `cluster.ssh.host-clock` says so",
         ),
-        (Packets, Hosts) => Ok("user-space packet queue on each host, by our helper there"),
+        (Packets, Hosts) => Ok(
+            "user-space packet queue on each host, else the kernel's `netem` and `tbf` (which corrupt nothing there), by \
+                our helper there",
+        ),
         (Resources, Hosts) => Ok("a control group for the node's processes, by our helper there"),
         (Membership, Hosts) => Ok("the commands that `cluster.membership` names, run on the node's host"),
         (Power | Disk, Hosts) => Ok(
@@ -84,9 +87,12 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
         (Clock, Bundled) => Ok("the node's own clock source, wall and timers both"),
         (Clock, _) => Ok("what the vDSO of each of the node's processes answers, the wall clock alone"),
         (Packets, Bundled) => Ok(
-            "user-space packet queue in each node's network namespace; a proxy on each link delays and limits streams",
+            "user-space packet queue in each node's network namespace, else the kernel's `netem` and `tbf`; a proxy on \
+                each link delays and limits streams",
         ),
-        (Packets, _) => Ok("user-space packet queue in each node's network namespace"),
+        (Packets, _) => Ok(
+            "user-space packet queue in each node's network namespace, else the kernel's `netem` and `tbf`",
+        ),
         (Power | Disk, _) => {
             Ok("a FUSE file system of our own over the node's data folder, where `/dev/fuse` is open")
         }

@@ -15,7 +15,7 @@ use super::wall::{self, FilterRequest, Wall};
 use crate::host::handle::SupervisorLine;
 use crate::host::journal::{Journal, VARIABLE};
 use crate::host::links::{Links, Medium, Road};
-use crate::host::{Exits, Packets, Spawn, disk};
+use crate::host::{Exits, Packets, Spawn, disk, packets};
 use crate::live::{DataFolder, LocalMachines, Machines};
 use elenchus_core::cluster::HeldBack;
 use elenchus_core::fault::{FaultId, Link, Manner};
@@ -137,13 +137,16 @@ impl Duties {
         Ok(exits)
     }
 
-    /// The packets to our nodes; only IPv4 can be disturbed. They lie in tables of the same name as the cuts.
+    /// The packets to our nodes; only IPv4 can be disturbed. Their rules lie in tables of the same name as the
+    /// cuts; where the kernel has no queue they are led through a device named after those.
     fn packets(&self, name: &str, peers: &[Peer]) -> Result<Packets, String> {
         // Nothing is noted that could neither be made nor undone.
         if wall::permitted().is_ok() {
-            let tables = Undo::Tables { name: name.into() };
-            let noted = self.faults.borrow_mut().begin(tables);
-            noted.map_err(|error| format!("the list of faults: {error}"))?;
+            let device = Undo::Device { name: packets::device(name).into() };
+            for undo in [device, Undo::Tables { name: name.into() }] {
+                let noted = self.faults.borrow_mut().begin(undo);
+                noted.map_err(|error| format!("the list of faults: {error}"))?;
+            }
         }
         let v4 = |address: &IpAddr| match address {
             IpAddr::V4(address) => Some(*address),
@@ -456,6 +459,9 @@ impl Hands for OurHands {
         match undo {
             Undo::Tables { name } => wall::remove_tables(name),
             Undo::Chains { name } => wall::remove_chains(name),
+            Undo::Device { name } => {
+                packets::remove_device(name).map_err(|error| format!("interface {name}: {error}"))
+            }
             Undo::Mount { point, mounts } => unmount(point, mounts),
             Undo::Unit { unit, drop_in, ran } => systemd::restore(unit, drop_in, *ran),
             Undo::Lies { unit } => systemd::slay(unit),

@@ -21,6 +21,8 @@ pub(super) enum Undo {
     Tables { name: String },
     /// `iptables` has chains of this name.
     Chains { name: String },
+    /// Packets are led through an interface of this name.
+    Device { name: String },
     /// A disk of ours is mounted here.
     Mount {
         /// Where.

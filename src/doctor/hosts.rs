@@ -361,7 +361,10 @@ fn free(line: &str) -> Option<u64> {
 fn remedy(fault: FaultName) -> &'static str {
     match fault {
         FaultName::Partition => "root, and nftables or iptables",
-        FaultName::Packets => "root, and a kernel with NFQUEUE (nfnetlink_queue, xt_NFQUEUE or nft's queue)",
+        FaultName::Packets => {
+            "root, and a kernel with NFQUEUE (nfnetlink_queue, xt_NFQUEUE or nft's queue), or with netem, tbf, ifb, \
+             cls_bpf and act_mirred"
+        }
         FaultName::Clock => {
             "x86_64 or aarch64, a vDSO, and sysctl kernel.yama.ptrace_scope=1 or less; for `host-clock` root, and \
              no corrector of clocks but systemd's services"

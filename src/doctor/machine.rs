@@ -120,10 +120,11 @@ const PROBES: &[Probe] = &[
         remedy: "a kernel with FUSE, and the right to open /dev/fuse (in a container: --device /dev/fuse)",
     },
     Probe {
-        what: "packet queue",
+        what: "packets",
         ask: packets::probe,
         lost: "packets that are late, lost, doubled, out of order, garbled or slow",
-        remedy: "a kernel with NFQUEUE (nfnetlink_queue, xt_NFQUEUE or nft's queue)",
+        remedy: "a kernel with NFQUEUE (nfnetlink_queue, xt_NFQUEUE or nft's queue), or with netem, tbf, ifb, cls_bpf \
+                 and act_mirred",
     },
     Probe {
         what: "ends of connections",

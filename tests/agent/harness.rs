@@ -115,6 +115,9 @@ fn run(program: &Path, base: &Path, name: &str, is_nobody: bool) -> Ended {
     make_open(&folder);
     let mut command = Command::new(program);
     command.args(["scenario", name]).arg(&folder).stdin(Stdio::null());
+    if name.contains("by_netem") {
+        command.env(elenchus::host::packets::VARIABLE, "netem");
+    }
     if is_nobody {
         command.uid(65534).gid(65534);
     }

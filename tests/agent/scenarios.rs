@@ -21,6 +21,7 @@ pub const SCENARIOS: &[Scenario] = &[
     ("nodes_start_stand_go_on_and_die", |g, f| Bed::run(g, f, nodes)),
     ("a_cut_is_one_way_mends_and_counts", |g, f| Bed::run(g, f, links)),
     ("packets_suffer_until_they_are_calmed", |g, f| Bed::run(g, f, packets)),
+    ("packets_suffer_by_netem_until_somebody_heals", |g, f| Bed::run(g, f, by_netem)),
     ("iptables_cut_as_well", |g, f| Bed::run(g, f, iptables)),
     ("a_lapsed_lease_takes_everything_back", |g, f| Bed::run(g, f, lapse)),
     ("a_killed_agent_is_healed_by_whoever_is_left", |g, f| Bed::run(g, f, killed)),
@@ -247,6 +248,33 @@ async fn packets(bed: &Bed) {
     machines.disturb(n1, loss).await.unwrap();
     end(bed, machines).await;
     assert!(bed.log(0).contains("undone: Trouble"), "{}", bed.log(0));
+}
+
+/// What the kernel does by itself it goes on to do when its agent is killed, until somebody heals.
+async fn by_netem(bed: &Bed) {
+    packets(bed).await;
+    let machines = ready(bed, "60s").await;
+    let (n1, loss) = (&bed.nodes[0], Some(Trouble::Loss { percent: 100 }));
+    if let Right::No(_) = &machines.hello(n1).unwrap().rights["packets"] {
+        return end(bed, machines).await;
+    }
+    // What the host's card has found whole would be taken for whole.
+    let refusal = why(machines.disturb(n1, Some(Trouble::Corrupt { percent: 50 })).await);
+    assert!(refusal.contains("n1") && refusal.contains("checksums"), "{refusal}");
+    machines.disturb(n1, loss).await.unwrap();
+    bed.kill_both(0);
+    assert_eq!(bed.ask(1, "ping"), "pong");
+    let said = bed.agent(0, &["heal"]).await;
+    assert!(said.contains("Device"), "{said}");
+    drop(machines);
+    let said = bed.agent(1, &["heal", "--end"]).await;
+    assert!(said.contains("\"healed\""), "{said}");
+    for place in [0, 1] {
+        bed.is_deserted(place).await;
+    }
+    let machines = ready(bed, "60s").await;
+    bed.reach_each_other();
+    end(bed, machines).await;
 }
 
 async fn lapse(bed: &Bed) {

@@ -23,6 +23,7 @@ fn main() -> std::process::ExitCode {
     }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["how-packets-suffer"] => tests::say_how_packets_suffer(),
         ["trial", scenario, isolation, folder] => tests::trial(scenario, isolation, folder),
         _ => tests::run_all(&arguments),
     }

@@ -1,7 +1,7 @@
 //! Packets in trouble, between two toy nodes.
 
 use crate::scenarios::{Stage, eventually};
-use elenchus::host::{Packets, PacketsError};
+use elenchus::host::{Packets, PacketsError, packets};
 use elenchus_core::fault::{FaultId, Trouble};
 use elenchus_core::process::NodeId;
 use std::collections::BTreeSet;
@@ -195,8 +195,18 @@ pub async fn mangled(stage: Stage) {
     let came = stage.datagrams(400);
     assert!(!came.contains(&"mangled".into()), "checksums tell");
     assert!((140..260).contains(&came.len()), "{} of 400", came.len());
-    assert_eq!(stage.calm(1), 400 - came.len() as u64);
+    let (touched, lost) = (stage.calm(1), 400 - came.len() as u64);
+    match by_netem() {
+        // It flips bits of the frame's own header too, of which some tell nobody anything.
+        true => assert!((lost..=lost + 40).contains(&touched), "{touched} touched, {lost} lost"),
+        false => assert_eq!(touched, lost),
+    }
     assert_eq!(stage.datagrams(200), in_order(200), "all is well again");
+}
+
+/// Whether the kernel's own disciplines bring troubles about, and not a queue.
+fn by_netem() -> bool {
+    packets::probe().is_ok_and(|how| how.starts_with("netem"))
 }
 
 /// Streams arrive byte for byte whatever their packets suffer.
@@ -204,20 +214,22 @@ pub async fn streams(stage: Stage) {
     stage.start_all().await;
     stage.reach_each_other();
     let mut whole = 0;
-    for (trouble, kib) in [
-        (Trouble::Corrupt { percent: 20 }, 256),
-        (Trouble::Duplicate { percent: 30 }, 1024),
-        (Trouble::Reorder { percent: 20, ms: 3 }, 1024),
-        (Trouble::Delay { ms: 5, jitter_ms: 5 }, 1024),
-        (Trouble::Loss { percent: 10 }, 256),
+    // What the kernel has put together suffers as one there: it takes more of them for chance to strike.
+    let more = if by_netem() { 4 } else { 1 };
+    for (trouble, times, kib) in [
+        (Trouble::Corrupt { percent: 20 }, more, 256),
+        (Trouble::Duplicate { percent: 30 }, 1, 1024),
+        (Trouble::Reorder { percent: 20, ms: 3 }, 1, 1024),
+        (Trouble::Delay { ms: 5, jitter_ms: 5 }, 1, 1024),
+        (Trouble::Loss { percent: 10 }, more, 256),
     ] {
         stage.disturb(1, trouble);
-        let took = stage.toward(0, &format!("push {{peer}} {kib}"));
-        took.parse::<u64>().expect(&took);
+        let push = || stage.toward(0, &format!("push {{peer}} {kib}"));
+        let took: u64 = (0..times).map(|_| push()).map(|said| said.parse::<u64>().expect(&said)).sum();
         let touched = stage.calm(1);
         assert!(touched > 0, "{trouble:?}");
-        println!("{kib} KiB with {trouble:?} took {took} ms, {touched} packets touched");
-        whole += 1;
+        println!("{times} x {kib} KiB with {trouble:?} took {took} ms, {touched} packets touched");
+        whole += times;
         assert_eq!(stage.ask(&stage.nodes[1], "pushed"), format!("{whole} 0"), "{trouble:?}");
     }
 
@@ -252,7 +264,7 @@ pub async fn cut(mut stage: Stage) {
     assert_eq!(stage.links.mend(FaultId(2)).unwrap().count, 40);
     stage.reach_each_other();
 
-    // Nobody serves the queue any more, though its rules are there: everything passes.
+    // Nobody serves the queue any more, though its rules are there, or nothing leads through `netem`: everything passes.
     stage.disturb(1, Trouble::Loss { percent: 100 });
     assert!(stage.toward(0, "dial {peer}").starts_with("cut"));
     drop(stage.packets.take());

@@ -1,7 +1,9 @@
 //! The tests, and the tiny harness that runs them.
 
 use crate::scenarios::{self, eventually};
-use elenchus::host::{HealError, Healed, HostError, IsolationRequest, Wish, heal, heal_store, run_trial};
+use elenchus::host::{
+    HealError, Healed, HostError, IsolationRequest, Wish, heal, heal_store, packets, run_trial,
+};
 use elenchus_core::process::NodeId;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
@@ -54,6 +56,15 @@ fn network() -> PathBuf {
     fs::read_link("/proc/self/ns/net").unwrap()
 }
 
+/// Prints by which means packets can be made to suffer, or why they cannot.
+pub fn say_how_packets_suffer() -> ExitCode {
+    match packets::probe() {
+        Ok(how) => println!("{how}"),
+        Err(why) => println!("no means: {why}"),
+    }
+    ExitCode::SUCCESS
+}
+
 /// From here on the kernel grants no network namespaces.
 fn refuse_networks() {
     let (user, group) = (Uid::effective(), Gid::effective());
@@ -73,15 +84,21 @@ struct Setting {
     folder: PathBuf,
     isolation: IsolationRequest,
     is_nobody: bool,
+    /// By what packets suffer; `None`: by the first that the kernel has.
+    means: Option<&'static str>,
 }
 
 type Test = (&'static str, fn(&Setting));
 
-const TESTS: &[Test] = &[
+/// Whatever packets suffer by.
+const OF_PACKETS: &[Test] = &[
     ("packets_are_late_in_order_and_only_those_of_peers", packets_are_late_in_order_and_only_those_of_peers),
     ("packets_are_lost_doubled_overtaken_and_corrupted", packets_are_lost_doubled_overtaken_and_corrupted),
     ("streams_stay_whole_in_any_trouble", streams_stay_whole_in_any_trouble),
     ("a_cut_link_carries_no_late_packets_and_no_copies", a_cut_link_carries_no_late_packets_and_no_copies),
+];
+
+const TESTS: &[Test] = &[
     ("a_cut_is_one_way_mends_and_counts", a_cut_is_one_way_mends_and_counts),
     ("a_cut_by_resets_refuses_at_once", a_cut_by_resets_refuses_at_once),
     ("nodes_start_stand_go_on_and_die", nodes_start_stand_go_on_and_die),
@@ -113,7 +130,7 @@ pub fn run_all(arguments: &[String]) -> ExitCode {
     let program = base.0.join("program");
     fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     let (mut passed, mut failed, mut ignored) = (0, vec![], 0);
-    for (name, isolation, is_nobody, test) in plan() {
+    for (name, isolation, is_nobody, means, test) in plan() {
         if !filters.iter().all(|filter| name.contains(*filter)) {
             continue;
         }
@@ -122,6 +139,7 @@ pub fn run_all(arguments: &[String]) -> ExitCode {
             folder: base.0.join(name.replace(' ', "-")),
             isolation,
             is_nobody,
+            means,
         };
         if let Some(why) = refusal(&setting, &base.0) {
             println!("test {name} ... ignored, {why}");
@@ -141,7 +159,7 @@ pub fn run_all(arguments: &[String]) -> ExitCode {
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-type Planned = (String, IsolationRequest, bool, fn(&Setting));
+type Planned = (String, IsolationRequest, bool, Option<&'static str>, fn(&Setting));
 
 /// Every test under every setting that this user can have.
 fn plan() -> Vec<Planned> {
@@ -151,11 +169,18 @@ fn plan() -> Vec<Planned> {
         let user = if *is_nobody { " as nobody" } else { "" };
         for isolation in [IsolationRequest::Namespaces, IsolationRequest::Proxy] {
             let named = |name: &str| format!("{name} ({isolation}{user})");
-            plan.extend(TESTS.iter().map(|(name, test)| (named(name), isolation, *is_nobody, *test)));
+            let tests = OF_PACKETS.iter().chain(TESTS);
+            plan.extend(tests.map(|(name, test)| (named(name), isolation, *is_nobody, None, *test)));
+        }
+        let isolation = IsolationRequest::Namespaces;
+        for means in ["queue", "netem"] {
+            let named = |name: &str| format!("{name} ({isolation}, {means}{user})");
+            let tests = OF_PACKETS.iter();
+            plan.extend(tests.map(|(name, test)| (named(name), isolation, *is_nobody, Some(means), *test)));
         }
         let named = |name: &str| format!("{name}{user}");
-        let once = ONCE.iter().map(|(name, test)| (named(name), IsolationRequest::Auto, *is_nobody, *test));
-        plan.extend(once);
+        let once = |(name, test): &Test| (named(name), IsolationRequest::Auto, *is_nobody, None, *test);
+        plan.extend(ONCE.iter().map(once));
     }
     plan
 }
@@ -172,7 +197,8 @@ fn refusal(setting: &Setting, base: &Path) -> Option<String> {
         fs::write(&answer, probe.run("nothing").stdout).unwrap();
     }
     let answer = fs::read_to_string(answer).unwrap();
-    answer.strip_prefix("no isolation: ").map(|why| why.trim().to_owned())
+    let refused = answer.strip_prefix("no isolation: ").map(|why| why.trim().to_owned());
+    refused.or_else(|| setting.lacks_means())
 }
 
 /// A folder that goes with the test run.
@@ -199,9 +225,25 @@ fn make_open(path: &Path) {
 
 impl Setting {
     fn command(&self, scenario: &str) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = self.program();
         command.args(["trial", scenario, &self.isolation.to_string()]).arg(&self.folder);
+        command
+    }
+
+    /// Why packets cannot suffer by what they should.
+    fn lacks_means(&self) -> Option<String> {
+        self.means?;
+        let output = self.program().arg("how-packets-suffer").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        said.strip_prefix("no means: ").map(|why| why.trim().to_owned())
+    }
+
+    fn program(&self) -> Command {
+        let mut command = Command::new(&self.program);
         command.stdin(Stdio::null());
+        if let Some(means) = self.means {
+            command.env(packets::VARIABLE, means);
+        }
         if self.is_nobody {
             command.uid(65534).gid(65534);
         }
@@ -341,7 +383,7 @@ fn a_cut_by_resets_refuses_at_once(setting: &Setting) {
 }
 
 /// Runs a scenario of packets, where there are packets; streams refuse what would break them.
-fn packets(setting: &Setting, scenario: &str) {
+fn suffer(setting: &Setting, scenario: &str) {
     if setting.isolation == IsolationRequest::Proxy {
         setting.succeed("packets-refused");
     } else {
@@ -350,11 +392,11 @@ fn packets(setting: &Setting, scenario: &str) {
 }
 
 fn packets_are_late_in_order_and_only_those_of_peers(setting: &Setting) {
-    packets(setting, "packets-late");
+    suffer(setting, "packets-late");
 }
 
 fn packets_are_lost_doubled_overtaken_and_corrupted(setting: &Setting) {
-    packets(setting, "packets-mangled");
+    suffer(setting, "packets-mangled");
 }
 
 fn streams_stay_whole_in_any_trouble(setting: &Setting) {
@@ -363,7 +405,7 @@ fn streams_stay_whole_in_any_trouble(setting: &Setting) {
 }
 
 fn a_cut_link_carries_no_late_packets_and_no_copies(setting: &Setting) {
-    packets(setting, "packets-cut");
+    suffer(setting, "packets-cut");
 }
 
 fn nodes_start_stand_go_on_and_die(setting: &Setting) {

@@ -1,29 +1,42 @@
 //! Packets that suffer: late, lost, doubled, overtaken, corrupted or slow, on their way from node to node.
 //!
-//! One mechanism does it all, in user space: the packet filter of the node that receives hands us what its
-//! peers send (a queue), and we say when and how each packet goes on. The kernel's own `netem` would do,
-//! but many kernels are built without it. A controller's packets are never touched: clients speak to each
-//! node as if nothing were.
+//! The kernel has two means, and the first that it has is taken. A queue: the packet filter of the node that
+//! receives hands us what its peers send, and we say when and how each packet goes on. Else its own
+//! disciplines, `netem` and `tbf`, through which what comes from peers is led. A controller's packets are
+//! never touched: clients speak to each node as if nothing were.
 //!
 //! Nothing is opened before the first trouble; then a thread serves the queues of all nodes in trouble. Who
-//! kills us lets everything pass: the kernel lets through what nobody serves.
+//! kills us lets everything pass that was queued: the kernel lets through what nobody serves. What is led
+//! through disciplines goes on to be, until the network namespace ends or somebody heals the host.
 //!
 //! Where a proxy keeps nodes apart they exchange streams: those are late or slow, and suffer nothing else.
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `fate` | what becomes of a packet: trouble, time and chance |
+//! | `means` | which of the two, and in which order |
+//! | `fate` | what becomes of a packet in a queue: trouble, time and chance |
 //! | `wire` | a packet as bytes |
-//! | `lane`, `roads` | the way into one node, into all nodes |
+//! | `lane`, `queues` | the way into one node by a queue, into all nodes |
 //! | `server` | the thread that serves the lanes |
+//! | `picker` | which packets the disciplines are given, as a program for the kernel |
+//! | `detour` | the way into one node through disciplines |
+//! | `roads` | the ways into all nodes, by either means |
 //! | `probe` | whether this machine can |
 
+#[cfg(target_os = "linux")]
+mod detour;
 #[cfg(target_os = "linux")]
 mod fate;
 #[cfg(target_os = "linux")]
 mod lane;
 #[cfg(target_os = "linux")]
+mod means;
+#[cfg(target_os = "linux")]
+mod picker;
+#[cfg(target_os = "linux")]
 mod probe;
+#[cfg(target_os = "linux")]
+mod queues;
 #[cfg(target_os = "linux")]
 mod roads;
 #[cfg(target_os = "linux")]
@@ -32,7 +45,11 @@ mod server;
 mod wire;
 
 #[cfg(target_os = "linux")]
+pub use means::VARIABLE;
+#[cfg(target_os = "linux")]
 pub use probe::probe;
+#[cfg(target_os = "linux")]
+pub(crate) use probe::probe_of_hosts;
 
 use super::isolation::Refusal;
 #[cfg(target_os = "linux")]
@@ -57,22 +74,42 @@ pub enum PacketsError {
          suffer takes namespaces"
     )]
     Streams,
-    /// The kernel refused.
+    /// A receiver would take what has been corrupted.
+    #[error(
+        "packets stay as they are: a machine's card has looked at their checksums before `netem` could flip a bit; to \
+         corrupt them takes a kernel with NFQUEUE"
+    )]
+    Checked,
+    /// Somebody insists on what there is not.
     #[error("packets stay as they are: {0}")]
-    Refused(#[from] Refusal),
+    Asked(String),
+    /// The kernel refused, each means for a reason of its own.
+    #[error("packets stay as they are: {}", each(.0))]
+    Refused(Vec<Refusal>),
+}
+
+impl From<Refusal> for PacketsError {
+    fn from(refusal: Refusal) -> PacketsError {
+        PacketsError::Refused(vec![refusal])
+    }
+}
+
+fn each(refused: &[Refusal]) -> String {
+    refused.iter().map(Refusal::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// The packets between the nodes of a trial.
 #[derive(Debug)]
 pub struct Packets {
-    means: Mutex<Means>,
+    carrier: Mutex<Carrier>,
 }
 
+/// What carries what nodes send each other.
 #[derive(Debug)]
-enum Means {
+enum Carrier {
     /// Each node has a network of its own, or a host.
     #[cfg(target_os = "linux")]
-    Queue(Roads),
+    Kernel(Roads),
     /// A proxy on each link.
     Proxy(Slowing),
 }
@@ -84,11 +121,12 @@ impl Packets {
         nodes: impl IntoIterator<Item = (NodeId, std::net::Ipv4Addr, std::os::fd::OwnedFd)>,
     ) -> Packets {
         let roads = Roads::new(super::firewall::TABLE, Queue(0), nodes);
-        Packets { means: Mutex::new(Means::Queue(roads)) }
+        Packets { carrier: Mutex::new(Carrier::Kernel(roads)) }
     }
 
     /// Packets to the nodes on this host, in the present network namespace; `nodes` are all of the trial with
     /// the addresses they have there. The host has other users: table and queue must be nobody else's.
+    /// What [`device`] names after the table stays there if we are killed, until [`remove_device`].
     #[cfg(target_os = "linux")]
     pub(crate) fn here(
         table: &str,
@@ -98,24 +136,38 @@ impl Packets {
         let network = std::fs::File::open("/proc/self/ns/net")?;
         let place = |(node, address)| Ok((node, address, network.try_clone()?.into()));
         let nodes: Vec<_> = nodes.into_iter().map(place).collect::<std::io::Result<_>>()?;
-        Ok(Packets { means: Mutex::new(Means::Queue(Roads::new(table, Queue(queue), nodes))) })
+        let roads = Roads::new(table, Queue(queue), nodes).behind_cards();
+        Ok(Packets { carrier: Mutex::new(Carrier::Kernel(roads)) })
     }
 
     /// Streams between nodes without networks of their own.
     pub(super) fn of_streams(slowing: Slowing) -> Packets {
-        Packets { means: Mutex::new(Means::Proxy(slowing)) }
+        Packets { carrier: Mutex::new(Carrier::Proxy(slowing)) }
     }
 
     /// Makes what other nodes send to `node` suffer from now on, or (with `None`) lets it pass as it is.
     /// Answers how many packets the trouble that ends with this call has touched. Takes a moment: it blocks.
     pub fn disturb(&self, node: &NodeId, trouble: Option<Trouble>) -> Result<HeldBack, PacketsError> {
-        let touched = match &mut *self.means.lock().unwrap_or_else(PoisonError::into_inner) {
+        let touched = match &mut *self.carrier.lock().unwrap_or_else(PoisonError::into_inner) {
             #[cfg(target_os = "linux")]
-            Means::Queue(roads) => roads.disturb(node, trouble),
-            Means::Proxy(slowing) => slowing.disturb(node, trouble),
+            Carrier::Kernel(roads) => roads.disturb(node, trouble),
+            Carrier::Proxy(slowing) => slowing.disturb(node, trouble),
         };
         touched.map(|count| HeldBack { count })
     }
+}
+
+/// What our device is called on a host where our tables have this name.
+#[cfg(target_os = "linux")]
+pub(crate) fn device(table: &str) -> &str {
+    detour::device_name(table)
+}
+
+/// Removes the device of this name from the current network namespace, and what leads packets to it; that
+/// there is none is as good.
+#[cfg(target_os = "linux")]
+pub(crate) fn remove_device(name: &str) -> std::io::Result<()> {
+    detour::remove(name)
 }
 
 /// Would find out by which means packets can be made to suffer, on Linux.

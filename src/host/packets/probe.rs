@@ -3,7 +3,9 @@
 //! The trial takes place in a forked child, since entering namespaces would take us along; they end with
 //! it. Everything that a trouble needs is opened there, but no packet is sent.
 
+use super::detour;
 use super::lane::Lane;
+use super::means::Means;
 use crate::host::isolation::Refusal;
 use crate::host::netlink::queue::Queue;
 use nix::errno::Errno;
@@ -17,6 +19,13 @@ pub fn probe() -> Result<String, String> {
     ask().map_err(|error| format!("no answer of the kernel's: {error}"))?
 }
 
+/// The same of a host, whose packets come from the cards of machines.
+pub(crate) fn probe_of_hosts() -> Result<String, String> {
+    probe().map(|how| if how.starts_with(NETEM) { how + "; nothing can be corrupted" } else { how })
+}
+
+const NETEM: &str = "netem";
+
 fn ask() -> io::Result<Result<String, String>> {
     let (mut answer, mut say) = pipe()?;
     // SAFETY: the child may have been born among other threads, so it takes no lock that one of them could
@@ -25,8 +34,7 @@ fn ask() -> io::Result<Result<String, String>> {
         ForkResult::Parent { child } => child,
         ForkResult::Child => {
             drop(answer);
-            let found = attempt().map_err(|refusal| refusal.to_string());
-            let text = found.map_or_else(|why| format!("-{why}"), |means| format!("+{means}"));
+            let text = attempt().map_or_else(|why| format!("-{why}"), |means| format!("+{means}"));
             let _ = say.write_all(text.as_bytes());
             // SAFETY: it does not return. What the parent does at its exit must not be done here.
             unsafe { libc::_exit(0) }
@@ -44,14 +52,28 @@ fn ask() -> io::Result<Result<String, String>> {
     })
 }
 
-fn attempt() -> Result<&'static str, Refusal> {
+fn attempt() -> Result<String, String> {
     let network = CloneFlags::CLONE_NEWNET;
     let entered = match unshare(network) {
         Err(Errno::EPERM) => unshare(network | CloneFlags::CLONE_NEWUSER),
         other => other,
     };
-    entered.map_err(|error| Refusal::new("network namespace", &error.into()))?;
-    Ok(Lane::open("elenchus", Queue(0))?.means().as_str())
+    entered.map_err(|error| Refusal::new("network namespace", &error.into()).to_string())?;
+    let mut refused: Vec<String> = vec![];
+    for means in Means::allowed()? {
+        let tried = match means {
+            Means::Queue => Lane::open("elenchus", Queue(0)).map(|lane| lane.means().as_str().to_owned()),
+            Means::Netem => detour::try_out().map(|()| match &refused[..] {
+                [] => format!("{NETEM} and tbf"),
+                refused => format!("{NETEM} and tbf, for lack of a queue ({})", refused.join("; ")),
+            }),
+        };
+        match tried {
+            Ok(how) => return Ok(how),
+            Err(refusal) => refused.push(refusal.to_string()),
+        }
+    }
+    Err(refused.join("; "))
 }
 
 #[cfg(test)]
@@ -63,7 +85,7 @@ mod tests {
         let network = || std::fs::read_link("/proc/self/ns/net").expect("/proc");
         let before = network();
         match probe() {
-            Ok(means) => assert!(means.contains("queue") || means.contains("QUEUE"), "{means}"),
+            Ok(means) => assert!(["queue", "QUEUE", NETEM].iter().any(|one| means.contains(one)), "{means}"),
             Err(why) => assert!(why.contains(": E"), "a step and an errno: {why}"),
         }
         assert_eq!(before, network());

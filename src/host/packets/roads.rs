@@ -1,15 +1,15 @@
-//! The ways into all nodes of a trial: opened when first needed, troubled and calmed one by one.
+//! The ways into all nodes of a trial: opened when first needed, by the first means that the kernel has;
+//! troubled and calmed one by one.
 
 use super::PacketsError;
-use super::lane::Lane;
-use super::server::Server;
+use super::detour::{self, Detour};
+use super::means::Means;
+use super::queues::Queues;
 use crate::host::isolation::Refusal;
 use crate::host::netlink::queue::Queue;
 use elenchus_core::fault::Trouble;
 use elenchus_core::process::NodeId;
-use elenchus_core::random::{Rng, Seed};
 use nix::sched::{CloneFlags, setns};
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
@@ -18,13 +18,11 @@ use std::thread;
 /// All ways.
 #[derive(Debug)]
 pub(super) struct Roads {
-    /// The name of our tables, and the number of our queues.
     table: String,
-    queue: Queue,
     nodes: Vec<Place>,
-    chance: Rng,
-    /// `None` until the first trouble.
-    server: Option<Server>,
+    queues: Queues,
+    /// Whether packets come from cards of machines, which have looked at checksums before.
+    behind_cards: bool,
 }
 
 /// Where a node is.
@@ -33,64 +31,87 @@ struct Place {
     node: NodeId,
     address: Ipv4Addr,
     network: OwnedFd,
+    /// The way there where the kernel has no queue, once that has shown; and what was refused before.
+    detour: Option<(Detour, Vec<Refusal>)>,
 }
 
 impl Roads {
     /// The ways into nodes that have these addresses, each in its own network namespace; nobody else there
-    /// uses a table of this name, or this queue.
+    /// uses a table or a device of this name, or this queue.
     pub fn new(
         table: &str,
         queue: Queue,
         nodes: impl IntoIterator<Item = (NodeId, Ipv4Addr, OwnedFd)>,
     ) -> Roads {
-        let nodes = nodes.into_iter().map(|(node, address, network)| Place { node, address, network });
-        Roads { table: table.into(), queue, nodes: nodes.collect(), chance: chance(), server: None }
+        let place = |(node, address, network)| Place { node, address, network, detour: None };
+        let nodes = nodes.into_iter().map(place).collect();
+        Roads { table: table.into(), nodes, queues: Queues::new(table, queue), behind_cards: false }
+    }
+
+    /// The same ways, on hosts whose packets come from the cards of machines.
+    pub fn behind_cards(self) -> Roads {
+        Roads { behind_cards: true, ..self }
     }
 
     /// Answers how many packets the trouble that ends with this call has touched.
     pub fn disturb(&mut self, node: &NodeId, trouble: Option<Trouble>) -> Result<u64, PacketsError> {
         let place = self.nodes.iter().position(|place| place.node == *node);
         let place = place.ok_or_else(|| PacketsError::NoSuchNode(node.clone()))?;
-        let Some(trouble) = trouble else {
-            let calm = |server: &Server| server.with(place, Lane::calm).unwrap_or(Ok(0));
-            return Ok(self.server.as_ref().map_or(Ok(0), calm)?);
+        let Some(trouble) = trouble else { return Ok(self.calm(place)?) };
+        let sources = self.nodes.iter().filter(|other| other.node != *node).map(|other| other.address);
+        let sources: Vec<Ipv4Addr> = sources.collect();
+        self.open(place)?;
+        let Some((detour, refused)) = &mut self.nodes[place].detour else {
+            let touched = self.queues.calm(place)?;
+            return self.queues.disturb(place, trouble, &sources).map(|()| touched);
         };
-        let server = match &mut self.server {
-            Some(server) if server.is_alive() => server,
-            none => none.insert(Server::start().map_err(|error| Refusal::new("thread", &error))?),
-        };
-        let touched = match server.with(place, Lane::calm) {
-            Some(touched) => touched?,
-            None => {
-                let lane = open_in(&self.nodes[place].network, &self.table, self.queue)?;
-                server.add(place, lane);
-                0
-            }
-        };
-        let peers: Vec<Ipv4Addr> = self.nodes.iter().map(|place| place.address).collect();
-        let peers = [&peers[..place], &peers[place + 1..]].concat();
-        let chance = Seed(self.chance.next_u64()).rng();
-        match server.with(place, |lane| lane.disturb(trouble, chance, &peers)) {
-            Some(disturbed) => disturbed.map(|()| touched).map_err(PacketsError::Refused),
-            // It failed in this moment, and said so.
-            None => Err(Refusal::new("packet queue", &io::Error::from_raw_os_error(libc::EPIPE)).into()),
+        if self.behind_cards && matches!(trouble, Trouble::Corrupt { .. }) {
+            return Err(PacketsError::Checked);
         }
+        let touched = detour.calm()?;
+        match detour.disturb(trouble, &sources) {
+            Ok(()) => Ok(touched),
+            Err(refusal) => Err(PacketsError::Refused([&refused[..], &[refusal]].concat())),
+        }
+    }
+
+    fn calm(&mut self, place: usize) -> Result<u64, Refusal> {
+        match &mut self.nodes[place].detour {
+            Some((detour, _)) => detour.calm(),
+            None => self.queues.calm(place),
+        }
+    }
+
+    /// Opens a way into this node unless there is one.
+    fn open(&mut self, place: usize) -> Result<(), PacketsError> {
+        let Place { network, detour, .. } = &mut self.nodes[place];
+        if detour.is_some() || self.queues.lead_to(place) {
+            return Ok(());
+        }
+        let mut refused = vec![];
+        for means in Means::allowed().map_err(PacketsError::Asked)? {
+            let opened = match means {
+                Means::Queue => self.queues.open(place, |open| inside(network, open)),
+                Means::Netem => inside(network, &|| Detour::open(detour::device_name(&self.table)))
+                    .map(|opened| *detour = Some((opened, refused.clone()))),
+            };
+            match opened {
+                Ok(()) => return Ok(()),
+                Err(refusal) => refused.push(refusal),
+            }
+        }
+        Err(PacketsError::Refused(refused))
     }
 }
 
-/// Which packets are struck comes from no seed of the trial: nobody could repeat when each of them comes.
-fn chance() -> Rng {
-    Seed(RandomState::new().hash_one("packets")).rng()
-}
-
-/// Opens a lane in this network namespace. Only a thread of its own enters, so that we stay where we are.
-fn open_in(network: &OwnedFd, table: &str, queue: Queue) -> Result<Lane, Refusal> {
+/// Does something in this network namespace. Only a thread of its own enters, so that we stay where we are.
+fn inside<T: Send>(network: &OwnedFd, act: &(dyn Fn() -> Result<T, Refusal> + Sync)) -> Result<T, Refusal> {
     thread::scope(|scope| {
-        let opening = thread::Builder::new().name("packets".into()).spawn_scoped(scope, || {
+        let acting = thread::Builder::new().name("packets".into()).spawn_scoped(scope, || {
             setns(network, CloneFlags::CLONE_NEWNET).map_err(|error| Refusal::new("setns", &error.into()))?;
-            Lane::open(table, queue)
+            act()
         });
-        let opening = opening.map_err(|error| Refusal::new("thread", &error))?;
-        opening.join().unwrap_or_else(|_| Err(Refusal::new("thread", &io::Error::other("panicked"))))
+        let acting = acting.map_err(|error| Refusal::new("thread", &error))?;
+        acting.join().unwrap_or_else(|_| Err(Refusal::new("thread", &io::Error::other("panicked"))))
     })
 }

@@ -10,9 +10,9 @@ use std::net::Ipv4Addr;
 use std::ops::Range;
 
 const HEADER: usize = 20;
-const ICMP: u8 = 1;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub(super) const ICMP: u8 = 1;
+pub(super) const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
 
 /// An IPv4 packet of which at least the header is known.
 #[derive(Clone, Copy, Debug)]
