@@ -112,6 +112,10 @@ impl Patch {
         }
         patch.set(lie)?;
         still.clear(&patch.ranges())?;
+        // Whoever had to be let loose for that may have executed another program.
+        if !patch.has_stub()? {
+            return Err(failed(pid, Errno::EFAULT));
+        }
         for (place, hook) in patch.hooks.iter().enumerate() {
             let original = still.read(hook.function.at, stub::JUMP)?;
             still.write(patch.block + displaced(place), &original)?;
@@ -129,6 +133,10 @@ impl Patch {
             return Ok(());
         }
         still.clear(&self.ranges())?;
+        // As above: a new program has its own clock.
+        if !self.stands()? {
+            return Ok(());
+        }
         for (place, hook) in self.hooks.iter().enumerate() {
             let original = still.read(self.block + displaced(place), stub::JUMP)?;
             still.write(hook.function.at, &original)?;

@@ -65,8 +65,14 @@ impl TraceError {
 
 /// How long a thread is waited for that the kernel holds without an end in sight.
 const HELD_AFTER: Duration = Duration::from_millis(100);
-/// Single steps after which a thread is not waited for any more.
-const STEPS_MAX: u32 = 100_000;
+/// For how long a thread is stepped: several ticks of the kernel's clock.
+const WALK: Duration = Duration::from_millis(10);
+/// For how long a thread that is lost is let loose at first.
+const MOMENT: Duration = Duration::from_micros(100);
+/// And at last: longer than a busy machine takes to let it run at all.
+const MOMENT_MAX: Duration = Duration::from_millis(20);
+/// How often a thread is looked at before we sleep: a step is done sooner than the shortest sleep.
+const LOOKS: u32 = 50;
 
 /// Every signal but the one that ends a step: were that blocked, the kernel would take its handler away.
 const ALL_BUT_TRAP: u64 = !(1 << (libc::SIGTRAP - 1));
@@ -107,7 +113,7 @@ impl Standstill {
         let mut still = Standstill { pid, deadline, threads: BTreeMap::new(), postponed: vec![] };
         // Whoever is stopped begets no threads: once a round finds no new one, all of them are.
         while still.stop_new()? {}
-        while still.first().is_none() {
+        while still.stopped().is_empty() {
             let Some(thread) = still.threads.keys().next().copied() else {
                 return Err(TraceError::Gone(pid));
             };
@@ -196,25 +202,66 @@ impl Standstill {
     }
 
     /// Lets threads that are about to run instructions in these places run on until they are out of there.
+    ///
+    /// They go step by step, so that they do nothing else. But a clock function begins again when the kernel
+    /// wrote the time meanwhile, as it does at every tick: where steps are slow a thread goes round and round.
+    /// One that does is let loose for a moment, and may have done anything when it is stopped again.
     pub fn clear(&mut self, places: &[Range<u64>]) -> Result<(), TraceError> {
-        let stopped = self.threads.iter().filter(|(_, stand)| **stand == Stand::Stopped);
-        let stopped: Vec<i32> = stopped.map(|(thread, _)| *thread).collect();
-        for thread in stopped {
-            let inside = |registers: &Registers| {
-                places.iter().any(|place| place.contains(&registers::place(registers)))
-            };
-            if !inside(&self.registers(thread)?) {
-                continue;
-            }
-            self.deaf(thread, |still| {
-                for _ in 0..STEPS_MAX {
-                    still.step(thread)?;
-                    if !inside(&still.registers(thread)?) {
-                        return Ok(());
-                    }
+        let mut moment = MOMENT;
+        loop {
+            let mut lost = vec![];
+            for thread in self.stopped() {
+                if !self.walk(thread, places)? {
+                    lost.push(thread);
                 }
-                Err(still.stuck(format!("thread {thread} does not leave its vDSO")))
-            })?;
+            }
+            if lost.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() > self.deadline {
+                return Err(self.stuck(format!("thread {} does not leave its vDSO", lost[0])));
+            }
+            self.let_loose(&lost, moment)?;
+            // They may have begotten others.
+            while self.stop_new()? {}
+            moment = (moment * 2).min(MOMENT_MAX);
+        }
+    }
+
+    /// Steps a thread until it is out of these places. Returns whether it came out.
+    fn walk(&mut self, thread: i32, places: &[Range<u64>]) -> Result<bool, TraceError> {
+        let is_out =
+            |registers: &Registers| !places.iter().any(|place| place.contains(&registers::place(registers)));
+        if is_out(&self.registers(thread)?) {
+            return Ok(true);
+        }
+        self.deaf(thread, |still| {
+            let until = Instant::now() + WALK;
+            while Instant::now() < until {
+                still.step(thread)?;
+                if is_out(&still.registers(thread)?) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+    }
+
+    /// Lets stopped threads run for a moment.
+    fn let_loose(&mut self, threads: &[i32], moment: Duration) -> Result<(), TraceError> {
+        for thread in threads {
+            resume(libc::PTRACE_CONT, *thread, 0).map_err(|errno| self.failed("going on", errno))?;
+        }
+        std::thread::sleep(moment);
+        for thread in threads {
+            // One that ended meanwhile is noticed below.
+            let _ = ptrace::interrupt(Pid::from_raw(*thread));
+        }
+        for thread in threads {
+            match self.until_stopped(*thread)? {
+                Some(stand) => drop(self.threads.insert(*thread, stand)),
+                None => drop(self.threads.remove(thread)),
+            }
         }
         Ok(())
     }
@@ -277,13 +324,13 @@ impl Standstill {
         ptrace::setregs(Pid::from_raw(thread), registers).map_err(|errno| self.failed("its registers", errno))
     }
 
-    fn first(&self) -> Option<i32> {
-        let mut stopped = self.threads.iter().filter(|(_, stand)| **stand == Stand::Stopped);
-        stopped.next().map(|(thread, _)| *thread)
+    fn stopped(&self) -> Vec<i32> {
+        let stopped = self.threads.iter().filter(|(_, stand)| **stand == Stand::Stopped);
+        stopped.map(|(thread, _)| *thread).collect()
     }
 
     fn thread(&self) -> Result<i32, TraceError> {
-        self.first().ok_or(TraceError::Gone(self.pid))
+        self.stopped().first().copied().ok_or(TraceError::Gone(self.pid))
     }
 
     fn stuck(&self, what: String) -> TraceError {
@@ -359,10 +406,14 @@ fn is_held(pid: i32, thread: i32) -> bool {
 /// Waits for a traced thread, no longer than until this moment.
 fn wait(pid: i32, thread: i32, until: Instant) -> Option<Event> {
     let mut pause = Duration::from_micros(10);
-    loop {
+    for looked in 0.. {
         match look(thread) {
             Some(Event::Ended) => return Some(Event::Ended),
             Some(_) => return Some(stop(thread)),
+            None if looked < LOOKS => {
+                std::thread::yield_now();
+                continue;
+            }
             // The end of a first thread is not told while others of its process are left.
             None if has_ended(pid, thread) => return Some(Event::Ended),
             None => {}
@@ -374,6 +425,7 @@ fn wait(pid: i32, thread: i32, until: Instant) -> Option<Event> {
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(1));
     }
+    None
 }
 
 /// Whether a traced thread has stopped or ended, without taking note: its end is for its parent to note.
@@ -421,4 +473,83 @@ fn signal_mask(thread: i32, set: Option<u64>) -> Result<u64, Errno> {
     // SAFETY: the kernel reads or writes as many bytes as it is told, which is what the pointer shows to.
     let done = unsafe { libc::ptrace(request, thread, size_of::<u64>(), &raw mut mask) };
     Errno::result(done).map(|_| mask)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::signal::{Signal, kill};
+    use nix::sys::wait::waitpid;
+    use nix::unistd::{ForkResult, fork};
+
+    /// A child that goes round a loop of two instructions so often, and then waits for its end.
+    struct Runner(Pid);
+
+    impl Runner {
+        fn new(rounds: u64) -> Runner {
+            // SAFETY: the child counts, makes system calls, and does nothing else.
+            match unsafe { fork() }.unwrap() {
+                ForkResult::Parent { child } => Runner(child),
+                // SAFETY: the loop touches one register, and the calls take no pointers.
+                ForkResult::Child => unsafe {
+                    libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                    #[cfg(target_arch = "x86_64")]
+                    std::arch::asm!("2: dec {0}", "jnz 2b", inout(reg) rounds => _);
+                    #[cfg(target_arch = "aarch64")]
+                    std::arch::asm!("2: subs {0}, {0}, #1", "b.ne 2b", inout(reg) rounds => _);
+                    loop {
+                        libc::pause();
+                    }
+                },
+            }
+        }
+
+        /// Stops it in its loop. Returns where that is, too; `None` where nobody may be traced.
+        fn stop(&self, limit: Duration) -> Option<(Standstill, Range<u64>)> {
+            let mut last = 0;
+            loop {
+                let still = match Standstill::new(self.0.as_raw(), Instant::now() + limit) {
+                    Err(TraceError::Refused { hint, .. }) => {
+                        println!("skipped: {hint}");
+                        return None;
+                    }
+                    still => still.unwrap(),
+                };
+                // Seen at about the same place twice it is in its loop.
+                let place = registers::place(&still.registers(self.0.as_raw()).unwrap());
+                if place.abs_diff(last) < 8 {
+                    return Some((still, place - 8..place + 8));
+                }
+                last = place;
+                drop(still);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+
+    impl Drop for Runner {
+        fn drop(&mut self) {
+            // Ours and not reaped: its number is nobody else's.
+            let _ = kill(self.0, Signal::SIGKILL);
+            let _ = waitpid(self.0, None);
+        }
+    }
+
+    #[test]
+    fn whoever_goes_round_too_often_to_be_stepped_is_let_loose_until_out() {
+        let runner = Runner::new(2_000_000_000);
+        let Some((mut still, place)) = runner.stop(Duration::from_secs(60)) else { return };
+        still.clear(std::slice::from_ref(&place)).unwrap();
+        assert!(!place.contains(&registers::place(&still.registers(runner.0.as_raw()).unwrap())));
+    }
+
+    #[test]
+    fn whoever_never_comes_out_is_told_at_the_deadline() {
+        let runner = Runner::new(u64::MAX);
+        let Some((mut still, place)) = runner.stop(Duration::from_millis(300)) else { return };
+        let began = Instant::now();
+        let error = still.clear(&[place]).unwrap_err().to_string();
+        assert!(error.contains("does not leave its vDSO"), "{error}");
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    }
 }
