@@ -7,13 +7,17 @@
 //! clock was more than a second off the controller's: then somebody left it wrong, and the controller's
 //! counts.
 //!
+//! Services stop and start in their own time, seconds perhaps. Whoever changes the clock awaits that, one after the
+//! other, while the agent does all else that it is asked.
+//!
 //! All that touches the machine is behind two traits, so that tests touch none.
 
 use super::programs;
 use super::undo::{Faults, Undo};
 use elenchus_core::fault::Skew;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How far the host's clock may be off the controller's before it is taken for wrong: more than networks
@@ -37,8 +41,8 @@ pub(super) trait Machine {
     fn set_wall(&self, now_ns: i64) -> Result<(), String>;
 }
 
-/// The services that keep a machine's clock right.
-pub(super) trait Services {
+/// The services that keep a machine's clock right. They are asked in threads of their own.
+pub(super) trait Services: Send + Sync {
     /// Those that run now. An error if one runs that cannot be stopped.
     fn running(&self) -> Result<Vec<String>, String>;
     /// Stops one.
@@ -48,16 +52,20 @@ pub(super) trait Services {
 }
 
 /// The clock of a host and what keeps it right.
-#[derive(Clone)]
 pub(super) struct HostClock {
     machine: Rc<dyn Machine>,
-    services: Rc<dyn Services>,
-    lie: Rc<RefCell<Option<Lie>>>,
+    services: Arc<dyn Services>,
+    lie: RefCell<Option<Lie>>,
+    /// Whoever changes the clock has it.
+    turn: tokio::sync::Mutex<()>,
+    is_closed: Cell<bool>,
 }
 
+/// What is kept as long as the services stand.
 #[derive(Clone)]
 struct Lie {
-    skew: Skew,
+    /// `None`: the clock tells the truth already, or not yet a lie.
+    skew: Option<Skew>,
     /// How long the machine had been up when the lie began.
     since_ns: i64,
     epoch_ns: i64,
@@ -69,66 +77,122 @@ struct Lie {
 
 impl HostClock {
     /// A clock that tells the truth.
-    pub fn new(machine: Rc<dyn Machine>, services: Rc<dyn Services>) -> HostClock {
-        HostClock { machine, services, lie: Rc::default() }
+    pub fn new(machine: Rc<dyn Machine>, services: Arc<dyn Services>) -> HostClock {
+        let (lie, turn, is_closed) = Default::default();
+        HostClock { machine, services, lie, turn, is_closed }
     }
 
     /// Makes the clock lie, or (with `None`) tell the truth; `now_ns` is the controller's time. Returns how
     /// far ahead of the truth it is then.
-    pub fn skew(&self, skew: Option<Skew>, now_ns: i64, faults: &mut Faults) -> Result<i64, String> {
+    pub async fn skew(
+        &self,
+        skew: Option<Skew>,
+        now_ns: i64,
+        faults: &RefCell<Faults>,
+    ) -> Result<i64, String> {
+        let _turn = self.turn.lock().await;
         match skew {
-            None => self.tell_the_truth(faults)?,
-            Some(skew) => {
-                let since_ns = self.machine.up()?;
-                let before = self.lie.borrow().clone();
-                let lie = match before {
-                    Some(lie) => Lie { skew, since_ns, ..lie },
-                    None => self.prepare(skew, now_ns, faults)?,
-                };
-                *self.lie.borrow_mut() = Some(lie);
-                self.tick()?;
-            }
+            None => self.tell_the_truth(faults).await?,
+            Some(skew) => self.tell(skew, now_ns, faults).await?,
         }
         self.ahead()
     }
 
+    /// Stops no service any more: the agent is about to take everything back.
+    pub fn close(&self) {
+        self.is_closed.set(true);
+    }
+
+    async fn tell(&self, skew: Skew, now_ns: i64, faults: &RefCell<Faults>) -> Result<(), String> {
+        let before = self.lie.borrow().clone();
+        let lie = match before {
+            Some(lie) => {
+                // Where the truth could not be told to its end some of them may run again.
+                if lie.skew.is_none() {
+                    self.stop(&lie.services).await?;
+                }
+                lie
+            }
+            None => self.prepare(now_ns, faults).await?,
+        };
+        *self.lie.borrow_mut() = Some(lie.clone());
+        let since_ns = self.machine.up()?;
+        *self.lie.borrow_mut() = Some(Lie { skew: Some(skew), since_ns, ..lie });
+        self.tick()
+    }
+
     /// Remembers the truth and stops those who would tell it.
-    fn prepare(&self, skew: Skew, now_ns: i64, faults: &mut Faults) -> Result<Lie, String> {
+    async fn prepare(&self, now_ns: i64, faults: &RefCell<Faults>) -> Result<Lie, String> {
         let own = self.machine.wall()?;
         let true_ns = if (own - now_ns).abs() <= PLAUSIBLE_NS { own } else { now_ns };
         let since_ns = self.machine.up()?;
         let epoch_ns = true_ns - since_ns;
-        let services = self.services.running()?;
+        let services = self.ask(|services| services.running()).await?;
         let undo = Undo::Clock { epoch_ns, services: services.clone() };
-        let entry = faults.begin(undo).map_err(|e| format!("the list of faults: {e}"))?;
-        if let Err(why) = services.iter().try_for_each(|service| self.services.stop(service)) {
+        let entry = faults.borrow_mut().begin(undo).map_err(listed)?;
+        if let Err(why) = self.stop(&services).await {
             // Nothing lies yet. Those that stand are started again now, or by whoever heals.
-            if services.iter().all(|service| self.services.start(service).is_ok()) {
-                let _ = faults.end(entry);
+            if self.start(&services).await.is_ok() {
+                let _ = faults.borrow_mut().end(entry);
             }
             return Err(why);
         }
-        Ok(Lie { skew, since_ns, epoch_ns, services, entry })
+        Ok(Lie { skew: None, since_ns, epoch_ns, services, entry })
     }
 
-    fn tell_the_truth(&self, faults: &mut Faults) -> Result<(), String> {
+    async fn tell_the_truth(&self, faults: &RefCell<Faults>) -> Result<(), String> {
         let Some(lie) = self.lie.borrow().clone() else { return Ok(()) };
-        undo(&*self.machine, &*self.services, lie.epoch_ns, &lie.services)?;
+        self.machine.set_wall(lie.epoch_ns + self.machine.up()?)?;
+        // However long the services take to start: nobody must set it again meanwhile.
+        *self.lie.borrow_mut() = Some(Lie { skew: None, ..lie.clone() });
+        self.start(&lie.services).await?;
         *self.lie.borrow_mut() = None;
-        faults.end(lie.entry).map_err(|e| format!("the list of faults: {e}"))
+        faults.borrow_mut().end(lie.entry).map_err(listed)
+    }
+
+    async fn stop(&self, names: &[String]) -> Result<(), String> {
+        for name in names {
+            if self.is_closed.get() {
+                return Err("the agent is ending".into());
+            }
+            let name = name.clone();
+            self.ask(move |services| services.stop(&name)).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts all of these, whether one fails or not; the first failure is told.
+    async fn start(&self, names: &[String]) -> Result<(), String> {
+        let mut started = Ok(());
+        for name in names {
+            let name = name.clone();
+            started = started.and(self.ask(move |services| services.start(&name)).await);
+        }
+        started
+    }
+
+    /// Asks something of the services, in a thread that may wait for them.
+    async fn ask<T: Send + 'static>(
+        &self,
+        what: impl FnOnce(&dyn Services) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        let services = self.services.clone();
+        let asked = tokio::task::spawn_blocking(move || what(&*services)).await;
+        asked.unwrap_or_else(|error| Err(format!("asking the services that correct clocks: {error}")))
     }
 
     /// Sets the clock to what the lie says now. To be called often.
     pub fn tick(&self) -> Result<(), String> {
         let lie = self.lie.borrow();
-        let Some(lie) = lie.as_ref() else { return Ok(()) };
+        let Some((lie, skew)) = lie.as_ref().and_then(|lie| Some((lie, lie.skew?))) else { return Ok(()) };
         let up = self.machine.up()?;
-        self.machine.set_wall(lie.epoch_ns + up + ahead(lie.skew, up - lie.since_ns))
+        self.machine.set_wall(lie.epoch_ns + up + ahead(skew, up - lie.since_ns))
     }
 
     /// Whether the clock must be set again and again.
     pub fn ticks(&self) -> bool {
-        self.lie.borrow().as_ref().is_some_and(|lie| !matches!(lie.skew, Skew::Bump { .. }))
+        let skew = self.lie.borrow().as_ref().and_then(|lie| lie.skew);
+        skew.is_some_and(|skew| !matches!(skew, Skew::Bump { .. }))
     }
 
     /// How far ahead of the truth the clock is now: 0 while it tells the truth.
@@ -138,6 +202,10 @@ impl HostClock {
             Some(lie) => Ok(self.machine.wall()? - lie.epoch_ns - self.machine.up()?),
         }
     }
+}
+
+fn listed(error: std::io::Error) -> String {
+    format!("the list of faults: {error}")
 }
 
 /// How far ahead of the truth a clock is that has lied like this for so long.
@@ -156,7 +224,7 @@ fn ahead(skew: Skew, elapsed_ns: i64) -> i64 {
     }
 }
 
-/// Sets a clock right and starts again what was stopped: the same for a liar and for whoever heals after it.
+/// Sets a clock right and starts again what was stopped, for whoever heals after a liar, and may wait.
 pub(super) fn undo(
     machine: &dyn Machine,
     services: &dyn Services,
@@ -164,7 +232,8 @@ pub(super) fn undo(
     stopped: &[String],
 ) -> Result<(), String> {
     machine.set_wall(epoch_ns + machine.up()?)?;
-    stopped.iter().try_for_each(|service| services.start(service))
+    let started = stopped.iter().map(|service| services.start(service));
+    started.fold(Ok(()), Result::and)
 }
 
 /// By what means the clock of a node's processes could be made to lie, or, where that was asked for, the
@@ -257,8 +326,9 @@ fn corrector() -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::agent::undo::{Hands, undo_all};
-    use std::cell::Cell;
     use std::path::PathBuf;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     const SECOND: i64 = 1_000_000_000;
     const NOW: i64 = 1_000_000 * SECOND;
@@ -296,26 +366,44 @@ mod tests {
 
     #[derive(Default)]
     struct FakeServices {
-        running: RefCell<Vec<String>>,
-        sticks: Cell<bool>,
+        running: Mutex<Vec<String>>,
+        sticks: AtomicBool,
+        /// Whether stopping and starting take until it is not so any more.
+        is_slow: AtomicBool,
+    }
+
+    impl FakeServices {
+        fn running(&self) -> Vec<String> {
+            self.running.lock().unwrap().clone()
+        }
+
+        fn work(&self) {
+            let deadline = std::time::Instant::now() + Duration::from_secs(60);
+            while self.is_slow.load(Ordering::SeqCst) && std::time::Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
     }
 
     impl Services for FakeServices {
         fn running(&self) -> Result<Vec<String>, String> {
-            Ok(self.running.borrow().clone())
+            Ok(FakeServices::running(self))
         }
 
         fn stop(&self, service: &str) -> Result<(), String> {
-            if self.sticks.get() {
+            self.work();
+            if self.sticks.load(Ordering::SeqCst) {
                 return Err(format!("{service} does not stop"));
             }
-            self.running.borrow_mut().retain(|s| s != service);
+            self.running.lock().unwrap().retain(|s| s != service);
             Ok(())
         }
 
         fn start(&self, service: &str) -> Result<(), String> {
-            if !self.running.borrow().iter().any(|s| s == service) {
-                self.running.borrow_mut().push(service.into());
+            self.work();
+            let mut running = self.running.lock().unwrap();
+            if !running.iter().any(|s| s == service) {
+                running.push(service.into());
             }
             Ok(())
         }
@@ -323,10 +411,11 @@ mod tests {
 
     struct Bench {
         machine: Rc<Fake>,
-        services: Rc<FakeServices>,
+        services: Arc<FakeServices>,
         clock: HostClock,
-        faults: Faults,
+        faults: RefCell<Faults>,
         path: PathBuf,
+        runtime: tokio::runtime::Runtime,
     }
 
     impl Bench {
@@ -337,14 +426,25 @@ mod tests {
                 offset: Cell::new(NOW - 100 * SECOND),
                 is_refused: Cell::new(false),
             });
-            let services = Rc::new(FakeServices::default());
-            services.running.borrow_mut().push("chrony".into());
+            let services = Arc::new(FakeServices::default());
+            services.running.lock().unwrap().push("chrony".into());
             let clock = HostClock::new(machine.clone(), services.clone());
-            Bench { machine, services, clock, faults: Faults::create(&path).unwrap(), path }
+            let faults = RefCell::new(Faults::create(&path).unwrap());
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            Bench { machine, services, clock, faults, path, runtime }
         }
 
-        fn skew(&mut self, skew: Option<Skew>) -> Result<i64, String> {
-            self.clock.skew(skew, NOW, &mut self.faults)
+        fn skew(&self, skew: Option<Skew>) -> Result<i64, String> {
+            self.runtime.block_on(self.change(skew))
+        }
+
+        async fn change(&self, skew: Option<Skew>) -> Result<i64, String> {
+            self.clock.skew(skew, NOW, &self.faults).await
+        }
+
+        /// The undoings that the list of faults holds, as text.
+        fn listed(&self) -> String {
+            std::fs::read_to_string(&self.path).unwrap()
         }
 
         fn is_true(&self) -> bool {
@@ -369,23 +469,23 @@ mod tests {
 
     #[test]
     fn a_bump_lasts_until_the_truth_is_asked_for_and_services_stand_meanwhile() {
-        let mut bench = Bench::new("bump");
+        let bench = Bench::new("bump");
         assert_eq!(bench.skew(Some(Skew::Bump { delta_ms: -60_000 })), Ok(-60 * SECOND));
-        assert_eq!(*bench.services.running.borrow(), [] as [String; 0]);
+        assert_eq!(bench.services.running(), [] as [String; 0]);
         bench.machine.pass(5 * SECOND);
         assert_eq!(bench.clock.ahead(), Ok(-60 * SECOND));
         // A second lie does not take the first for the truth.
         assert_eq!(bench.skew(Some(Skew::Bump { delta_ms: 1_000 })), Ok(SECOND));
         assert_eq!(bench.skew(None), Ok(0));
         assert!(bench.is_true());
-        assert_eq!(*bench.services.running.borrow(), ["chrony"]);
+        assert_eq!(bench.services.running(), ["chrony"]);
         assert_eq!(bench.skew(None), Ok(0));
         assert_eq!(undo_all(&bench.path, &mut Heal(&bench)).unwrap(), []);
     }
 
     #[test]
     fn a_clock_that_strobes_or_drifts_follows_the_time_since_boot() {
-        let mut bench = Bench::new("drift");
+        let bench = Bench::new("drift");
         assert_eq!(bench.skew(Some(Skew::Strobe { delta_ms: 300, period_ms: 100 })), Ok(300_000_000));
         assert!(bench.clock.ticks());
         bench.machine.pass(150_000_000);
@@ -407,19 +507,19 @@ mod tests {
 
     #[test]
     fn a_liar_that_is_killed_is_undone_by_the_list_alone() {
-        let mut bench = Bench::new("killed");
+        let bench = Bench::new("killed");
         bench.skew(Some(Skew::Bump { delta_ms: 3_600_000 })).unwrap();
         bench.machine.pass(30 * SECOND);
         let undone = undo_all(&bench.path, &mut Heal(&bench)).unwrap();
         assert!(matches!(&undone[..], [(Undo::Clock { .. }, Ok(()))]), "{undone:?}");
         assert!(bench.is_true());
-        assert_eq!(*bench.services.running.borrow(), ["chrony"]);
+        assert_eq!(bench.services.running(), ["chrony"]);
         assert_eq!(undo_all(&bench.path, &mut Heal(&bench)).unwrap(), []);
     }
 
     #[test]
     fn a_clock_that_was_wrong_before_is_set_to_the_controllers() {
-        let mut bench = Bench::new("wrong");
+        let bench = Bench::new("wrong");
         bench.machine.offset.set(bench.machine.offset.get() - 7 * SECOND);
         bench.skew(Some(Skew::Bump { delta_ms: 10 })).unwrap();
         bench.skew(None).unwrap();
@@ -428,17 +528,99 @@ mod tests {
 
     #[test]
     fn what_is_refused_changes_nothing_that_lasts() {
-        let mut bench = Bench::new("refused");
-        bench.services.sticks.set(true);
+        let bench = Bench::new("refused");
+        bench.services.sticks.store(true, Ordering::SeqCst);
         assert!(bench.skew(Some(Skew::Bump { delta_ms: 10 })).unwrap_err().contains("chrony"));
         assert!(bench.is_true());
         assert_eq!(bench.clock.ahead(), Ok(0));
-        bench.services.sticks.set(false);
+        bench.services.sticks.store(false, Ordering::SeqCst);
         bench.machine.is_refused.set(true);
         assert_eq!(bench.skew(Some(Skew::Bump { delta_ms: 10 })), Err("EPERM".into()));
         bench.machine.is_refused.set(false);
         bench.skew(None).unwrap();
         assert!(bench.is_true());
-        assert_eq!(*bench.services.running.borrow(), ["chrony"]);
+        assert_eq!(bench.services.running(), ["chrony"]);
+    }
+
+    /// A moment in which whatever can go on does.
+    async fn pass() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    #[test]
+    fn services_that_take_their_time_delay_nobody_and_the_fault_is_listed_before_they_stop() {
+        let bench = Bench::new("slow");
+        bench.services.is_slow.store(true, Ordering::SeqCst);
+        bench.runtime.block_on(async {
+            let meanwhile = async {
+                while !bench.listed().contains("\"clock\"") {
+                    pass().await;
+                }
+                pass().await;
+                assert!(bench.is_true() && bench.services.running() == ["chrony"]);
+                bench.services.is_slow.store(false, Ordering::SeqCst);
+            };
+            let (ahead, ()) = tokio::join!(bench.change(Some(Skew::Bump { delta_ms: 10 })), meanwhile);
+            assert_eq!(ahead, Ok(10_000_000));
+        });
+        assert_eq!(bench.services.running(), [] as [String; 0]);
+    }
+
+    #[test]
+    fn a_clock_that_is_right_again_stays_right_however_long_services_take_to_start() {
+        let bench = Bench::new("starting");
+        bench.skew(Some(Skew::Strobe { delta_ms: 300, period_ms: 100 })).unwrap();
+        bench.services.is_slow.store(true, Ordering::SeqCst);
+        bench.runtime.block_on(async {
+            let meanwhile = async {
+                pass().await;
+                assert!(bench.is_true() && !bench.clock.ticks());
+                bench.clock.tick().unwrap();
+                assert!(bench.is_true() && bench.clock.ahead() == Ok(0));
+                bench.services.is_slow.store(false, Ordering::SeqCst);
+            };
+            assert_eq!(tokio::join!(bench.change(None), meanwhile).0, Ok(0));
+        });
+        assert_eq!(bench.services.running(), ["chrony"]);
+        assert_eq!(undo_all(&bench.path, &mut Heal(&bench)).unwrap(), []);
+    }
+
+    #[test]
+    fn a_truth_that_is_asked_for_while_services_stop_is_told_after_the_lie() {
+        let bench = Bench::new("overtaken");
+        bench.services.is_slow.store(true, Ordering::SeqCst);
+        bench.runtime.block_on(async {
+            let healed = async {
+                pass().await;
+                bench.change(None).await
+            };
+            let meanwhile = async {
+                pass().await;
+                pass().await;
+                bench.services.is_slow.store(false, Ordering::SeqCst);
+            };
+            let lie = bench.change(Some(Skew::Bump { delta_ms: 10 }));
+            assert_eq!(tokio::join!(lie, healed, meanwhile), (Ok(10_000_000), Ok(0), ()));
+        });
+        assert!(bench.is_true() && bench.services.running() == ["chrony"]);
+    }
+
+    #[test]
+    fn an_agent_that_ends_stops_no_further_service_and_starts_those_that_stand() {
+        let bench = Bench::new("ending");
+        bench.services.running.lock().unwrap().push("ntp".into());
+        bench.services.is_slow.store(true, Ordering::SeqCst);
+        bench.runtime.block_on(async {
+            let meanwhile = async {
+                pass().await;
+                bench.clock.close();
+                bench.services.is_slow.store(false, Ordering::SeqCst);
+            };
+            let (lie, ()) = tokio::join!(bench.change(Some(Skew::Bump { delta_ms: 10 })), meanwhile);
+            assert!(lie.unwrap_err().contains("ending"));
+        });
+        assert!(bench.is_true());
+        assert_eq!(bench.services.running(), ["ntp", "chrony"]);
+        assert_eq!(undo_all(&bench.path, &mut Heal(&bench)).unwrap(), []);
     }
 }

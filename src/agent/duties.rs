@@ -219,7 +219,7 @@ impl Duties {
                 let what = InForce::Skew(self.own(&node)?.clone());
                 self.changing(what, skew.is_some(), async {
                     match &self.clock {
-                        Some(clock) => clock.skew(skew, now_ns, &mut self.faults.borrow_mut()).map(Some),
+                        Some(clock) => clock.skew(skew, now_ns, &self.faults).await.map(Some),
                         None => bearer(&node).skew(&node, skew).await.map_err(text),
                     }
                 })
@@ -413,9 +413,7 @@ impl Duties {
             InForce::Cut(id) => machines.mend(*id).await.map(drop),
             InForce::Pause(node) => self.bearer(machines, node).resume(node).await,
             InForce::Skew(node) => match &self.clock {
-                Some(clock) => {
-                    return clock.skew(None, 0, &mut self.faults.borrow_mut()).map(drop);
-                }
+                Some(clock) => return clock.skew(None, 0, &self.faults).await.map(drop),
                 None => self.bearer(machines, node).skew(node, None).await.map(drop),
             },
             InForce::Trouble(node) => machines.disturb(node, None).await.map(drop),

@@ -1,7 +1,8 @@
 //! Running other programs on a host, each with a deadline after which it and all that it started are killed.
 //!
 //! Short ones that change the host (`iptables`, `systemctl`) are waited for; steps of an installation run
-//! beside whatever else the agent does.
+//! beside whatever else the agent does. All of them end with whoever started them: what a killed agent began must
+//! not be done after it was undone.
 
 use super::protocol::{Ran, Step};
 use nix::sys::prctl::set_pdeathsig;
@@ -23,6 +24,7 @@ pub(super) fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
     let named = |why: &dyn std::fmt::Display| format!("`{program} {}`: {why}", arguments.join(" "));
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    bind(&mut command);
     let mut child = command.process_group(0).spawn().map_err(|e| named(&e))?;
     let deadline = Instant::now() + SHORT;
     let status = loop {
@@ -61,14 +63,7 @@ pub(super) async fn run_step(step: &Step, token: (&str, &str)) -> Result<Ran, St
     command.args(arguments).envs(step.env.iter().map(|(name, value)| (name, value)));
     command.env(token.0, token.1).current_dir(&step.cwd).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let agent = Pid::this();
-    // SAFETY: two system calls that allocate nothing.
-    unsafe {
-        command.pre_exec(move || {
-            set_pdeathsig(Signal::SIGKILL)?;
-            if getppid() == agent { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
-        });
-    }
+    bind(&mut command);
     let mut child = tokio::process::Command::from(command).spawn().map_err(|e| named(&e))?;
     let pid = child.id().expect("nobody has waited for it");
     let guard = Group(pid);
@@ -86,6 +81,18 @@ pub(super) async fn run_step(step: &Step, token: (&str, &str)) -> Result<Ran, St
             let _ = child.wait().await;
             Err(named(&format!("did not end within {limit:?}")))
         }
+    }
+}
+
+/// Makes a program end when the thread that starts it does, with its process at the latest.
+fn bind(command: &mut Command) {
+    let agent = Pid::this();
+    // SAFETY: two system calls that allocate nothing.
+    unsafe {
+        command.pre_exec(move || {
+            set_pdeathsig(Signal::SIGKILL)?;
+            if getppid() == agent { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
+        });
     }
 }
 

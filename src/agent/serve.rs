@@ -22,6 +22,7 @@ use std::net::{IpAddr, Shutdown};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::UnixListener;
 
@@ -141,7 +142,7 @@ fn live(folder: Folder, mut lock: Lock, options: &Options, mut born: Born) -> i3
         let faults = Faults::create(&folder.faults()).map_err(|e| format!("the list of faults: {e}"))?;
         let listener = listen().map_err(|e| format!("the socket: {e}"))?;
         let hello = hello(&tenant, options);
-        let clock = options.host_clock.then(|| HostClock::new(Rc::new(ThisMachine), Rc::new(Systemd)));
+        let clock = options.host_clock.then(|| HostClock::new(Rc::new(ThisMachine), Arc::new(Systemd)));
         let (supervisor, journal) = (born.line, born.journal.clone());
         let duties = Duties::new(folder.clone(), options, journal, faults, clock, supervisor);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -154,6 +155,8 @@ fn live(folder: Folder, mut lock: Lock, options: &Options, mut born: Born) -> i3
             drop(born.ready);
             Ok::<_, String>(Server::work(duties, hello, listener).await)
         })?;
+        // Whoever still looks at services in a thread changes nothing; what it waits for ends with us.
+        runtime.shutdown_background();
         let _ = fs::remove_file(SOCKET);
         said.iter().for_each(|said| note(said));
         Ok(())

@@ -69,6 +69,7 @@ impl Server {
         tokio::task::spawn_local(server.clone().hear_of_sigterm());
         let why = ended.recv().await.unwrap_or_else(|| "nobody could ask it to end".into());
         server.is_ending.set(true);
+        server.duties.clock().inspect(|clock| clock.close());
         let deadline = Instant::now() + PATIENCE;
         while server.busy.get() > 0 && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;

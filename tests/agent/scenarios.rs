@@ -8,8 +8,10 @@ use elenchus_core::fault::{Ailment, FaultId, Harm, Limit, Loss, Skew, Trouble};
 use elenchus_core::random::Seed;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::cell::Cell;
 use std::fs;
 use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,6 +33,7 @@ pub const SCENARIOS: &[Scenario] = &[
     ("whatever_was_asked_nothing_stays", |g, f| Bed::run(g, f, sequences)),
     ("a_full_disk_is_told_and_everything_is_taken_back", |g, f| Bed::run(g, f, full_disk)),
     ("a_host_does_what_an_installation_needs", |g, f| Bed::run(g, f, installation)),
+    ("services_that_stop_slowly_delay_nobody", |g, f| Bed::run(g, f, slow_services)),
 ];
 
 fn no_trouble_with(result: Result<(), elenchus_core::outcome::Cause>) {
@@ -635,5 +638,62 @@ async fn installation(bed: &Bed) {
         assert_ne!(owner, 0);
         assert_eq!(machines.end().await, []);
     }
+    bed.is_deserted(0).await;
+}
+
+/// Stands in for `systemctl` on a host where a service keeps the clock right: it takes until it is told to go on to
+/// stop, and then it does not. So the clock is never set.
+const SYSTEMCTL: &str = r#"#!/bin/sh
+cd "$(dirname "$0")" || exit 9
+case "$*" in
+    "is-active --quiet chrony") exit 0 ;;
+    "stop chrony")
+        cp ../host-1/faults.jsonl listed
+        : > stopping
+        while [ ! -e go ]; do sleep 0.02; done
+        exit 1 ;;
+    "start chrony") : > started ;;
+    *) exit 3 ;;
+esac
+"#;
+
+async fn slow_services(bed: &Bed) {
+    let tools = bed.folder.join("tools");
+    fs::create_dir(&tools).unwrap();
+    fs::write(tools.join("systemctl"), SYSTEMCTL).unwrap();
+    fs::set_permissions(tools.join("systemctl"), PermissionsExt::from_mode(0o755)).unwrap();
+    let path = format!("PATH={}:{}", tools.display(), std::env::var("PATH").unwrap_or_default());
+    let (program, home) = (std::env::current_exe().unwrap(), bed.home(0));
+    let mut argv = vec!["env", &path, program.to_str().unwrap(), "agent", "serve", "--clock", "host"];
+    argv.extend(["--lease", "60s", "--node", "n1", "--folder", home.to_str().unwrap()]);
+    let said = bed.on(0, &argv).await;
+    assert!(said.contains("\"ready\""), "{said}");
+    let machines = AgentMachines::open(vec![bed.host(0)]).await.unwrap();
+    let node = &bed.nodes[0];
+    no_trouble_with(machines.start(node, &bed.toy(0)).await);
+
+    let is_answered = Cell::new(false);
+    let slow = async {
+        // Were the clock set after all, nobody would notice so little.
+        let refusal = why(machines.skew(node, Some(Skew::Bump { delta_ms: 1 })).await);
+        is_answered.set(true);
+        assert!(refusal.contains("systemctl stop chrony"), "{refusal}");
+    };
+    let others = async {
+        let deadline = Instant::now() + EVER;
+        while !tools.join("stopping").exists() {
+            assert!(Instant::now() < deadline, "chrony is never stopped: {}", bed.log(0));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        no_trouble_with(machines.pause(node).await);
+        no_trouble_with(machines.resume(node).await);
+        assert!(!is_answered.get(), "the others waited for chrony");
+        fs::write(tools.join("go"), "").unwrap();
+    };
+    tokio::join!(slow, others);
+    let listed = fs::read_to_string(tools.join("listed")).unwrap();
+    assert!(listed.contains("chrony"), "what will be undone is listed before it is done: {listed}");
+    assert!(tools.join("started").exists(), "what stands is started again");
+    assert_eq!(machines.end().await, []);
     bed.is_deserted(0).await;
 }
