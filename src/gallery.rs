@@ -5,6 +5,7 @@
 //! ours.
 
 use crate::results::{Ending, Row, median};
+use crate::shrink::Size;
 use elenchus_checkers::consensus;
 use elenchus_reference::bug::{Bug, Page};
 use std::fmt::Write as _;
@@ -16,6 +17,8 @@ pub struct Exhibit {
     pub bug: Option<Bug>,
     /// Its trials, by their seeds.
     pub rows: Vec<Row>,
+    /// To what the first that found something was shrunk.
+    pub shrunk: Option<Size>,
 }
 
 /// Who saw the findings of a bug.
@@ -90,7 +93,7 @@ impl Exhibit {
         median(self.finds().map(|row| row.ms).collect())
     }
 
-    fn cells(&self) -> [String; 8] {
+    fn cells(&self) -> [String; HEADS.len()] {
         let Seen { clients, invariants, invariants_first } = self.seen();
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         let classes = self.classes().into_iter().take(3).map(|(class, count)| format!("{class} {count}"));
@@ -104,12 +107,22 @@ impl Exhibit {
             clients.to_string(),
             format!("{invariants} ({invariants_first} first)"),
             if classes.is_empty() { "-".into() } else { classes },
+            or_dash(self.shrunk.map(|size| size.to_string())),
         ]
     }
 }
 
-const HEADS: [&str; 8] =
-    ["bug", "first seed", "found in", "after, simulated", "after, real", "clients", "invariants", "as"];
+const HEADS: [&str; 9] = [
+    "bug",
+    "first seed",
+    "found in",
+    "after, simulated",
+    "after, real",
+    "clients",
+    "invariants",
+    "as",
+    "shrunk to",
+];
 
 /// The table, for people at a terminal.
 pub fn table(exhibits: &[Exhibit]) -> String {
@@ -187,7 +200,7 @@ const COLUMNS: &str = "\
 *First seed*: how many seeds were tried until something was found. *Found in*: in how many of the seeds tried; a bug is tried until it was found often
 enough. *After*: the median simulated time from the beginning of the trial to the first anomaly, and the median real time of such a trial with its
 judging. *Clients*: how many of the findings the clients' histories showed; *invariants*: how many the nodes' traces showed, and in how many of them
-before any client could notice. *As*: the classes of the findings. *(none)* is the correct build.";
+before any client could notice. *As*: the classes of the findings. *Shrunk to*: what `elenchus shrink` left of the first finding. *(none)* is the correct build.";
 
 const CAMPAIGN: &str = "\
 for each seed from 1 on, with `register`, `set` and `bank` in turn, on five, four, three and four nodes by turns of two seeds, even seeds with `--priorities 3`. `--vary` draws from the seed how fast links and disks are, what is lost, how often snapshots are
@@ -238,9 +251,13 @@ mod tests {
             row(2, Ending::Invalid, &[("consensus", 3_000_000_000)]),
         ];
         [
-            Exhibit { bug: Some(Bug::StaleRead), rows: stale },
-            Exhibit { bug: Some(Bug::ForgetVote), rows: vote },
-            Exhibit { bug: None, rows: vec![valid(1), row(2, Ending::Unknown, &[])] },
+            Exhibit {
+                bug: Some(Bug::StaleRead),
+                rows: stale,
+                shrunk: Some(Size { strikes: 1, operations: 3, nodes: 3 }),
+            },
+            Exhibit { bug: Some(Bug::ForgetVote), rows: vote, shrunk: None },
+            Exhibit { bug: None, rows: vec![valid(1), row(2, Ending::Unknown, &[])], shrunk: None },
         ]
     }
 
@@ -249,9 +266,12 @@ mod tests {
         let text = table(&exhibits());
         let words =
             |at: usize| text.lines().nth(at).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
-        assert_eq!(words(1), "stale-read 2 1 of 2 5.0 s 0.25 s 1 0 (0 first) linearizability-class 1");
+        assert_eq!(
+            words(1),
+            "stale-read 2 1 of 2 5.0 s 0.25 s 1 0 (0 first) linearizability-class 1 1 strike, 3 operations, 3 nodes"
+        );
         assert!(words(2).starts_with("forget-vote 1 2 of 2 3.0 s 0.25 s 1 2 (2 first) consensus-class 2"));
-        assert_eq!(words(3), "(none) not in 2 0 of 2 - - 0 0 (0 first) -");
+        assert_eq!(words(3), "(none) not in 2 0 of 2 - - 0 0 (0 first) - -");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A system that can be tested.
 #[derive(Clone, Debug)]
@@ -339,6 +339,7 @@ pub trait Trial {
         &self,
         plan: &TrialPlan,
         enough: Option<&str>,
+        deadline: Option<Instant>,
         with_lines: bool,
     ) -> Result<Rehearsal, trial::Failed>;
 
@@ -367,9 +368,10 @@ impl<W: Workload> Trial for Erased<W> {
         &self,
         plan: &TrialPlan,
         enough: Option<&str>,
+        deadline: Option<Instant>,
         with_lines: bool,
     ) -> Result<Rehearsal, trial::Failed> {
-        trial::rehearse(&self.0, plan, enough, with_lines)
+        trial::rehearse(&self.0, plan, enough, deadline, with_lines)
     }
 
     fn needs(&self) -> &'static [Capability] {

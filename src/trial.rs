@@ -74,6 +74,9 @@ pub enum Failed {
         /// Why.
         error: std::io::Error,
     },
+    /// It took longer than it may.
+    #[error("it took longer than it may")]
+    Overdue,
     /// No runtime could be built.
     #[error("no asynchronous runtime can be built: {0}")]
     Runtime(std::io::Error),

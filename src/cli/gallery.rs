@@ -12,6 +12,7 @@ use crate::quantity::Span;
 use crate::registry::Registry;
 use crate::results::{Ending, Row};
 use crate::search::mutation::DEPTH;
+use crate::shrink::{self, Shrinking, Size, Trials};
 use crate::{store, utc};
 use clap::Args;
 use elenchus_core::process::NodeId;
@@ -19,7 +20,7 @@ use elenchus_reference::bug::Bug;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Arguments of `gallery`.
 #[derive(Debug, Args)]
@@ -41,6 +42,9 @@ pub struct GalleryArgs {
     /// How long the clients of a trial work, in simulated time
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     time_limit: Span,
+    /// How long the first finding of each bug is shrunk, at most; 0s: it is not
+    #[arg(long, value_name = "DURATION", default_value = "20s")]
+    shrink: Span,
     /// How many trials at once
     #[arg(long, short = 'j', value_name = "N")]
     jobs: Option<usize>,
@@ -190,14 +194,37 @@ impl Hall<'_> {
     }
 
     fn exhibit(&self, bug: Bug, judge: &mut Judge) -> Exhibit {
-        let mut exhibit = Exhibit { bug: Some(bug), rows: Vec::new() };
+        let mut exhibit = Exhibit { bug: Some(bug), rows: Vec::new(), shrunk: None };
         for seed in 1..=self.args.seeds {
             exhibit.rows.push(self.examine(Some(bug), seed, judge));
             if exhibit.finds().count() >= self.args.finds {
                 break;
             }
         }
+        let first = exhibit.finds().next().map(|row| row.seed);
+        exhibit.shrunk = first.and_then(|seed| self.shrunk(bug, seed, judge));
         exhibit
+    }
+
+    /// What is left of a trial that found something, if it is to be shrunk and can be.
+    fn shrunk(&self, bug: Bug, seed: u64, judge: &mut Judge) -> Option<Size> {
+        let Span(time) = self.args.shrink;
+        if time.is_zero() {
+            return None;
+        }
+        let plan = self.plan(Some(bug), seed).expect("all seeds are planned alike");
+        let folder = self.folder.join(format!("{bug}-{seed}-whole"));
+        examine::examine(self.registry, seed as usize, &plan, &folder, judge, Keep::All);
+        let whole = shrink::written_out(self.registry, &folder, None);
+        let _ = std::fs::remove_dir_all(&folder);
+        let trials = Trials::new(self.registry, 1, Instant::now() + time, u64::MAX);
+        let mut shrinking = Shrinking::begin(&trials, whole.ok()?)?;
+        shrinking.run(|_, _| {});
+        let size = shrinking.size();
+        if self.args.json {
+            say!("{}", serde_json::json!({ "bug": bug.name(), "seed": seed, "shrunk": size }));
+        }
+        Some(size)
     }
 
     fn tell(&self, exhibit: &Exhibit) {
@@ -207,10 +234,11 @@ impl Hall<'_> {
         let again = exhibit.finds().next().map_or("", |row| &row.again);
         match exhibit.first() {
             Some(first) => say!(
-                "{}: seed {first}, {} of {}  {again}",
+                "{}: seed {first}, {} of {}{}  {again}",
                 exhibit.name(),
                 exhibit.finds().count(),
-                exhibit.rows.len()
+                exhibit.rows.len(),
+                exhibit.shrunk.map_or_else(String::new, |size| format!(", shrunk to {size}"))
             ),
             None => say!("{}: not in {} seeds", exhibit.name(), exhibit.rows.len()),
         }
@@ -239,6 +267,6 @@ impl Hall<'_> {
         });
         let mut rows = rows.into_inner().expect("no job panics with the rows");
         rows.sort_by_key(|row: &Row| row.seed);
-        Exhibit { bug: None, rows }
+        Exhibit { bug: None, rows, shrunk: None }
     }
 }

@@ -3,18 +3,13 @@
 use super::say::say;
 use super::{broken, usage};
 use crate::exit::Exit;
-use crate::judge::{self, Verdicts};
+use crate::judge;
 use crate::plan::TrialPlan;
 use crate::quantity::Span;
 use crate::registry::Registry;
-
-use crate::script::{Script, Sought};
-use crate::shrink::{self, Performance, Shrinking, Trials};
+use crate::shrink::{self, Shrinking, Size, Trials};
 use crate::store::{file, is_trial};
 use clap::Args;
-use elenchus_checkers::consensus;
-use elenchus_core::format::jsonl;
-use elenchus_core::verdict::Validity;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -56,9 +51,11 @@ pub fn run(args: &ShrinkArgs, registry: &Registry) -> Exit {
     let trials = Trials::new(registry, jobs, began + args.time.0, args.runs.max(1));
     say!("{} / {}: {}", sought.checker, sought.class, told(&plan));
     let Some(mut shrinking) = Shrinking::begin(&trials, plan) else {
-        return broken(
-            "the trial, written out as a script, does not show it again; was it made by another version?",
-        );
+        return broken(if trials.are_over() {
+            "the time was over before the trial, written out as a script, had shown it once: give it a longer --time"
+        } else {
+            "the trial, written out as a script, does not show it again; was it made by another version?"
+        });
     };
     shrinking.run(|pass, now| say!("{:>12}  {}", pass.word(), told(now.best())));
     let mut plan = shrinking.best().clone();
@@ -77,18 +74,8 @@ pub fn run(args: &ShrinkArgs, registry: &Registry) -> Exit {
 }
 
 fn told(plan: &TrialPlan) -> String {
-    let script = plan.script.as_ref();
-    let count = |count: Option<usize>, one: &str| match count.unwrap_or(0) {
-        1 => format!("1 {one}"),
-        many => format!("{many} {one}s"),
-    };
-    format!(
-        "{}, {}, {}, {:.3} s",
-        count(script.map(|script| script.strikes.len()), "strike"),
-        count(script.map(|script| script.operations.len()), "operation"),
-        count(Some(plan.nodes.len()), "node"),
-        script.map_or(0.0, |script| script.until_ns as f64 / 1e9)
-    )
+    let until_ns = plan.script.as_ref().map_or(0, |script| script.until_ns);
+    format!("{}, {:.3} s", Size::of(plan), until_ns as f64 / 1e9)
 }
 
 /// The script to be made smaller, and where the result goes.
@@ -102,28 +89,8 @@ fn source(args: &ShrinkArgs, registry: &Registry) -> Result<(TrialPlan, PathBuf)
     if !is_trial(folder) {
         return Err(format!("{} is no folder of a trial, and no script", folder.display()));
     }
-    let mut plan = judge::plan(folder).map_err(|e| e.to_string())?;
-    if !plan.is_simulated() {
-        return Err("only simulated trials can be shrunk: nothing else comes back by its seed".into());
-    }
-    let out = args.out.clone().unwrap_or_else(|| folder.join(file::SHRUNK));
-    if plan.script.is_some() {
-        return Ok((plan, out));
-    }
-    let verdicts: Verdicts = judge::read_json(&folder.join(file::VERDICTS)).map_err(|e| e.to_string())?;
-    let sought = sought(&verdicts, args.keep.as_deref())?;
-    let path = folder.join(file::HISTORY);
-    let bytes = std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let recording = jsonl::read(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
-    let whole = Script::of(&plan, &recording.history, sought)?;
-    plan.nemesis.clear();
-    plan.schedule.clear();
-    plan.nemesis_named = false;
-    plan.script = Some(whole);
-    if args.keep.is_none() {
-        first_broken(registry, &mut plan)?;
-    }
-    Ok((plan, out))
+    let plan = shrink::written_out(registry, folder, args.keep.as_deref())?;
+    Ok((plan, args.out.clone().unwrap_or_else(|| folder.join(file::SHRUNK))))
 }
 
 /// A plan with a script.
@@ -133,51 +100,4 @@ pub(super) fn script(path: &Path) -> Result<TrialPlan, String> {
         plan.script.as_ref().ok_or_else(|| format!("{}: there is no script in it", path.display()))?;
     script.check(&plan).map_err(|why| format!("{}: {why}", path.display()))?;
     Ok(plan)
-}
-
-/// Of broken invariants the first that broke is sought: what came later may have come of it.
-fn first_broken(registry: &Registry, plan: &mut TrialPlan) -> Result<(), String> {
-    let Some(script) = plan.script.as_ref().filter(|script| script.sought.checker == consensus::NAME) else {
-        return Ok(());
-    };
-    let mut first = Performance::whole(registry, plan)?.rehearsal.first.map(str::to_owned);
-    let class = first.take().unwrap_or_else(|| script.sought.class.clone());
-    if let Some(script) = &mut plan.script {
-        script.sought.class = class;
-    }
-    Ok(())
-}
-
-/// Which violation must stay.
-fn sought(verdicts: &Verdicts, wish: Option<&str>) -> Result<Sought, String> {
-    let invalid = || verdicts.verdicts.iter().filter(|verdict| verdict.validity == Validity::Invalid);
-    let (checker, class) = match wish {
-        None => (None, None),
-        Some(wish) => match wish.split_once('/') {
-            Some((checker, class)) => (Some(checker), Some(class)),
-            None => (Some(wish), None),
-        },
-    };
-    let named = |name: &str| invalid().find(|verdict| verdict.checker == name);
-    let verdict = match checker {
-        Some(checker) => named(checker),
-        None => named(consensus::NAME).or_else(|| invalid().next()),
-    };
-    let Some(verdict) = verdict else {
-        let names: Vec<&str> = invalid().map(|verdict| verdict.checker.as_str()).collect();
-        return Err(match (wish, &names[..]) {
-            (_, []) => "the trial is not invalid: there is nothing to shrink".into(),
-            (wish, names) => {
-                format!("--keep: {} is not invalid; {} is", wish.unwrap_or(""), names.join(", "))
-            }
-        });
-    };
-    let classes = || verdict.anomalies.iter().map(|anomaly| &anomaly.class).chain(&verdict.class);
-    let class = match class {
-        Some(class) if classes().any(|known| known == class) => class.to_owned(),
-        Some(class) => return Err(format!("--keep: {} shows no `{class}`", verdict.checker)),
-        // What an anomaly is called is what a smaller trial is compared by.
-        None => classes().next().cloned().unwrap_or_default(),
-    };
-    Ok(Sought { checker: verdict.checker.clone(), class })
 }

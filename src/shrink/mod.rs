@@ -5,6 +5,7 @@
 //!
 //! | module | its part |
 //! |---|---|
+//! | `origin` | what is shrunk |
 //! | `ddmin` | the fewest items of a list that still show something |
 //! | `passes` | what is tried to be left out, in which order |
 //! | `trials` | carries scripts out, and sees whether they show it |
@@ -15,12 +16,14 @@
 
 pub mod ddmin;
 mod diagram;
+mod origin;
 mod passes;
 mod past;
 mod remains;
 mod tale;
 mod trials;
 
-pub use passes::{Pass, Shrinking};
+pub use origin::written_out;
+pub use passes::{Pass, Shrinking, Size};
 pub use remains::leave;
-pub use trials::{Performance, Sight, Trials, seen_at, shows};
+pub use trials::{Performance, Sight, Trials, seen_at};

@@ -11,6 +11,8 @@ use elenchus_checkers::consensus;
 use elenchus_core::fault::{Cut, Fault, Target};
 use elenchus_core::process::NodeId;
 use elenchus_reference::sim::{Latency, Simulation, Weather};
+use serde::{Deserialize, Serialize};
+use std::fmt::{self, Display, Formatter};
 
 /// A millisecond in nanoseconds.
 const MS: u64 = 1_000_000;
@@ -63,6 +65,43 @@ impl Pass {
         [Pass::End, Pass::Leap, Pass::Strikes, Pass::Operations, Pass::Nodes, Pass::Weather, Pass::Time];
 }
 
+/// What is left of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Strikes.
+    pub strikes: usize,
+    /// Operations.
+    pub operations: usize,
+    /// Nodes.
+    pub nodes: usize,
+}
+
+impl Size {
+    /// What a plan's script has.
+    pub fn of(plan: &TrialPlan) -> Size {
+        let script = plan.script.as_ref();
+        Size {
+            strikes: script.map_or(0, |script| script.strikes.len()),
+            operations: script.map_or(0, |script| script.operations.len()),
+            nodes: plan.nodes.len(),
+        }
+    }
+}
+
+impl Display for Size {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let s = |count: usize| if count == 1 { "" } else { "s" };
+        let Size { strikes, operations, nodes } = *self;
+        write!(
+            f,
+            "{strikes} strike{}, {operations} operation{}, {nodes} node{}",
+            s(strikes),
+            s(operations),
+            s(nodes)
+        )
+    }
+}
+
 /// A script on its way to become small.
 pub struct Shrinking<'t, 'r> {
     trials: &'t Trials<'r>,
@@ -84,10 +123,9 @@ impl<'t, 'r> Shrinking<'t, 'r> {
         &self.best
     }
 
-    /// Strikes, operations and nodes of the smallest so far.
-    pub fn size(&self) -> (usize, usize, usize) {
-        let script = self.script();
-        (script.strikes.len(), script.operations.len(), self.best.nodes.len())
+    /// How small the smallest so far is.
+    pub fn size(&self) -> Size {
+        Size::of(&self.best)
     }
 
     /// Makes it as small as it gets; `tell` is told after each pass.

@@ -34,7 +34,7 @@ impl Performance {
     /// Carries a script out to its end, with all that the nodes traced.
     pub fn whole(registry: &Registry, plan: &TrialPlan) -> Result<Performance, String> {
         let trial = trial(registry, plan)?;
-        let rehearsal = trial.rehearse(plan, None, true).map_err(|failed| failed.to_string())?;
+        let rehearsal = trial.rehearse(plan, None, None, true).map_err(|failed| failed.to_string())?;
         let verdicts = judge(&*trial, &rehearsal)?;
         Ok(Performance { verdicts, rehearsal })
     }
@@ -74,18 +74,18 @@ pub fn seen_at(anomaly: &Anomaly) -> Option<Time> {
     anomaly.operations.iter().map(|exhibit| exhibit.ended.unwrap_or(exhibit.called)).max()
 }
 
-/// What a trial shows of what its script seeks; `None` if it does not, or breaks.
-pub fn shows(registry: &Registry, plan: &TrialPlan) -> Option<Sight> {
+/// What a trial shows of what its script seeks; `None` if it does not, or breaks, or is not done by then.
+fn shows(registry: &Registry, plan: &TrialPlan, deadline: Instant) -> Option<Sight> {
     let script = plan.script.as_ref()?;
     let (sought, end) = (&script.sought, Time(script.until_ns));
     let trial = trial(registry, plan).ok()?;
     if sought.checker == consensus::NAME {
-        let rehearsal = trial.rehearse(plan, Some(&sought.class), false).ok()?;
+        let rehearsal = trial.rehearse(plan, Some(&sought.class), Some(deadline), false).ok()?;
         let is_found = rehearsal.findings.counts.contains_key(sought.class.as_str());
         let at = rehearsal.broken_at.unwrap_or(end);
         return is_found.then_some(Sight { at, calls: Vec::new(), key: None });
     }
-    let rehearsal = trial.rehearse(plan, None, false).ok()?;
+    let rehearsal = trial.rehearse(plan, None, Some(deadline), false).ok()?;
     let verdicts = judge(&*trial, &rehearsal).ok()?;
     let guilty = verdicts.iter().find(|verdict| verdict.checker == sought.checker)?;
     let is_class = |verdict: &&Verdict| {
@@ -156,7 +156,7 @@ impl<'a> Trials<'a> {
                 }
                 let plan = with_luck(&plans[number], luck);
                 self.runs.fetch_add(1, Ordering::Relaxed);
-                let Some(sight) = shows(self.registry, &plan) else { continue };
+                let Some(sight) = shows(self.registry, &plan, self.deadline) else { continue };
                 let mut best = best.lock().expect("no job panics with the best");
                 if is_better(place, &best) {
                     *best = Some((place, plan, sight));

@@ -24,10 +24,13 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the cluster may take to elect a leader, in its own time.
 const SETUP_LIMIT: Duration = Duration::from_secs(60);
+
+/// After so many lines of the nodes' traces the real time is looked at, if there is a deadline.
+const LOOK_EVERY: u64 = 1_024;
 
 /// Carries a trial out in virtual time. Nothing in the folder depends on real time or on this machine.
 pub(super) fn in_simulation<W: Workload>(
@@ -72,17 +75,20 @@ pub struct Rehearsal {
     pub lines: Vec<(Time, NodeId, Line)>,
 }
 
-/// Carries a script out without leaving anything. It ends as soon as an invariant of the class `enough` is broken.
+/// Carries a script out without leaving anything. It ends as soon as an invariant of the class `enough` is broken, and
+/// fails at the deadline, so that nodes gone mad take nobody's time.
 pub fn rehearse<W: Workload>(
     workload: &Rc<W>,
     plan: &TrialPlan,
     enough: Option<&str>,
+    deadline: Option<Instant>,
     with_lines: bool,
 ) -> Result<Rehearsal, Failed> {
     let script = plan.script.as_ref().ok_or_else(|| Failed::Setup("the plan has no script".into()))?;
     script.check(plan).map_err(Failed::Setup)?;
     let mut watch = Watch::new(plan);
     watch.enough = enough.map(str::to_owned);
+    watch.deadline = deadline;
     watch.lines = with_lines.then(Vec::new);
     let watch = Rc::new(RefCell::new(watch));
     let pages = Pages::default();
@@ -91,6 +97,9 @@ pub fn rehearse<W: Workload>(
     follow(&**workload, plan, script, log, &mut world)?;
     drop(world);
     let watch = watch.take();
+    if watch.overdue {
+        return Err(Failed::Overdue);
+    }
     let lines = watch.lines.unwrap_or_default();
     Ok(Rehearsal {
         history: pages.take(),
@@ -165,8 +174,14 @@ struct Watch {
     lines: Option<Vec<(Time, NodeId, Line)>>,
     /// The class of violation that is enough…
     enough: Option<String>,
-    /// …and ends the trial.
+    /// …and ends the trial…
     stop: Rc<Cell<bool>>,
+    /// …as does this time.
+    deadline: Option<Instant>,
+    /// Whether it has come.
+    overdue: bool,
+    /// How many lines were traced.
+    seen: u64,
 }
 
 impl Watch {
@@ -189,6 +204,7 @@ impl Watch {
     }
 
     fn saw(&mut self, now: Time, node: &NodeId, line: &Line) {
+        self.look_at_the_time();
         self.consensus.observe(line);
         let at_ms = now.0 / 1_000_000;
         if self.states.observe(line).turned && self.turns.last() != Some(&at_ms) {
@@ -210,6 +226,17 @@ impl Watch {
         if let Some(file) = self.files.get_mut(node) {
             // A trace that cannot be written ends short, which its readers take for what it is.
             let _ = writeln!(file, "{line}");
+        }
+    }
+
+    fn look_at_the_time(&mut self) {
+        self.seen += 1;
+        if let Some(deadline) = self.deadline
+            && self.seen.is_multiple_of(LOOK_EVERY)
+            && Instant::now() >= deadline
+        {
+            self.overdue = true;
+            self.stop.set(true);
         }
     }
 

@@ -86,6 +86,16 @@ fn a_trial_written_out_as_a_script_is_the_same_run() {
 }
 
 #[test]
+fn shrinking_ends_at_its_time_even_in_the_midst_of_a_trial() {
+    let folder = Folder::new("overdue");
+    let (code, said) =
+        folder.run("test --sim --bug follower-read --workload register --time-limit 10s --rate 100 --seed 1");
+    assert_eq!(code, Some(1), "{said}");
+    let (code, said) = folder.run("shrink store/latest --time 1ms");
+    assert!(code == Some(255) && said.contains("give it a longer --time"), "{code:?} {said}");
+}
+
+#[test]
 fn what_is_no_script_or_not_invalid_is_refused_by_name() {
     let folder = Folder::new("no-script");
     for (text, what) in [("{", "EOF"), ("{}", "missing field"), ("[]", "invalid")] {
