@@ -65,10 +65,10 @@ pub fn possible(fault: FaultName, ground: Ground) -> Result<&'static str, &'stat
             "what the vDSO of each of the node's processes answers, by our helper there; the host's own clock \
                 if `cluster.ssh.host-clock` says so",
         ),
-        (Packets, Hosts) => Ok(
-            "user-space packet queue on each host, else the kernel's `netem` and `tbf` (which corrupt nothing there), by \
-                our helper there",
-        ),
+        (Packets, Hosts) => {
+            Ok("user-space packet queue on each host, else the kernel's `netem` and `tbf`, by \
+                our helper there")
+        }
         (Resources, Hosts) => Ok("a control group for the node's processes, by our helper there"),
         (Membership, Hosts) => Ok("the commands that `cluster.membership` names, run on the node's host"),
         (Power | Disk, Hosts) => Ok(

@@ -17,7 +17,7 @@ pub struct Exhibit {
     pub bug: Option<Bug>,
     /// Its trials, by their seeds.
     pub rows: Vec<Row>,
-    /// To what the first that found something was shrunk.
+    /// To what the one that showed it soonest was shrunk.
     pub shrunk: Option<Size>,
 }
 
@@ -200,7 +200,8 @@ const COLUMNS: &str = "\
 *First seed*: how many seeds were tried until something was found. *Found in*: in how many of the seeds tried; a bug is tried until it was found often
 enough. *After*: the median simulated time from the beginning of the trial to the first anomaly, and the median real time of such a trial with its
 judging. *Clients*: how many of the findings the clients' histories showed; *invariants*: how many the nodes' traces showed, and in how many of them
-before any client could notice. *As*: the classes of the findings. *Shrunk to*: what `elenchus shrink` left of the first finding. *(none)* is the correct build.";
+before any client could notice. *As*: the classes of the findings. *Shrunk to*: what `elenchus shrink` left
+of the finding that came soonest in its trial. *(none)* is the correct build.";
 
 const CAMPAIGN: &str = "\
 for each seed from 1 on, with `register`, `set` and `bank` in turn, on five, four, three and four nodes by turns of two seeds, even seeds with `--priorities 3`. `--vary` draws from the seed how fast links and disks are, what is lost, how often snapshots are

@@ -25,7 +25,7 @@ pub fn rights(filter: FilterRequest, host_clock: bool) -> BTreeMap<String, Right
         ("partition", wall::probe(filter)),
         ("resources", crate::host::resources::probe()),
         // The probe makes namespaces of its own, in which everybody may; here it takes the right itself.
-        ("packets", wall::permitted().and_then(|()| crate::host::packets::probe_of_hosts())),
+        ("packets", wall::permitted().and_then(|()| crate::host::packets::probe())),
         ("clock", clock::probe(host_clock)),
         ("power", disk::probe_as_we_are()),
         ("disk", disk::probe_as_we_are()),

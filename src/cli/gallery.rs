@@ -42,8 +42,8 @@ pub struct GalleryArgs {
     /// How long the clients of a trial work, in simulated time
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     time_limit: Span,
-    /// How long the first finding of each bug is shrunk, at most; 0s: it is not
-    #[arg(long, value_name = "DURATION", default_value = "20s")]
+    /// How long one finding of each bug, the soonest in its trial, is shrunk at most; 0s: it is not
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
     shrink: Span,
     /// How many trials at once
     #[arg(long, short = 'j', value_name = "N")]
@@ -201,8 +201,10 @@ impl Hall<'_> {
                 break;
             }
         }
-        let first = exhibit.finds().next().map(|row| row.seed);
-        exhibit.shrunk = first.and_then(|seed| self.shrunk(bug, seed, judge));
+        // What is soon there to be seen has little before it to be left out.
+        let soonest = exhibit.finds().min_by_key(|row| (row.first_ns.unwrap_or(u64::MAX), row.seed));
+        let soonest = soonest.map(|row| row.seed);
+        exhibit.shrunk = soonest.and_then(|seed| self.shrunk(bug, seed, judge));
         exhibit
     }
 

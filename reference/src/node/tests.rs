@@ -1,5 +1,7 @@
 //! Tests of the node with a replica that does little, so that each promise of the driver is seen by itself.
 
+mod members;
+
 use super::protocols::RaftOptions;
 use super::*;
 use crate::frame::{self, Decoder};
@@ -145,13 +147,19 @@ struct Running {
 
 impl Running {
     fn start(options: &NodeOptions) -> Running {
-        let (stop, stopped) = oneshot::channel();
-        let (address, options) = (options.listen, options.clone());
-        let run = move || {
+        let options = options.clone();
+        Running::of(options.listen, move |stopped| {
             let scribe = |peers| Ok(Box::new(Scribe::new(options.me, peers)) as Box<dyn Replica>);
             run_replica(&options, scribe, stopped)
-        };
-        Running { stop: Some(stop), thread: Some(std::thread::spawn(run)), address }
+        })
+    }
+
+    fn of(
+        address: SocketAddr,
+        run: impl FnOnce(oneshot::Receiver<()>) -> Result<(), NodeError> + Send + 'static,
+    ) -> Running {
+        let (stop, stopped) = oneshot::channel();
+        Running { stop: Some(stop), thread: Some(std::thread::spawn(move || run(stopped))), address }
     }
 
     fn stop(mut self) -> Result<(), NodeError> {

@@ -48,8 +48,6 @@ mod wire;
 pub use means::VARIABLE;
 #[cfg(target_os = "linux")]
 pub use probe::probe;
-#[cfg(target_os = "linux")]
-pub(crate) use probe::probe_of_hosts;
 
 use super::isolation::Refusal;
 #[cfg(target_os = "linux")]
@@ -74,12 +72,6 @@ pub enum PacketsError {
          suffer takes namespaces"
     )]
     Streams,
-    /// A receiver would take what has been corrupted.
-    #[error(
-        "packets stay as they are: a machine's card has looked at their checksums before `netem` could flip a bit; to \
-         corrupt them takes a kernel with NFQUEUE"
-    )]
-    Checked,
     /// Somebody insists on what there is not.
     #[error("packets stay as they are: {0}")]
     Asked(String),

@@ -19,13 +19,6 @@ pub fn probe() -> Result<String, String> {
     ask().map_err(|error| format!("no answer of the kernel's: {error}"))?
 }
 
-/// The same of a host, whose packets come from the cards of machines.
-pub(crate) fn probe_of_hosts() -> Result<String, String> {
-    probe().map(|how| if how.starts_with(NETEM) { how + "; nothing can be corrupted" } else { how })
-}
-
-const NETEM: &str = "netem";
-
 fn ask() -> io::Result<Result<String, String>> {
     let (mut answer, mut say) = pipe()?;
     // SAFETY: the child may have been born among other threads, so it takes no lock that one of them could
@@ -64,8 +57,8 @@ fn attempt() -> Result<String, String> {
         let tried = match means {
             Means::Queue => Lane::open("elenchus", Queue(0)).map(|lane| lane.means().as_str().to_owned()),
             Means::Netem => detour::try_out().map(|()| match &refused[..] {
-                [] => format!("{NETEM} and tbf"),
-                refused => format!("{NETEM} and tbf, for lack of a queue ({})", refused.join("; ")),
+                [] => "netem and tbf".into(),
+                refused => format!("netem and tbf, for lack of a queue ({})", refused.join("; ")),
             }),
         };
         match tried {

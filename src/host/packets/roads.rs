@@ -65,9 +65,11 @@ impl Roads {
             let touched = self.queues.calm(place)?;
             return self.queues.disturb(place, trouble, &sources).map(|()| touched);
         };
-        if self.behind_cards && matches!(trouble, Trouble::Corrupt { .. }) {
-            return Err(PacketsError::Checked);
-        }
+        let trouble = match trouble {
+            // A card throws away what was garbled on its way there. A bit that is flipped behind it nobody notices.
+            Trouble::Corrupt { percent } if self.behind_cards => Trouble::Loss { percent },
+            other => other,
+        };
         let touched = detour.calm()?;
         match detour.disturb(trouble, &sources) {
             Ok(()) => Ok(touched),
