@@ -261,10 +261,10 @@ async fn by_netem(bed: &Bed) {
     if let Right::No(_) = &machines.hello(n1).unwrap().rights["packets"] {
         return end(bed, machines).await;
     }
-    // What the host's card has found whole would be taken for whole.
-    let refusal = why(machines.disturb(n1, Some(Trouble::Corrupt { percent: 50 })).await);
-    assert!(refusal.contains("n1") && refusal.contains("checksums"), "{refusal}");
-    machines.disturb(n1, loss).await.unwrap();
+    // What the host's card has found whole would be taken for whole: what is garbled never arrives.
+    machines.disturb(n1, Some(Trouble::Corrupt { percent: 100 })).await.unwrap();
+    assert!(bed.dial(1, 0).starts_with("cut"));
+    assert!(machines.disturb(n1, loss).await.unwrap().count > 0);
     bed.kill_both(0);
     assert_eq!(bed.ask(1, "ping"), "pong");
     let said = bed.agent(0, &["heal"]).await;
