@@ -78,7 +78,9 @@ mod tests {
         let network = || std::fs::read_link("/proc/self/ns/net").expect("/proc");
         let before = network();
         match probe() {
-            Ok(means) => assert!(["queue", "QUEUE", NETEM].iter().any(|one| means.contains(one)), "{means}"),
+            Ok(means) => {
+                assert!(["queue", "QUEUE", "netem"].iter().any(|one| means.contains(one)), "{means}")
+            }
             Err(why) => assert!(why.contains(": E"), "a step and an errno: {why}"),
         }
         assert_eq!(before, network());
