@@ -155,11 +155,15 @@ fn step(call: &EventRef<'_>, slots: u32) -> Result<Step, String> {
     })
 }
 
-/// A fault that was there, its targets as they were then.
+/// A fault, its targets as they were then. One that was not done in time may have struck all the same: it is asked for
+/// again as it was, and fails as it did.
 fn blow(span: &Span) -> Option<Blow> {
     let aim = span.target.clone()?;
-    let once_led = aim.is_at_leaders();
-    let fault = resolved(aim, span.proof_injected.as_ref()?);
+    let once_led = span.proof_injected.is_some() && aim.is_at_leaders();
+    let fault = match &span.proof_injected {
+        Some(proof) => resolved(aim, proof),
+        None => aim,
+    };
     Some(Blow {
         id: span.id,
         at_ns: span.inject?.1.0,

@@ -44,6 +44,11 @@ impl Checker for Stats {
             }
         }
         let mut verdict = judge(&all, &by_f);
+        if verdict.validity == Validity::Unknown
+            && let Some((error, count)) = commonest_error(history)
+        {
+            verdict.why.push_str(&format!("; most often ({count} times) for: {error}"));
+        }
         verdict.figures = all.figures();
         verdict = verdict.with_figure("by_f", figures(&by_f));
         if !by_node.is_empty() {
@@ -78,6 +83,16 @@ fn judge(all: &Tally, by_f: &BTreeMap<&str, Tally>) -> Verdict {
     }
 }
 
+/// What most operations that did not succeed gave as their reason, and how many did; of equals the first in order.
+fn commonest_error(history: &History) -> Option<(String, usize)> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for error in calls(history).filter_map(|call| call.completion?.error) {
+        let text = error.as_text().map_or_else(|| error.to_string(), str::to_owned);
+        *counts.entry(text).or_default() += 1;
+    }
+    counts.into_iter().max_by(|(a, x), (b, y)| x.cmp(y).then_with(|| b.cmp(a)))
+}
+
 fn figures(by_f: &BTreeMap<&str, Tally>) -> Map<String, Json> {
     by_f.iter().map(|(f, tally)| ((*f).to_owned(), tally.figures().into())).collect()
 }
@@ -100,6 +115,7 @@ mod tests {
     use crate::trial::testing::{call, event, history};
     use elenchus_core::event::Kind;
     use elenchus_core::process::Process;
+    use elenchus_core::value::Value;
 
     fn check(history: &History) -> Verdict {
         let stats = Stats::new(NodeId::numbered(2), 2);
@@ -130,6 +146,22 @@ mod tests {
         let events = [call(0, "read", 1, 2, Kind::Ok), call(1, "cas", 3, 4, Kind::Info)];
         let verdict = check(&history(events.into_iter().flatten()));
         assert_eq!((verdict.validity, verdict.why.as_str()), (Validity::Unknown, "no cas ever succeeded"));
+    }
+
+    #[test]
+    fn the_commonest_reason_is_told_where_something_never_succeeded() {
+        let failed = |process: u32, error: &str| {
+            let mut events = call(process, "cas", u64::from(process), u64::from(process) + 1, Kind::Fail);
+            events[1].error = Some(Value::str(error));
+            events
+        };
+        let events =
+            [failed(0, "b"), failed(1, "no JSON: garbage"), failed(2, "no JSON: garbage"), failed(3, "a")];
+        let verdict = check(&history(events.into_iter().flatten()));
+        assert_eq!(verdict.why, "no cas ever succeeded; most often (2 times) for: no JSON: garbage");
+        let tied = [failed(0, "b"), failed(1, "a")];
+        let verdict = check(&history(tied.into_iter().flatten()));
+        assert!(verdict.why.ends_with("most often (1 times) for: a"), "{}", verdict.why);
     }
 
     #[test]

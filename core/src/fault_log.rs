@@ -112,7 +112,7 @@ pub struct Span {
     pub inject: Option<Mark>,
     /// When it was in force, or had failed to be.
     pub injected: Option<Mark>,
-    /// When its healing was asked for.
+    /// When its healing was first asked for.
     pub heal: Option<Mark>,
     /// When it was healed, or that had failed.
     pub healed: Option<Mark>,
@@ -187,7 +187,8 @@ impl Span {
                 self.injected = mark;
                 self.proof_injected = self.detail(event, "proof");
             }
-            "heal" => self.heal = mark,
+            // It may be tried again.
+            "heal" => self.heal = self.heal.or(mark),
             "healed" => {
                 self.healed = mark;
                 self.proof_healed = self.detail(event, "proof");

@@ -58,9 +58,9 @@ enum State {
 }
 
 /// How often a fault is tried when it cannot be injected or healed.
-const TRIES_MAX: u32 = 4;
+pub const TRIES_MAX: u32 = 4;
 /// How long after a failure.
-const RETRY: Duration = Duration::from_millis(500);
+pub const RETRY: Duration = Duration::from_millis(500);
 
 impl Schedule {
     /// The schedule that these options draw.

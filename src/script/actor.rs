@@ -6,7 +6,8 @@ use elenchus_core::generator::{Action, Context, Event, Generator, Next, What};
 use elenchus_core::process::Slot;
 use elenchus_core::time::Time;
 use elenchus_core::workload::Vocabulary;
-use std::collections::{BTreeSet, VecDeque};
+use elenchus_nemeses::schedule::{RETRY, TRIES_MAX};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Does what a part of a script says, and ends no sooner than that part.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct Actor<O> {
     until: Time,
     /// The faults that are in force, or could not be.
     struck: BTreeSet<FaultId>,
+    /// The faults whose healing is under way, and how often it was tried.
+    healing: BTreeMap<FaultId, u32>,
 }
 
 #[derive(Clone, Debug)]
@@ -53,7 +56,18 @@ impl<O: Clone> Actor<O> {
     fn new(mut acts: Vec<(Time, Act<O>)>, until: Time) -> Actor<O> {
         // Stable: what happens at one time stays in the order of the script.
         acts.sort_by_key(|(at, _)| *at);
-        Actor { left: acts.into(), until, struck: BTreeSet::new() }
+        Actor { left: acts.into(), until, struck: BTreeSet::new(), healing: BTreeMap::new() }
+    }
+
+    /// What cannot be healed is tried again, as a schedule does.
+    fn healed(&mut self, id: FaultId, now: Time, ok: bool) {
+        if ok || self.healing.get(&id).is_none_or(|tries| *tries >= TRIES_MAX) {
+            self.healing.remove(&id);
+            return;
+        }
+        let again = now + RETRY;
+        let place = self.left.partition_point(|(at, _)| *at <= again);
+        self.left.insert(place, (again, Act::Heal(id)));
     }
 
     /// The first that is due and can be done. An operation waits for its slot, those after it in that slot for it;
@@ -78,20 +92,25 @@ impl<O: Clone, R> Generator<O, R> for Actor<O> {
             return match act {
                 Act::Ask(slot, op) => Next::Invoke(slot, Action::Client(op)),
                 Act::Inject(id, fault) => Next::Invoke(Context::NEMESIS, Action::Inject(id, fault)),
-                Act::Heal(id) => Next::Invoke(Context::NEMESIS, Action::Heal(id)),
+                Act::Heal(id) => {
+                    *self.healing.entry(id).or_insert(0) += 1;
+                    Next::Invoke(Context::NEMESIS, Action::Heal(id))
+                }
             };
         }
         match self.left.iter().map(|(at, _)| *at).find(|at| *at > cx.now) {
             Some(at) => Next::Wait(Some(at)),
-            None if !self.left.is_empty() => Next::Wait(None),
+            None if !self.left.is_empty() || !self.healing.is_empty() => Next::Wait(None),
             None if cx.now < self.until => Next::Wait(Some(self.until)),
             None => Next::Done,
         }
     }
 
-    fn update(&mut self, _cx: &mut Context, event: &Event<O, R>) {
-        if let What::Injected(id, _) = &event.what {
-            self.struck.insert(*id);
+    fn update(&mut self, cx: &mut Context, event: &Event<O, R>) {
+        match &event.what {
+            What::Injected(id, _) => drop(self.struck.insert(*id)),
+            What::Healed(id, healed) => self.healed(*id, cx.now, healed.is_ok()),
+            _ => {}
         }
     }
 }
@@ -101,7 +120,7 @@ mod tests {
     use super::*;
     use elenchus_core::fault::Target;
     use elenchus_core::generator::simulate::{End, Perfect, simulate};
-    use elenchus_core::process::NodeId;
+    use elenchus_core::process::{NodeId, Process};
     use std::time::Duration;
 
     const MS: u64 = 1_000_000;
@@ -134,6 +153,36 @@ mod tests {
         let ask = |at: u64, slot, op| (Time(at * MS), Act::Ask(Slot(slot), op));
         let lines = run(vec![ask(20, 1, "d"), ask(10, 0, "a"), ask(12, 0, "b"), ask(12, 1, "c")], 0);
         assert_eq!(lines, ["10 a in 0", "12 c in 1", "15 b in 0", "20 d in 1", "20 end"]);
+    }
+
+    #[test]
+    fn what_could_not_be_healed_is_tried_again_a_few_times_and_then_no_more() {
+        let kill = Fault::Kill { nodes: Target::Nodes(NodeId::numbered(1)) };
+        let acts = vec![(Time::ZERO, Act::Inject(FaultId(1), kill)), (Time(MS), Act::Heal(FaultId(1)))];
+        let mut actor: Actor<&str> = Actor::new(acts, Time::ZERO);
+        let mut cx = Context::new(1);
+        let mut heals = Vec::new();
+        let (time, slot, process) = (Time::ZERO, Context::NEMESIS, Process::NEMESIS);
+        let told = |what| Event::<&str, ()> { time, slot, process, what };
+        for at in 0..4_000 {
+            cx.now = Time(at * MS);
+            match Generator::<&str, ()>::next(&mut actor, &mut cx) {
+                Next::Invoke(_, Action::Inject(id, _)) => {
+                    let struck = What::Injected(id, Err("not done".into()));
+                    actor.update(&mut cx, &told(struck));
+                }
+                Next::Invoke(_, Action::Heal(id)) => {
+                    heals.push(at);
+                    let is_waiting =
+                        matches!(Generator::<&str, ()>::next(&mut actor, &mut cx), Next::Wait(None));
+                    assert!(is_waiting, "it does not end before it knows");
+                    actor.update(&mut cx, &told(What::Healed(id, Err("not done".into()))));
+                }
+                Next::Done => break,
+                _ => {}
+            }
+        }
+        assert_eq!(heals, [1, 501, 1_001, 1_501]);
     }
 
     #[test]

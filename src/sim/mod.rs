@@ -185,6 +185,10 @@ impl<W: Workload> World<W::Op, W::Ret> for SimWorld<W> {
             if self.stop.take() {
                 return Wake::Interrupted;
             }
+            // Whoever waits is woken at once, and not only when something else happens or somebody else looks.
+            while self.simulated.has_news() {
+                self.advance(Time::MAX);
+            }
             if let Some(wake) = self.wakes.pop_front() {
                 return wake;
             }

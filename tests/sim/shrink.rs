@@ -58,11 +58,16 @@ fn is_shrunk(minimum: &Minimum) {
 #[test]
 fn a_trial_written_out_as_a_script_is_the_same_run() {
     let folder = Folder::new("script");
-    for workload in ["register", "bank"] {
-        let (code, said) = folder.run(&format!(
-            "test --sim --workload {workload} --nemesis all --time-limit 20s --rate 50 --seed 4"
-        ));
-        assert_eq!(code, Some(0), "{said}");
+    // In the third operators wait for answers, and some strikes are not done in time.
+    let trials = [
+        "--workload register --rate 50 --seed 4",
+        "--workload bank --rate 50 --seed 4",
+        "--bug vote-twice --priorities 3 --seed 3",
+        "--bug forget-term --vary --seed 5",
+    ];
+    for flags in trials {
+        let (code, said) = folder.run(&format!("test --sim --nemesis all --time-limit 20s {flags}"));
+        assert!(matches!(code, Some(0 | 1)), "{said}");
         let trial = folder.0.join("store/latest").canonicalize().unwrap();
         let mut plan = judge::plan(&trial).unwrap();
         let history = std::fs::read(trial.join("history.jsonl")).unwrap();

@@ -178,6 +178,11 @@ impl Universe {
         }
     }
 
+    /// Whether there is any.
+    pub fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
     /// The oldest news.
     pub fn news(&mut self) -> Option<News> {
         self.news.pop_front()

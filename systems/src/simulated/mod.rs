@@ -112,11 +112,18 @@ impl Simulated {
         universe.peers().any(|node| universe.status(node).is_some_and(|status| status.role == "leader"))
     }
 
+    /// Whether somebody is to be woken, or something noted, before more happens.
+    pub fn has_news(&self) -> bool {
+        self.universe.borrow().has_news()
+    }
+
     /// Lets the next thing happen, if it happens until then (else the time is then), and wakes whoever waited for
     /// it. Returns whether anything happened, and what a log should note.
+    ///
+    /// News comes at once, before time goes on: else it would depend on when others look who would be woken when.
     pub fn advance(&self, until: Time, notes: &mut Vec<Note>) -> bool {
         let mut universe = self.universe.borrow_mut();
-        let happened = universe.advance(until.0);
+        let happened = universe.has_news() || universe.advance(until.0);
         while let Some(news) = universe.news() {
             let awaited = match news {
                 News::Ended(client) => Awaited::Client(client),
