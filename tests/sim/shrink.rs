@@ -134,7 +134,7 @@ const MINIMA: [Minimum; 10] = [
     // A follower acknowledges the leader's first entry.
     Minimum { bug: "ack-before-sync", seed: 1, strikes: 0, operations: 0, nodes: 3 },
     // A write, and two that change what it wrote.
-    Minimum { bug: "cas-decided-at-propose", seed: 1, strikes: 0, operations: 3, nodes: 3 },
+    Minimum { bug: "cas-decided-at-propose", seed: 3, strikes: 0, operations: 3, nodes: 3 },
     // A write to a leader that is cut off before it can say more than that it no longer leads, and a read.
     Minimum { bug: "doubt-as-failure", seed: 3_410_683_632_825_113, strikes: 1, operations: 2, nodes: 3 },
     // The leader dies, and two stand for election at once.
