@@ -66,6 +66,8 @@ pub struct Config {
     pub bugs: Bugs,
     /// How much it tells.
     pub trace: Trace,
+    /// Every how many entries a full trace tells what the state machine has come to.
+    pub state_every: u64,
 }
 
 impl Config {
@@ -86,6 +88,7 @@ impl Config {
             appends_in_flight_max: core.appends_in_flight_max,
             bugs: Bugs::NONE,
             trace: Trace::default(),
+            state_every: 64,
         }
     }
 

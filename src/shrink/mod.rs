@@ -8,6 +8,8 @@
 //! | `origin` | what is shrunk |
 //! | `ddmin` | the fewest items of a list that still show something |
 //! | `passes` | what is tried to be left out, in which order |
+//! | `leaps` | what could be all that it takes |
+//! | `dice` | the same things in another order |
 //! | `trials` | carries scripts out, and sees whether they show it |
 //! | `past` | what happened before the contradiction, and led to it |
 //! | `tale` | the same in sentences |
@@ -16,10 +18,14 @@
 
 pub mod ddmin;
 mod diagram;
+mod dice;
+mod leaps;
 mod origin;
 mod passes;
 mod past;
 mod remains;
+#[cfg(test)]
+mod sample;
 mod tale;
 mod trials;
 

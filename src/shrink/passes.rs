@@ -4,10 +4,11 @@
 //! in turn, again and again, until a whole round takes nothing away or the budget is spent.
 
 use super::ddmin::ddmin;
+use super::dice;
+use super::leaps;
 use super::trials::{Sight, Trials};
 use crate::plan::TrialPlan;
 use crate::script::{Blow, Script, Step};
-use elenchus_checkers::consensus;
 use elenchus_core::fault::{Cut, Fault, Target};
 use elenchus_core::process::NodeId;
 use elenchus_reference::sim::{Latency, Simulation, Weather};
@@ -16,14 +17,20 @@ use std::fmt::{self, Display, Formatter};
 
 /// A millisecond in nanoseconds.
 const MS: u64 = 1_000_000;
-/// How long a leap lasts at least, in nanoseconds: some elections.
-const LEAP_MIN: u64 = 8_000 * MS;
 /// Under how many lucks a guess is tried.
 const GUESS_LUCKS: u64 = 12;
 /// Under how many lucks a leap is tried.
 const LEAP_LUCKS: u64 = 80;
-/// Beyond so many strikes only single ones are tried, and no pairs.
-const PAIRED_MAX: usize = 6;
+/// How many draws a round of dice has.
+const DRAWS: u64 = 1_500;
+/// The same where much is left, or nothing else helps: seconds, where leaving out one by one takes a minute.
+const DRAWS_MANY: u64 = 16_000;
+/// After how many entries snapshots are taken where it matters less than how many operations there are.
+const SNAPSHOTS: [u64; 3] = [2, 5, 20];
+/// So many strikes and operations are few: what a person takes in at a glance.
+const FEW: usize = 4;
+/// So many are many.
+const MANY: usize = 40;
 /// Fewer nodes are no cluster that could disagree.
 const NODES_MIN: usize = 3;
 
@@ -32,8 +39,10 @@ const NODES_MIN: usize = 3;
 pub enum Pass {
     /// What comes after the violation.
     End,
-    /// Everything but a strike or two, where no client is needed.
+    /// Almost everything: all but a strike or two, all but a few operations, all but the last moments.
     Leap,
+    /// The order and the times.
+    Dice,
     /// Strikes.
     Strikes,
     /// Operations.
@@ -52,6 +61,7 @@ impl Pass {
         match self {
             Pass::End => "end",
             Pass::Leap => "leap",
+            Pass::Dice => "dice",
             Pass::Strikes => "strikes",
             Pass::Operations => "operations",
             Pass::Nodes => "nodes",
@@ -61,8 +71,16 @@ impl Pass {
     }
 
     /// All of them, in the order in which they are tried.
-    pub const ALL: [Pass; 7] =
-        [Pass::End, Pass::Leap, Pass::Strikes, Pass::Operations, Pass::Nodes, Pass::Weather, Pass::Time];
+    pub const ALL: [Pass; 8] = [
+        Pass::End,
+        Pass::Leap,
+        Pass::Dice,
+        Pass::Strikes,
+        Pass::Operations,
+        Pass::Nodes,
+        Pass::Weather,
+        Pass::Time,
+    ];
 }
 
 /// What is left of a trial.
@@ -139,7 +157,7 @@ impl<'t, 'r> Shrinking<'t, 'r> {
                 self.pass(pass);
                 tell(pass, self);
             }
-            if self.best == before {
+            if self.best == before && (self.items() <= FEW || !self.throw(DRAWS_MANY)) {
                 return;
             }
         }
@@ -150,6 +168,7 @@ impl<'t, 'r> Shrinking<'t, 'r> {
         match pass {
             Pass::End => self.cut_end(),
             Pass::Leap => self.leap(),
+            Pass::Dice => drop(self.throw(if self.items() > MANY { DRAWS_MANY } else { DRAWS })),
             Pass::Strikes => self.leave_out(|script| &mut script.strikes),
             Pass::Operations => {
                 self.guess();
@@ -220,47 +239,52 @@ impl<'t, 'r> Shrinking<'t, 'r> {
 
     /// Tries the few operations that may be all that it takes, before many are tried in turn.
     fn guess(&mut self) {
-        let (slots, sight) = (self.best.concurrency.max(1), self.sight.clone());
-        let proves =
-            |step: &Step| sight.calls.iter().any(|(who, at)| who % slots == step.slot && at.0 == step.at_ns);
-        let key = |step: &Step| step.key().map(|key| key.to_string()) == sight.key;
-        let late = |step: &Step| step.at_ns + 2_000 * MS >= sight.at.0;
-        let guesses: [&dyn Fn(&Step) -> bool; 5] =
-            [&|_| false, &proves, &|step| key(step) && late(step), &key, &late];
-        let candidates: Vec<TrialPlan> = guesses
-            .into_iter()
-            .map(|stays| self.with(|script| script.operations.retain(stays)))
-            .filter(|plan| *plan != self.best)
-            .collect();
-        if let Some((_, best, sight)) = self.trials.first_lucky(&candidates, GUESS_LUCKS) {
-            (self.best, self.sight) = (best, sight);
+        while !self.trials.are_over() {
+            let candidates = leaps::operations(&self.best, &self.sight);
+            if self.take_lucky(&candidates, GUESS_LUCKS).is_none() {
+                return;
+            }
         }
     }
 
-    /// What a protocol does wrong by itself often takes one strike, no client, and luck, while what is near the
-    /// script at hand takes all of it.
+    /// What is near the script at hand often takes all of it, and what is far from it much less.
     fn leap(&mut self) {
-        let script = self.script();
-        if script.sought.checker != consensus::NAME || script.strikes.len() + script.operations.len() <= 1 {
-            return;
+        let all: [(Vec<TrialPlan>, u64); 3] = [
+            (leaps::strikes_alone(&self.best), LEAP_LUCKS),
+            (leaps::operations_alone(&self.best, &self.sight), LEAP_LUCKS),
+            (leaps::recent(&self.best, &self.sight), GUESS_LUCKS),
+        ];
+        for (candidates, lucks) in all {
+            if self.take_lucky(&candidates, lucks).is_some() {
+                return self.cut_end();
+            }
         }
-        let few: Vec<Vec<Blow>> = few_of(&script.strikes);
-        let size = script.strikes.len() + script.operations.len();
-        let candidates: Vec<TrialPlan> = few
-            .into_iter()
-            .filter(|strikes| strikes.len() < size)
-            .map(|strikes| {
-                self.with(|script| {
-                    script.until_ns = script.until_ns.max(LEAP_MIN);
-                    script.operations.clear();
-                    script.strikes = strikes;
-                })
-            })
-            .collect();
-        if let Some((_, best, sight)) = self.trials.first_lucky(&candidates, LEAP_LUCKS) {
+    }
+
+    /// Throws dice until so many draws show nothing smaller. Whether any did.
+    fn throw(&mut self, draws: u64) -> bool {
+        for round in 0.. {
+            let seed = self.best.seed.stream("dice").nth(round);
+            let draws = (0..draws).filter_map(|number| dice::draw(&self.best, &self.sight, seed.nth(number)));
+            let Some((_, best, sight)) = self.trials.first_as_it_is(&draws.collect::<Vec<_>>()) else {
+                return round > 0;
+            };
             (self.best, self.sight) = (best, sight);
             self.cut_end();
         }
+        false
+    }
+
+    /// How many strikes and operations are left.
+    fn items(&self) -> usize {
+        self.script().strikes.len() + self.script().operations.len()
+    }
+
+    /// As `take`, each under so many lucks.
+    fn take_lucky(&mut self, candidates: &[TrialPlan], lucks: u64) -> Option<usize> {
+        let (number, best, sight) = self.trials.first_lucky(candidates, lucks)?;
+        (self.best, self.sight) = (best, sight);
+        Some(number)
     }
 
     fn leave_out<T: Clone>(&mut self, items: fn(&mut Script) -> &mut Vec<T>) {
@@ -298,6 +322,10 @@ impl<'t, 'r> Shrinking<'t, 'r> {
             |weather, latency| Weather { client_latency: latency, ..weather },
             |weather, latency| Weather { sync: latency, ..weather },
         ];
+        // With fewer entries to a snapshot fewer operations bring one about.
+        let often = SNAPSHOTS.into_iter().filter_map(|every| leaps::with_snapshots(&self.best, every));
+        let often: Vec<TrialPlan> = often.collect();
+        self.take(&often);
         for change in changes {
             let mut plan = self.best.clone();
             let simulation = plan.simulation.unwrap_or_default();
@@ -331,18 +359,6 @@ impl<'t, 'r> Shrinking<'t, 'r> {
             from = taken.map_or(end, |number| start + gaps[number]);
         }
     }
-}
-
-/// No strike, each alone, and each two.
-fn few_of(strikes: &[Blow]) -> Vec<Vec<Blow>> {
-    let mut few = vec![Vec::new()];
-    few.extend(strikes.iter().map(|blow| vec![blow.clone()]));
-    if strikes.len() <= PAIRED_MAX {
-        for (number, one) in strikes.iter().enumerate() {
-            few.extend(strikes[number + 1..].iter().map(|other| vec![one.clone(), other.clone()]));
-        }
-    }
-    few
 }
 
 /// Whom to leave out so that three are left, in every way there is.
@@ -403,7 +419,7 @@ fn close(script: &mut Script, start: u64, by: u64) {
 }
 
 /// The plan without a node: nobody strikes it, and whoever spoke to it speaks to another.
-fn without(plan: &TrialPlan, gone: &NodeId) -> TrialPlan {
+pub(super) fn without(plan: &TrialPlan, gone: &NodeId) -> TrialPlan {
     let mut plan = plan.clone();
     plan.nodes.retain(|node| node != gone);
     let nodes = &plan.nodes;

@@ -142,6 +142,12 @@ impl<'a> Trials<'a> {
         self.first_of(plans, &(0..lucks).flat_map(turn).collect::<Vec<_>>())
     }
 
+    /// The same, each only under its own luck.
+    pub fn first_as_it_is(&self, plans: &[TrialPlan]) -> Option<(usize, TrialPlan, Sight)> {
+        let own = |(number, plan): (usize, &TrialPlan)| (number, plan.script.as_ref().map_or(0, |s| s.luck));
+        self.first_of(plans, &plans.iter().enumerate().map(own).collect::<Vec<_>>())
+    }
+
     fn first_of(&self, plans: &[TrialPlan], all: &[(usize, u64)]) -> Option<(usize, TrialPlan, Sight)> {
         let (next, best) = (AtomicUsize::new(0), Mutex::new(None::<(usize, TrialPlan, Sight)>));
         let is_better = |place: usize, best: &Option<(usize, TrialPlan, Sight)>| {

@@ -146,13 +146,16 @@ fn cluster(plan: &TrialPlan) -> Result<Simulated, String> {
         .collect::<Result<Bugs, String>>()?;
     let simulation = plan.simulation.unwrap_or_default();
     let luck = plan.script.as_ref().map_or(0, |script| script.luck);
+    // In a script that was made small 64 entries may be more than there are.
+    let is_scripted = plan.script.is_some();
     let (timeouts, weather) = (plan.stream("raft"), plan.stream("universe"));
     let seed = if luck > 0 && luck.is_multiple_of(2) { timeouts.nth(luck) } else { timeouts };
     let universe = if luck > 0 { weather.nth(luck) } else { weather };
     let nodes = plan.nodes.len() as u16;
     let make: Make = Box::new(move |me| {
         let defaults = replica::Config::new(me, nodes, seed.nth(u64::from(me.0)));
-        let config = replica::Config { bugs, trace: Trace::All, ..defaults };
+        let state_every = if is_scripted { 1 } else { defaults.state_every };
+        let config = replica::Config { bugs, trace: Trace::All, state_every, ..defaults };
         Box::new(RaftReplica::new(simulation.config(config)))
     });
     let patience = client_limit(plan.timeout.0);

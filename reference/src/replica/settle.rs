@@ -19,8 +19,6 @@ use crate::wire::{Answer, ToClient};
 
 /// Between two lines that tell how far the log is committed, in nanoseconds.
 const COMMIT_LINE_NS: u64 = 1_000_000_000;
-/// Every how many entries a full trace tells what the state machine has come to.
-const STATE_LINE_ENTRIES: u64 = 64;
 
 impl RaftReplica {
     /// Carries out what the core asked for: trace, log, letters, state machine, answers, disk, timer.
@@ -227,7 +225,7 @@ impl RaftReplica {
                     self.answer(origin, answer, out);
                 }
             }
-            if self.config.trace == Trace::All && index.0.is_multiple_of(STATE_LINE_ENTRIES) {
+            if self.config.trace == Trace::All && index.0.is_multiple_of(self.config.state_every.max(1)) {
                 self.tell_state(out);
             }
         }
