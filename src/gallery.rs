@@ -148,9 +148,11 @@ pub fn summary(exhibits: &[Exhibit], seeds: u64) -> String {
         bugs().filter(|exhibit| exhibit.first().is_some() && exhibit.seen().invariants == 0).count();
     let before = |exhibit: &&Exhibit| 2 * exhibit.seen().invariants_first > exhibit.finds().count();
     let mut text = format!(
-        "{all} of {} bugs were found within {seeds} seeds, {soon} within 100. {clients_alone} were seen by the \
-         clients' histories alone; {} mostly by invariants before any client could notice.",
+        "{all} of {} bugs were found within {seeds} seeds{}. {clients_alone} {} seen by the clients' histories \
+         alone; {} mostly by invariants before any client could notice.",
         bugs().count(),
+        if seeds > 100 { format!(", {soon} within 100") } else { String::new() },
+        if clients_alone == 1 { "was" } else { "were" },
         bugs().filter(before).count(),
     );
     if let Some(correct) = exhibits.iter().find(|exhibit| exhibit.bug.is_none()) {
@@ -277,10 +279,12 @@ mod tests {
 
     #[test]
     fn the_summary_counts_what_is_asked_for() {
+        let few = summary(&exhibits(), 50);
+        assert!(few.starts_with("2 of 2 bugs were found within 50 seeds. 1 was seen"), "{few}");
         let text = summary(&exhibits(), 1000);
         assert!(text.starts_with("2 of 2 bugs were found within 1000 seeds, 2 within 100."), "{text}");
         assert!(
-            text.contains("1 were seen by the clients' histories alone; 1 mostly by invariants"),
+            text.contains("1 was seen by the clients' histories alone; 1 mostly by invariants"),
             "{text}"
         );
         assert!(

@@ -337,6 +337,11 @@ fn system<'r>(registry: &'r Registry, campaign: &Campaign) -> Result<&'r SystemE
     };
     let name = match (&campaign.cluster, system) {
         (Some(_), None) => registry::DESCRIBED,
+        (Some(_), Some(registry::SIMULATED)) => {
+            let what =
+                "what `[cluster]` describes is real and cannot be simulated: only the bundled cluster can";
+            return Err(impossible("sim", what));
+        }
         (Some(_), Some(name)) if name != registry::DESCRIBED => {
             let what = format!("`{name}` and `[cluster]` are two systems: leave one out");
             return Err(impossible("system", what));

@@ -96,6 +96,9 @@ pub fn aims_at_leaders(fault: &Fault) -> bool {
 /// Refuses what strikes nobody, or strangers.
 fn sound(fault: &Fault, nodes: &[NodeId]) -> Result<(), String> {
     let named: Vec<&NodeId> = match fault {
+        Fault::Partition { .. } if nodes.len() < 2 => {
+            return Err("one node alone cannot be parted from anybody".into());
+        }
         Fault::Partition { cut: Cut::Links(links), .. } => {
             if links.is_empty() {
                 return Err("it cuts no link".into());
@@ -212,6 +215,15 @@ impl Unit {
         !matches!(self, Unit::Percent) || text.ends_with('%')
     }
 
+    /// A number as it should be written.
+    fn with(self, number: i64) -> String {
+        match self {
+            Unit::Time => format!("{number}ms"),
+            Unit::Percent => format!("{number}%"),
+            Unit::Size => format!("{number}MiB"),
+        }
+    }
+
     fn read(self, text: &str) -> Result<i64, String> {
         match self {
             Unit::Time => signed(text),
@@ -247,6 +259,10 @@ fn longer(value: &Value) -> Result<Value, String> {
                     inner.insert("jitter_ms".into(), Value::Integer(0));
                 }
                 whole.insert(key.clone(), Value::Table(inner));
+            }
+            (Value::Integer(number), Some((_, unit, _)), _) => {
+                let like = unit.with(*number);
+                return Err(format!("`{key} = {number}` has no unit: write as in {key} = \"{like}\""));
             }
             (Value::String(text), _, Some((_, field))) => {
                 whole.insert((*field).to_owned(), Value::Integer(signed(text)?));
@@ -466,12 +482,29 @@ mod tests {
         refused("at = \"1s\"\nfault = { partition = { cut = \"n1\" } }", &["line 3", "cuts nothing"]);
         refused("at = \"1s\"\nfault = { partition = { cut = \"n1||n2\" } }", &["line 3", "names a node"]);
         refused("at = \"1s\"\nfault = { partition = {} }", &["line 3", "what it cuts"]);
+        let packets = |trouble: &str| {
+            format!("at = \"1s\"\nfault = {{ packets = {{ nodes = \"n1\", trouble = {{ {trouble} }} }} }}")
+        };
+        refused(&packets("loss = 30"), &["line 3", "loss = \"30%\""]);
+        refused(&packets("delay = 50"), &["line 3", "delay = \"50ms\""]);
         refused("at = \"soon\"\nfault = { kill = { nodes = \"all\" } }", &["line 2", "soon"]);
         refused("fault = { kill = { nodes = \"all\" } }", &["line 1", "at"]);
         refused(
             "at = \"1s\"\nfor = \"1s\"\nwhen = 1\nfault = { kill = { nodes = \"all\" } }",
             &["line 4", "when"],
         );
+    }
+
+    #[test]
+    fn one_node_alone_is_parted_from_nobody() {
+        let [one, two] = [1, 2].map(NodeId::numbered);
+        let leaders = Fault::Partition {
+            shape: Shape::Primaries,
+            cut: Cut::Primaries { companions: vec![] },
+            manner: elenchus_core::fault::Manner::Drop,
+        };
+        assert!(sound(&leaders, &one).unwrap_err().contains("alone"));
+        assert_eq!(sound(&leaders, &two), Ok(()));
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use super::check::Judge;
 use super::say::say;
-use super::{PlanArgs, StoreArgs, examine, usage};
+use super::{PlanArgs, StoreArgs, examine, interrupt, usage};
 use crate::campaign::Faults;
 use crate::exit::Exit;
 use crate::plan::{Plan, TrialPlan};
 use crate::registry::{Registry, SIMULATED};
-use crate::results::{self, Ending, Head, Results, Row};
+use crate::results::{self, Ending, Head, Results, ResultsError, Row};
 use crate::search::guide::{LAG, Planned};
 use crate::search::ledger::COVERAGE;
 use crate::search::mutation::DEPTH;
@@ -22,6 +22,16 @@ use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Condvar, Mutex};
 use std::time::Instant;
+
+/// Why a folder's results cannot be gone on with, and what can be done.
+fn other(error: &ResultsError) -> String {
+    match error {
+        ResultsError::Other { .. } => format!(
+            "{error}; the flags that it was begun with go on with it, another --name or --store begins a new one"
+        ),
+        error => error.to_string(),
+    }
+}
 
 /// Arguments of `campaign`.
 #[derive(Debug, Args)]
@@ -131,9 +141,16 @@ pub fn run(args: &CampaignArgs, registry: &Registry) -> Exit {
         search: args.search,
     };
     let folder = args.store.store().root().join(&first.name).join(folder_name(first.seed.0, shard));
+    if simulated {
+        let words = format!(
+            "interrupted: what was decided is kept in {}, and the same command goes on from there",
+            folder.display()
+        );
+        interrupt::ends_with(words, || {});
+    }
     let opened = fs::create_dir_all(&folder)
         .map_err(|e| format!("{}: {e}", folder.display()))
-        .and_then(|()| Results::open(&folder, &head).map_err(|e| e.to_string()));
+        .and_then(|()| Results::open(&folder, &head).map_err(|e| other(&e)));
     let results = match opened {
         Ok(results) => results,
         Err(why) => return usage(&why),

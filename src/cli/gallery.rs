@@ -2,6 +2,7 @@
 
 use super::check::Judge;
 use super::examine::{self, Keep};
+use super::interrupt;
 use super::say::say;
 use super::{StoreArgs, broken, usage};
 use crate::campaign::{BugName, Campaign, Faults, Nodes};
@@ -78,6 +79,10 @@ pub fn run(args: &GalleryArgs, registry: &Registry) -> Exit {
     if let Err(why) = hall.plan(None, 1) {
         return usage(&why);
     }
+    let left = folder.clone();
+    interrupt::ends_with("interrupted: no table; what was found stands above".into(), move || {
+        interrupt::remove(&left);
+    });
     let mut exhibits = hall.look_for(&bugs, jobs);
     let hardest = exhibits.iter().map(|exhibit| exhibit.rows.len() as u64).max().unwrap_or(0);
     exhibits.push(hall.correct(args.correct.unwrap_or(hardest), jobs));

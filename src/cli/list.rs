@@ -4,7 +4,7 @@ use super::faults;
 use super::say::{self, say};
 use crate::exit::Exit;
 use crate::faults::{Ground, possible};
-use crate::registry::Registry;
+use crate::registry::{Registry, SystemEntry};
 use clap::Args;
 use elenchus_checkers::consistency::CONDITIONS;
 use elenchus_checkers::models::catalogue::CATALOGUE;
@@ -67,10 +67,20 @@ fn grounds() -> Vec<(&'static str, Vec<Row>)> {
     Ground::ALL.into_iter().map(|ground| (ground.describe(), rows(ground))).collect()
 }
 
+/// A system, with what its clients can be asked, where that is known.
+fn system(entry: &SystemEntry) -> Row {
+    let offers: Vec<&str> = entry.offers.iter().map(|offered| offered.name()).collect();
+    let about = match &offers[..] {
+        [] => entry.about.to_owned(),
+        offers => format!("{}; clients offer {}", entry.about, offers.join(", ")),
+    };
+    (entry.name.to_owned(), about)
+}
+
 fn sections(registry: &Registry) -> Vec<(&'static str, Vec<Row>)> {
     let row = |name: &str, about: &str| (name.to_owned(), about.to_owned());
     vec![
-        ("systems", registry.systems().iter().map(|s| row(s.name, s.about)).collect()),
+        ("systems", registry.systems().iter().map(system).collect()),
         ("workloads", registry.workloads().iter().map(|w| row(w.name, w.about)).collect()),
         ("faults", FaultName::ALL.iter().map(|f| row(f.as_str(), f.describe())).collect()),
         ("models", CATALOGUE.iter().map(|entry| row(entry.name, entry.about)).collect()),

@@ -12,6 +12,7 @@ mod faults;
 mod gallery;
 mod heal;
 mod init;
+mod interrupt;
 mod junit;
 mod list;
 mod merge;

@@ -5,7 +5,7 @@
 
 use super::detour;
 use super::lane::Lane;
-use super::means::Means;
+use super::means::{Means, VARIABLE};
 use crate::host::isolation::Refusal;
 use crate::host::netlink::queue::Queue;
 use nix::errno::Errno;
@@ -53,7 +53,8 @@ fn attempt() -> Result<String, String> {
     };
     entered.map_err(|error| Refusal::new("network namespace", &error.into()).to_string())?;
     let mut refused: Vec<String> = vec![];
-    for means in Means::allowed()? {
+    let allowed = Means::allowed()?;
+    for means in allowed {
         let tried = match means {
             Means::Queue => Lane::open("elenchus", Queue(0)).map(|lane| lane.means().as_str().to_owned()),
             Means::Netem => detour::try_out().map(|()| match &refused[..] {
@@ -66,7 +67,12 @@ fn attempt() -> Result<String, String> {
             Err(refusal) => refused.push(refusal.to_string()),
         }
     }
-    Err(refused.join("; "))
+    let only = if let [_] = allowed {
+        format!(" (and {VARIABLE} in the environment forbids the other)")
+    } else {
+        String::new()
+    };
+    Err(refused.join("; ") + &only)
 }
 
 #[cfg(test)]

@@ -549,7 +549,10 @@ mod tests {
         let Some((mut still, place)) = runner.stop(Duration::from_millis(300)) else { return };
         let began = Instant::now();
         let error = still.clear(&[place]).unwrap_err().to_string();
-        assert!(error.contains("does not leave its vDSO"), "{error}");
+        // On a busy machine the deadline falls into a step.
+        let is_told =
+            ["does not leave its vDSO", "does not end its step"].iter().any(|told| error.contains(told));
+        assert!(is_told, "{error}");
         assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     }
 }

@@ -57,7 +57,7 @@ pub struct Description {
     #[serde(default)]
     pub install: Vec<String>,
     /// How to see that the node answers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "words::ready")]
     pub ready: Ready,
     /// How to see who leads, if anybody does.
     #[serde(default)]
@@ -69,6 +69,7 @@ pub struct Description {
     #[serde(default)]
     pub assumptions: Vec<String>,
     /// Who speaks to it.
+    #[serde(deserialize_with = "words::client")]
     pub client: Client,
     /// The hosts that bear the nodes, reached over SSH; without them this machine bears all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -155,6 +156,32 @@ pub enum Secret {
         /// Its name.
         env: String,
     },
+}
+
+/// What is said where something else than what can be read was written.
+mod words {
+    use super::{Client, Ready};
+    use serde::de::{Deserialize, Deserializer, Error};
+
+    pub(super) fn ready<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Ready, D::Error> {
+        let known = "it is \"started\" or one of { tcp = \"{ip}:{port.client}\" }, { http = \"URL\" }, \
+                     { log = \"TEXT\" }, { command = [\"PROGRAM\"] }";
+        Ready::deserialize(deserializer).map_err(|error| with(error, known))
+    }
+
+    pub(super) fn client<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Client, D::Error> {
+        let known = "it is a table with its kind, as in { kind = \"etcd\" }, \
+                     { kind = \"exec\", command = [\"PROGRAM\"] } or { kind = \"http\", … }";
+        Client::deserialize(deserializer).map_err(|error| with(error, known))
+    }
+
+    /// What is not even of the form is told the forms there are; any other error knows better what is wrong.
+    fn with<E: Error>(error: E, known: &str) -> E {
+        let text = error.to_string();
+        let is_of_the_form =
+            !text.contains("expected internally tagged") && !text.contains("exactly 1 element");
+        if is_of_the_form { error } else { E::custom(known) }
+    }
 }
 
 /// How to see that a node answers.
@@ -638,5 +665,19 @@ mod tests {
         for no in ["", "localhost", ":80", "a:", "a:0", "a:99999", "a:b"] {
             assert_eq!(split(no), None, "{no}");
         }
+    }
+
+    #[test]
+    fn what_is_not_of_the_form_is_told_the_forms_there_are() {
+        let refused = |text: &str| serde_json::from_str::<Description>(text).unwrap_err().to_string();
+        let with =
+            |ready: &str, client: &str| refused(&format!(r#"{{ "ready": {ready}, "client": {client} }}"#));
+        let etcd = r#"{ "kind": "etcd" }"#;
+        assert!(with(r#"{ "tcp": "x" }"#, r#""etcd""#).contains("as in { kind = \"etcd\" }"));
+        // What is of the form keeps its own words.
+        assert!(with(r#""up""#, etcd).contains("unknown variant `up`"));
+        assert!(with(r#"{ "tcp": "x" }"#, r#"{ "kind": "etcd", "foo": 1 }"#).contains("unknown field `foo`"));
+        let table = "client = { kind = \"etcd\" }\nready = { tcp = \"x\", within = \"5s\" }";
+        assert!(toml::from_str::<Description>(table).unwrap_err().to_string().contains("one of { tcp"));
     }
 }
