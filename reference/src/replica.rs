@@ -70,6 +70,9 @@ pub struct Config {
     pub state_every: u64,
 }
 
+/// Every how many entries a full trace tells what the state machine has come to, unless it is to tell more.
+pub const STATE_EVERY: u64 = 64;
+
 impl Config {
     /// The defaults for node `me` of `peers`.
     pub fn new(me: Peer, peers: u16, seed: Seed) -> Config {
@@ -88,7 +91,7 @@ impl Config {
             appends_in_flight_max: core.appends_in_flight_max,
             bugs: Bugs::NONE,
             trace: Trace::default(),
-            state_every: 64,
+            state_every: STATE_EVERY,
         }
     }
 

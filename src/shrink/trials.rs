@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// How long the judging of one trial may take.
 const JUDGING: Duration = Duration::from_secs(10);
+/// Which part of the whole time is spent on what is not sure to be worth it, at one go.
+const PATIENCE: u32 = 10;
 /// How much memory it may take, in bytes.
 const MEMORY: usize = 1 << 30;
 
@@ -107,6 +109,7 @@ fn shows(registry: &Registry, plan: &TrialPlan, deadline: Instant) -> Option<Sig
 pub struct Trials<'a> {
     registry: &'a Registry,
     jobs: usize,
+    began: Instant,
     deadline: Instant,
     runs_max: u64,
     runs: AtomicU64,
@@ -115,7 +118,8 @@ pub struct Trials<'a> {
 impl<'a> Trials<'a> {
     /// So many at once, until then, and no more than these.
     pub fn new(registry: &'a Registry, jobs: usize, deadline: Instant, runs_max: u64) -> Trials<'a> {
-        Trials { registry, jobs: jobs.max(1), deadline, runs_max, runs: AtomicU64::new(0) }
+        let began = Instant::now();
+        Trials { registry, jobs: jobs.max(1), began, deadline, runs_max, runs: AtomicU64::new(0) }
     }
 
     /// How many were carried out.
@@ -128,33 +132,44 @@ impl<'a> Trials<'a> {
         self.runs() >= self.runs_max || Instant::now() >= self.deadline
     }
 
+    /// Until when something may be tried that is not sure to be worth its time.
+    fn patience(&self) -> Instant {
+        let whole = self.deadline.saturating_duration_since(self.began);
+        self.deadline.min(Instant::now() + whole / PATIENCE)
+    }
+
     /// The first of these plans that shows what is sought, under some luck, and what it shows.
     pub fn first(&self, plans: &[TrialPlan]) -> Option<(usize, TrialPlan, Sight)> {
         let place = |(number, plan): (usize, &TrialPlan)| {
             lucks(plan.script.as_ref()).into_iter().map(move |luck| (number, luck)).collect::<Vec<_>>()
         };
-        self.first_of(plans, &plans.iter().enumerate().flat_map(place).collect::<Vec<_>>())
+        self.first_of(plans, &plans.iter().enumerate().flat_map(place).collect::<Vec<_>>(), self.deadline)
     }
 
-    /// The same under each of so many lucks, the plans in turn.
+    /// The same under each of so many lucks, the plans in turn, as long as it is worth the time.
     pub fn first_lucky(&self, plans: &[TrialPlan], lucks: u64) -> Option<(usize, TrialPlan, Sight)> {
         let turn = |luck| (0..plans.len()).map(move |number| (number, luck));
-        self.first_of(plans, &(0..lucks).flat_map(turn).collect::<Vec<_>>())
+        self.first_of(plans, &(0..lucks).flat_map(turn).collect::<Vec<_>>(), self.patience())
     }
 
     /// The same, each only under its own luck.
     pub fn first_as_it_is(&self, plans: &[TrialPlan]) -> Option<(usize, TrialPlan, Sight)> {
         let own = |(number, plan): (usize, &TrialPlan)| (number, plan.script.as_ref().map_or(0, |s| s.luck));
-        self.first_of(plans, &plans.iter().enumerate().map(own).collect::<Vec<_>>())
+        self.first_of(plans, &plans.iter().enumerate().map(own).collect::<Vec<_>>(), self.patience())
     }
 
-    fn first_of(&self, plans: &[TrialPlan], all: &[(usize, u64)]) -> Option<(usize, TrialPlan, Sight)> {
+    fn first_of(
+        &self,
+        plans: &[TrialPlan],
+        all: &[(usize, u64)],
+        until: Instant,
+    ) -> Option<(usize, TrialPlan, Sight)> {
         let (next, best) = (AtomicUsize::new(0), Mutex::new(None::<(usize, TrialPlan, Sight)>));
         let is_better = |place: usize, best: &Option<(usize, TrialPlan, Sight)>| {
             best.as_ref().is_none_or(|(found, ..)| place < *found)
         };
         let work = || {
-            while !self.are_over() {
+            while !self.are_over() && Instant::now() < until {
                 let place = next.fetch_add(1, Ordering::Relaxed);
                 let Some(&(number, luck)) = all.get(place) else { return };
                 if !is_better(place, &best.lock().expect("no job panics with the best")) {

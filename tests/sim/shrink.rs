@@ -64,6 +64,8 @@ fn a_trial_written_out_as_a_script_is_the_same_run() {
         "--workload bank --rate 50 --seed 4",
         "--bug vote-twice --priorities 3 --seed 3",
         "--bug forget-term --vary --seed 5",
+        // A node dies in the midst of a step, in which a script's trace tells more.
+        "--bug membership-before-commit --vary --workload set --nodes 4 --rate 150 --seed 67",
     ];
     for flags in trials {
         let (code, said) = folder.run(&format!("test --sim --nemesis all --time-limit 20s {flags}"));
@@ -84,7 +86,7 @@ fn a_trial_written_out_as_a_script_is_the_same_run() {
             text.lines().filter(is_client).filter_map(without_index).collect()
         };
         let (then, now) = (clients(&history), clients(&again));
-        assert!(then.len() > 1_000, "{} events", then.len());
+        assert!(then.len() > 500, "{} events", then.len());
         let differs = then.iter().zip(&now).position(|(then, now)| then != now);
         assert_eq!(differs.map(|at| (&then[at], &now[at])), None);
         assert_eq!(then.len(), now.len());

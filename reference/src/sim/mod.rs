@@ -35,12 +35,13 @@ pub use priorities::Priorities;
 pub use simulation::{Kind, Simulation};
 
 use crate::protocol::{Connection, Input, Output, Peer, Replica, Status, SyncId, Tick};
+use crate::replica::STATE_EVERY;
 use crate::session::{Call, End, Patience};
 use chance::Chance;
 use client::{Client, Link, Wish};
 use elenchus_core::fault::FaultId;
 use elenchus_core::random::Seed;
-use elenchus_core::trace::Line;
+use elenchus_core::trace::{Line, name};
 use event::{Event, Queue};
 use machine::{Machine, Point, Process};
 use network::{Letter, Network};
@@ -447,10 +448,12 @@ impl Universe {
         self.steps += 1;
         let life = self.machine(node).life;
         let last = self.machine_mut(node).last_output();
-        for (nth, output) in outputs.drain(..).enumerate() {
-            if last == Some(nth as u64) {
+        let mut nth = 0;
+        for output in outputs.drain(..) {
+            if last == Some(nth) && !is_beside(&output) {
                 self.die(node);
             }
+            nth += u64::from(!is_beside(&output));
             if self.machine(node).life != life || !self.machine(node).runs() {
                 break;
             }
@@ -547,6 +550,15 @@ impl Universe {
         if doom == Some(Point::AfterSync) {
             self.die(node);
         }
+    }
+}
+
+/// Whether it is a line that traces have only when they are to tell more. A node that is to die after so many outputs
+/// must die where it does when they tell less: a script is to be the same run.
+fn is_beside(output: &Output) -> bool {
+    match output {
+        Output::Trace(line) => line.name == name::STATE && line.index.is_some_and(|at| at % STATE_EVERY != 0),
+        _ => false,
     }
 }
 
