@@ -169,7 +169,8 @@ fn smaller(plan: &TrialPlan, all: impl IntoIterator<Item = TrialPlan>) -> Vec<Tr
     smaller
 }
 
-fn with(plan: &TrialPlan, change: impl FnOnce(&mut Script)) -> TrialPlan {
+/// The plan, its script changed.
+pub fn with(plan: &TrialPlan, change: impl FnOnce(&mut Script)) -> TrialPlan {
     let mut plan = plan.clone();
     if let Some(script) = &mut plan.script {
         change(script);

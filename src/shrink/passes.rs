@@ -187,9 +187,7 @@ impl<'t, 'r> Shrinking<'t, 'r> {
 
     /// The best plan, changed.
     fn with(&self, change: impl FnOnce(&mut Script)) -> TrialPlan {
-        let mut plan = self.best.clone();
-        change(plan.script.as_mut().expect("it began with a script"));
-        plan
+        leaps::with(&self.best, change)
     }
 
     /// Takes the first of these that shows it for the best. Whether any does.
