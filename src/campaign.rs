@@ -340,6 +340,9 @@ pub enum CampaignError {
         /// Why.
         error: std::io::Error,
     },
+    /// The file says nothing: what a slip left of it would be another campaign.
+    #[error("{}: there is nothing in it; `init` writes a campaign to start from", .0.display())]
+    Empty(PathBuf),
     /// The file says something that it cannot mean.
     #[error("{}: {error}", path.display())]
     Parse {
@@ -355,6 +358,9 @@ impl Campaign {
     pub fn read(path: &Path) -> Result<(Campaign, String), CampaignError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| CampaignError::Read { path: path.into(), error })?;
+        if text.trim().is_empty() {
+            return Err(CampaignError::Empty(path.into()));
+        }
         let mut campaign = Campaign::parse(&text)
             .map_err(|error| CampaignError::Parse { path: path.into(), error: Box::new(error) })?;
         let absolute =

@@ -11,7 +11,7 @@ use crate::registry::{self, Registry, SystemEntry};
 use crate::schedule::{self, Written};
 use crate::script::Script;
 use crate::trace::Level;
-use elenchus_core::fault::Fault;
+use elenchus_core::fault::{Fault, Target};
 use elenchus_core::process::NodeId;
 use elenchus_core::random::Seed;
 use elenchus_nemeses::{FaultName, Strike};
@@ -563,7 +563,36 @@ fn written(
         can.map_err(|what| refuse(written.fault.span().start, what))?;
         Ok(strike)
     };
-    (1..).zip(&campaign.schedule).map(strike).collect()
+    let strikes: Vec<Strike> = (1..).zip(&campaign.schedule).map(strike).collect::<Result<_, _>>()?;
+    for (number, one) in strikes.iter().enumerate() {
+        if let Some(later) = strikes[number + 1..].iter().position(|other| covers(other, one)) {
+            let what = format!(
+                "fault {}: it would never be felt: fault {} begins with it at the same nodes, lasts as long, and of two \
+                 that change the same thing of a node the newer counts",
+                number + 1,
+                number + later + 2
+            );
+            let at = Some(campaign.schedule[number].fault.span().start);
+            return Err(Impossible { key: "schedule", what, at });
+        }
+    }
+    Ok(strikes)
+}
+
+/// Whether a strike, written after another, takes its place for as long as that lasts.
+fn covers(later: &Strike, one: &Strike) -> bool {
+    let is_one_at_a_time = matches!(
+        one.fault,
+        Fault::Clock { .. } | Fault::Packets { .. } | Fault::Disk { .. } | Fault::Resources { .. }
+    );
+    let is_longer = later.at_ms == one.at_ms && later.lasts_ms >= one.lasts_ms;
+    let nodes = match (later.fault.nodes(), one.fault.nodes()) {
+        (Some(Target::Nodes(wide)), Some(Target::Nodes(narrow))) => {
+            narrow.iter().all(|node| wide.contains(node))
+        }
+        (wide, narrow) => wide == narrow,
+    };
+    is_one_at_a_time && is_longer && nodes && later.fault.name() == one.fault.name()
 }
 
 fn sufferable(campaign: &Campaign, system: &SystemEntry, fault: &Fault) -> Result<(), String> {

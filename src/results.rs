@@ -5,6 +5,8 @@
 
 use crate::exit::Exit;
 use crate::search::{Coverage, Search};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -144,6 +146,9 @@ pub enum ResultsError {
         /// What is wrong.
         what: String,
     },
+    /// Another process adds to them.
+    #[error("{}: another process is at work on this campaign; two would spoil each other's trials", .0.display())]
+    Busy(PathBuf),
     /// The results are of another campaign.
     #[error("{} holds results of another campaign: {what}", path.display())]
     Other {
@@ -159,6 +164,8 @@ pub enum ResultsError {
 pub struct Results {
     path: PathBuf,
     file: File,
+    /// Nobody else adds to it meanwhile; given back with the file. Not every file system can.
+    _lock: Option<Flock<File>>,
     /// What there is.
     pub rows: BTreeMap<usize, Row>,
 }
@@ -168,24 +175,21 @@ impl Results {
     pub fn open(folder: &Path, head: &Head) -> Result<Results, ResultsError> {
         let path = folder.join(RESULTS);
         let fail = |error| ResultsError::File { path: path.clone(), error };
-        let mut rows = BTreeMap::new();
-        let mut whole = 0;
-        match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                let (found, known) = parse(&path, &text)?;
-                if let Some(found) = found {
-                    same(&path, &found, head)?;
-                }
-                rows = known;
-                // What an interrupted program left half written is cut off.
-                whole = text.rfind('\n').map_or(0, |end| end + 1);
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(fail(error)),
-        }
         let file = File::options().append(true).create(true).open(&path).map_err(fail)?;
+        let lock = match Flock::lock(file.try_clone().map_err(fail)?, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Some(lock),
+            Err((_, Errno::EWOULDBLOCK)) => return Err(ResultsError::Busy(path)),
+            Err(_) => None,
+        };
+        let text = std::fs::read_to_string(&path).map_err(fail)?;
+        let (found, rows) = parse(&path, &text)?;
+        if let Some(found) = found {
+            same(&path, &found, head)?;
+        }
+        // What an interrupted program left half written is cut off.
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
         file.set_len(whole as u64).map_err(fail)?;
-        let mut results = Results { path: path.clone(), file, rows };
+        let mut results = Results { path: path.clone(), file, _lock: lock, rows };
         if whole == 0 {
             results.line(head)?;
         }
@@ -401,6 +405,9 @@ mod tests {
         let mut results = Results::open(&folder, &head()).unwrap();
         results.add(row(0, Ending::Valid)).unwrap();
         results.add(row(2, Ending::Invalid)).unwrap();
+        let busy = Results::open(&folder, &head()).unwrap_err().to_string();
+        assert!(busy.contains("another process is at work"), "{busy}");
+        drop(results);
         let path = folder.join(RESULTS);
         let mut text = std::fs::read_to_string(&path).unwrap();
         text.push_str("{\"trial\":3,\"wor");
@@ -408,6 +415,7 @@ mod tests {
         let mut results = Results::open(&folder, &head()).unwrap();
         assert_eq!(results.rows.keys().copied().collect::<Vec<_>>(), [0, 2]);
         results.add(row(3, Ending::Valid)).unwrap();
+        drop(results);
         assert_eq!(Results::open(&folder, &head()).unwrap().rows.len(), 3);
         let other = Head { search: Search::Guided, ..head() };
         let refused = Results::open(&folder, &other).unwrap_err().to_string();

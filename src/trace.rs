@@ -13,6 +13,7 @@ use elenchus_core::trace::json;
 use elenchus_core::verdict::{Validity, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -55,6 +56,9 @@ pub enum TraceError {
     /// A folder without files of a trace.
     #[error("{} holds no trace: no file whose name ends in .jsonl or .ndjson", .0.display())]
     Empty(PathBuf),
+    /// A file that was named twice.
+    #[error("{} is named twice", .0.display())]
+    Twice(PathBuf),
     /// A line that is none of a trace.
     #[error("{}: line {number}: {what}", path.display())]
     Line {
@@ -103,7 +107,12 @@ pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, TraceError> {
         inside.sort();
         found.extend(inside);
     }
-    Ok(found)
+    // Read twice, a node's trace would contradict itself.
+    let mut known = BTreeSet::new();
+    match found.iter().find(|path| fs::canonicalize(path).is_ok_and(|whole| !known.insert(whole))) {
+        Some(twice) => Err(TraceError::Twice(twice.clone())),
+        None => Ok(found),
+    }
 }
 
 /// Judges files; `-` is standard input.

@@ -273,6 +273,7 @@ fn traces_of_consensus_are_judged_together() {
     };
     let one = write("n1.jsonl", &[leads(1, 1), leads(1, 3), "{\"name\":\"Comm".to_owned()]);
     let two = write("n2.jsonl", &[format!(r#"{{"tag":"trace","event":{}}}"#, leads(2, 2))]);
+    refused(&["check-trace", &one, &two, &one], &["named twice"]);
     let both = elenchus(&["check-trace", &one, &two]);
     expect_code(&both, 0);
     assert!(text(&both.stdout).contains("3 terms with a leader each"), "{}", text(&both.stdout));

@@ -384,6 +384,9 @@ fn a_schedule_that_cannot_be_meant_is_refused_by_line() {
         format!("nodes = 3\ntime-limit = \"9s\"\n\n[[schedule]]\nat = \"1s\"\nfault = {fault}\n")
     };
     refused(&with("{ kill = { nodes = [\"n9\"] } }"), &["line 6", "schedule: fault 1", "`n9`"]);
+    let twice = "[[schedule]]\nat = \"1s\"\nfault = { packets = { nodes = \"all\", trouble = { loss = \"30%\" } } }\n";
+    let covered = with("{ packets = { nodes = \"n1\", trouble = { delay = \"50ms\" } } }") + twice;
+    refused(&covered, &["line 6", "fault 1", "never be felt", "fault 2"]);
     refused(&with("{ kil = { nodes = [\"n1\"] } }"), &["line 6", "kil"]);
     refused(
         &format!("system = \"memory\"\n{}", with("{ kill = { nodes = [\"n1\"] } }")),

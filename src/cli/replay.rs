@@ -1,6 +1,7 @@
 //! `elenchus replay`: a simulated trial once more, compared with what it left, byte for byte.
 
 use super::check::Judge;
+use super::interrupt;
 use super::say::say;
 use super::test::carry_out;
 use super::{PlanArgs, broken, usage};
@@ -30,6 +31,8 @@ pub fn run(args: &ReplayArgs, registry: &Registry) -> Exit {
         return run_script(path, registry);
     }
     let scratch = Scratch::new();
+    let left = scratch.0.clone();
+    interrupt::ends_with("interrupted: nothing was compared".into(), move || interrupt::remove(&left));
     let (plan, first) = match &args.plan.file {
         Some(folder) if folder.is_dir() => {
             if !is_trial(folder) {

@@ -98,7 +98,7 @@ fn y(row: usize) -> usize {
 pub fn text(tale: &Tale) -> String {
     let mut out = format!("{}\n\n", tale.moral);
     if tale.left_out > 0 {
-        let _ = writeln!(out, "({} earlier steps are left out)", tale.left_out);
+        let _ = writeln!(out, "({} steps between these are left out)", tale.left_out);
     }
     let mut number = 0;
     for step in &tale.steps {
@@ -149,6 +149,6 @@ mod tests {
         let text = text(&tale());
         assert!(text.contains("  1.    1.500s  n1 takes"), "{text}");
         assert!(text.contains("  2.    1.500s  n1 leads.  <-- contradicts"), "{text}");
-        assert!(text.contains("2 earlier steps"));
+        assert!(text.contains("2 steps between"));
     }
 }

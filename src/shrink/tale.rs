@@ -9,6 +9,7 @@ use elenchus_core::event::{Index, Kind};
 use elenchus_core::process::NodeId;
 use elenchus_core::time::Time;
 use elenchus_core::trace::{Letter, Line, Role, name};
+use elenchus_core::value::Value;
 use std::collections::BTreeMap;
 
 /// More steps than this nobody reads.
@@ -243,6 +244,7 @@ impl Words<'_> {
         let key = event.key.map(|key| format!(" of {key}")).unwrap_or_default();
         let (f, value) = (event.f, event.value);
         match event.kind {
+            Kind::Invoke if *value == Value::Nil => format!("Client {slot} asks: {f}{key}."),
             Kind::Invoke => format!("Client {slot} asks: {f} {value}{key}."),
             Kind::Ok => format!("Client {slot} is answered: {f} {value}{key}."),
             Kind::Fail => format!("Client {slot} hears that {f} {value}{key} was not done."),
@@ -276,6 +278,9 @@ impl Words<'_> {
                 format!("A snapshot up to {base} takes the place of {me}'s log.")
             }
             (name, Some(letter)) => self.letter(name, letter),
+            (name::STATE, _) => {
+                format!("{me}'s state machine, after entry {}, is told.", line.index.unwrap_or_default())
+            }
             (name, None) => format!("{me}: {name}, term {term}, log {log}, committed {commit}."),
         }
     }
@@ -299,6 +304,8 @@ impl Words<'_> {
                 format!("{from} acknowledges to {to} all up to {index}, in term {term}.")
             }
             "MsgAppResp" => format!("{from} refuses what {to} sent, in term {term}."),
+            "MsgHeartbeat" => format!("{from} {way} {to} a heartbeat, in term {term}."),
+            "MsgSnap" => format!("{from} {way} {to} a snapshot up to {index}, in term {term}."),
             kind => format!("{from} {way} {to} a {kind}, in term {term}."),
         }
     }

@@ -2,6 +2,7 @@
 
 use super::parts::{close_table, fault_class, open_table, swatch};
 use super::put;
+use crate::registry::SIMULATED;
 use crate::report::escape::esc;
 use crate::report::faults::FaultRow;
 use crate::report::scale::{count, counted, counted_as, duration, seconds};
@@ -118,10 +119,15 @@ fn again(out: &mut String, story: &Story) {
         Some(command) => put!(out, "<pre id=\"command\">{}</pre>\n", esc(command)),
         None => put!(out, "<p>The folder does not say which command made this history.</p>\n"),
     }
+    let is_simulated = story.plan.iter().any(|(key, value)| key == "system" && value == SIMULATED);
     put!(
         out,
-        "<p class=\"soft small\">The same seed makes the same plan and the same schedule of faults; real \
-         processes and a real network do not repeat their timing.</p>\n"
+        "<p class=\"soft small\">The same seed makes the same plan and the same schedule of faults{}.</p>\n",
+        if is_simulated {
+            ", and in the simulated universe the same trial, byte for byte (<code>replay</code> proves it)"
+        } else {
+            "; real processes and a real network do not repeat their timing"
+        }
     );
     entries(out, "assumptions", "What was really used", &story.trial);
     entries(out, "plan", "Plan", &story.plan);
