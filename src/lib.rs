@@ -47,6 +47,7 @@ pub mod shrink;
 pub mod sim;
 pub mod store;
 pub mod trace;
+mod trace_names;
 pub mod trial;
 pub mod utc;
 

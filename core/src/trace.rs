@@ -313,6 +313,23 @@ pub struct Line {
 }
 
 impl Line {
+    /// Calls every node that the line speaks of by another name.
+    pub fn rename(&mut self, other: impl Fn(&Node) -> Node) {
+        let all = |nodes: &mut Vec<Node>| nodes.iter_mut().for_each(|node| *node = other(node));
+        self.node = other(&self.node);
+        if let Some(Some(vote)) = &mut self.vote {
+            *vote = other(vote);
+        }
+        if let Some(letter) = &mut self.message {
+            (letter.from, letter.to) = (other(&letter.from), other(&letter.to));
+        }
+        if let Some(config) = &mut self.config {
+            all(&mut config.voters);
+            all(&mut config.outgoing);
+            all(&mut config.learners);
+        }
+    }
+
     /// A line of which nothing else is known.
     pub fn new(name: impl Into<Cow<'static, str>>, node: Node) -> Line {
         Line {

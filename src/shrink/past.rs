@@ -5,12 +5,13 @@
 //! say which letter is which. Clients and strikes have no stamps: an operation comes before what its node did after
 //! it was invoked, and after what its node did before it was answered, which in one simulated time is true.
 
+use crate::trace_names::TraceNames;
 use elenchus_checkers::consensus::Event as Spot;
 use elenchus_core::event::Index;
 use elenchus_core::history::History;
 use elenchus_core::process::NodeId;
 use elenchus_core::time::Time;
-use elenchus_core::trace::{Letter, Line};
+use elenchus_core::trace::{Letter, Line, Node};
 use std::collections::BTreeMap;
 
 /// Where a moment belongs in the picture.
@@ -54,6 +55,7 @@ pub struct Past<'t> {
     pub moments: Vec<Moment<'t>>,
     /// Of each node, which moments its lines are.
     lines: Vec<Vec<usize>>,
+    names: TraceNames,
 }
 
 /// What a trial left, as a past is made of it.
@@ -81,11 +83,22 @@ impl<'t> Past<'t> {
             all.extend(lane.map(|lane| (*at, 0, lane, What::Struck(text.clone()))));
         }
         let slots = remains.seats.len().max(1) as u32;
+        let mut answered: BTreeMap<Lane, Time> = BTreeMap::new();
         for event in remains.history.events().filter(|event| !event.process.is_nemesis()) {
             let lane = Lane::Client(event.process.0 % slots);
             let is_call = event.kind == elenchus_core::event::Kind::Invoke;
             let what = if is_call { What::Asked(event.index) } else { What::Answered(event.index) };
-            all.push((event.time, if is_call { 0 } else { 2 }, lane, what));
+            // Whoever asks at the moment in which he is answered does so after it.
+            let is_after = is_call && answered.get(&lane) == Some(&event.time);
+            if !is_call {
+                answered.insert(lane.clone(), event.time);
+            }
+            let order = match (is_call, is_after) {
+                (true, false) => 0,
+                (false, _) => 2,
+                (true, true) => 3,
+            };
+            all.push((event.time, order, lane, what));
         }
         for (at, node, line) in remains.lines {
             all.extend(place(node).map(|node| (*at, 1, Lane::Node(node), What::Traced(line))));
@@ -132,14 +145,14 @@ impl<'t> Past<'t> {
             }
             moments.push(Moment { at, lane, what, after });
         }
-        Past { moments, lines }
+        Past { moments, lines, names: TraceNames::of(remains.nodes) }
     }
 
-    /// The moment of a line that a violation names; nodes are numbered from 1 in traces.
+    /// The moment of a line that a violation names.
     pub fn line(&self, spot: &Spot) -> Option<usize> {
-        let node: usize = spot.node.parse().ok()?;
         let line = usize::try_from(spot.line).ok()?;
-        self.lines.get(node.checked_sub(1)?)?.get(line.checked_sub(1)?).copied()
+        let place = self.names.place(&Node::named(&spot.node))?;
+        self.lines.get(place)?.get(line.checked_sub(1)?).copied()
     }
 
     /// The moment of an event of a client.

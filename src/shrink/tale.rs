@@ -5,6 +5,7 @@
 //! not all of it.
 
 use super::past::{Lane, Moment, Past, Remains, What};
+use crate::trace_names::TraceNames;
 use elenchus_core::event::{Index, Kind};
 use elenchus_core::process::NodeId;
 use elenchus_core::time::Time;
@@ -77,7 +78,8 @@ pub fn tell(past: &Past<'_>, remains: &Remains<'_>, theme: &Theme) -> Tale {
     let led = past.before(roots);
     let is_root = |number: &usize| roots.contains(number);
     let mut shown: Vec<usize> = (0..past.moments.len())
-        .filter(|number| led[*number])
+        // Without any of its strikes the script does not show it, whether or not letters say so.
+        .filter(|number| led[*number] || matches!(past.moments[*number].what, What::Struck(_)))
         .filter(|number| {
             let weight = weight(&past.moments[*number]);
             is_root(number) || weight >= if theme.elections { ELECTION } else { 1 }
@@ -94,7 +96,7 @@ pub fn tell(past: &Past<'_>, remains: &Remains<'_>, theme: &Theme) -> Tale {
     shown.retain(|number| is_root(number) || !is_sent(&past.moments[*number]) || received.contains(number));
     let all = shown.len();
     thin(&mut shown, past, &pairs, roots);
-    let words = Words { nodes: remains.nodes, remains };
+    let words = Words { nodes: remains.nodes, names: TraceNames::of(remains.nodes), remains };
     compose(past, &words, &shown, &pairs, theme, all - shown.len())
 }
 
@@ -209,6 +211,7 @@ fn mark(moment: &Moment<'_>) -> Mark {
 /// How things are called.
 struct Words<'t> {
     nodes: &'t [NodeId],
+    names: TraceNames,
     remains: &'t Remains<'t>,
 }
 
@@ -223,11 +226,10 @@ impl Words<'_> {
         }
     }
 
-    /// A node that a trace names by a number from 1.
+    /// A node as the plan names it.
     fn node(&self, node: &elenchus_core::trace::Node) -> String {
-        let number = node.to_string();
-        let place = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
-        place.and_then(|place| self.nodes.get(place)).map_or(number, ToString::to_string)
+        let place = self.names.place(node);
+        place.and_then(|place| self.nodes.get(place)).map_or_else(|| node.to_string(), ToString::to_string)
     }
 
     fn sentence(&self, moment: &Moment<'_>) -> String {
@@ -304,6 +306,9 @@ impl Words<'_> {
                 format!("{from} acknowledges to {to} all up to {index}, in term {term}.")
             }
             "MsgAppResp" => format!("{from} refuses what {to} sent, in term {term}."),
+            "MsgTimeoutNow" => {
+                format!("{from} {way} {to} the word to stand for election at once, in term {term}.")
+            }
             "MsgHeartbeat" => format!("{from} {way} {to} a heartbeat, in term {term}."),
             "MsgSnap" => format!("{from} {way} {to} a snapshot up to {index}, in term {term}."),
             kind => format!("{from} {way} {to} a {kind}, in term {term}."),

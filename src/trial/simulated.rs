@@ -7,6 +7,7 @@ use crate::runner::{End, Log, Pages};
 use crate::search::Coverage;
 use crate::sim::{self, SimWorld, pass};
 use crate::store::{self, TrialRecord, file};
+use crate::trace_names::TraceNames;
 use elenchus_checkers::consensus::{Consensus, Findings};
 use elenchus_checkers::states::States;
 use elenchus_core::process::NodeId;
@@ -165,6 +166,7 @@ fn cluster(plan: &TrialPlan) -> Result<Simulated, String> {
 /// Who looks at the nodes' traces while they are made.
 #[derive(Default)]
 struct Watch {
+    names: TraceNames,
     consensus: Consensus,
     states: States,
     /// When a node's role changed, in milliseconds.
@@ -192,7 +194,7 @@ impl Watch {
         let consensus = Consensus::new();
         let forgets = plan.strikes(FaultName::Damage);
         let consensus = if forgets { consensus.with_forgetful_disks() } else { consensus };
-        Watch { consensus, ..Watch::default() }
+        Watch { consensus, names: TraceNames::of(&plan.nodes), ..Watch::default() }
     }
 
     fn keep_files(&mut self, plan: &TrialPlan, folder: &Path) -> Result<(), Failed> {
@@ -208,6 +210,8 @@ impl Watch {
 
     fn saw(&mut self, now: Time, node: &NodeId, line: &Line) {
         self.look_at_the_time();
+        let renamed = self.names.renamed(line);
+        let line = renamed.as_ref().unwrap_or(line);
         self.consensus.observe(line);
         let at_ms = now.0 / 1_000_000;
         if self.states.observe(line).turned && self.turns.last() != Some(&at_ms) {
