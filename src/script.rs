@@ -108,6 +108,18 @@ impl Script {
         })
     }
 
+    /// Changes every time in it, each by itself.
+    pub fn retime(&mut self, change: impl Fn(u64) -> u64) {
+        let change = |at: &mut u64| *at = change(*at);
+        self.operations.iter_mut().for_each(|Step { at_ns, .. }| change(at_ns));
+        for Blow { at_ns, heal_ns, .. } in &mut self.strikes {
+            change(at_ns);
+            heal_ns.iter_mut().for_each(change);
+        }
+        self.final_ns.iter_mut().for_each(change);
+        change(&mut self.until_ns);
+    }
+
     /// What is left to be left out: strikes, operations and nodes.
     pub fn size(&self, nodes: usize) -> usize {
         self.strikes.len() + self.operations.len() + nodes

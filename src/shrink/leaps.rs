@@ -136,14 +136,7 @@ fn few_of(strikes: &[Blow]) -> Vec<Vec<Blow>> {
 fn keep_since(script: &mut Script, from: u64) {
     script.operations.retain(|step| step.at_ns >= from);
     script.strikes.retain(|blow| blow.at_ns >= from || blow.heal_ns.is_none_or(|heal| heal > from));
-    let earlier = |at: &mut u64| *at = since(*at, from);
-    script.operations.iter_mut().for_each(|Step { at_ns, .. }| earlier(at_ns));
-    for Blow { at_ns, heal_ns, .. } in &mut script.strikes {
-        earlier(at_ns);
-        heal_ns.iter_mut().for_each(earlier);
-    }
-    script.final_ns.iter_mut().for_each(earlier);
-    earlier(&mut script.until_ns);
+    script.retime(|at| since(at, from));
 }
 
 /// What was seen, as it is called after the beginning was moved.

@@ -8,7 +8,7 @@ use super::dice;
 use super::leaps;
 use super::trials::{Sight, Trials};
 use crate::plan::TrialPlan;
-use crate::script::{Blow, Script, Step};
+use crate::script::Script;
 use elenchus_core::fault::{Cut, Fault, Target};
 use elenchus_core::process::NodeId;
 use elenchus_reference::sim::{Latency, Simulation, Weather};
@@ -406,14 +406,7 @@ fn gap_after(script: &Script, from: u64) -> Option<(u64, u64)> {
 
 /// Does everything after `start` so much earlier.
 fn close(script: &mut Script, start: u64, by: u64) {
-    let earlier = |at: &mut u64| *at -= if *at > start { by.min(*at - start) } else { 0 };
-    script.operations.iter_mut().for_each(|Step { at_ns, .. }| earlier(at_ns));
-    for Blow { at_ns, heal_ns, .. } in &mut script.strikes {
-        earlier(at_ns);
-        heal_ns.iter_mut().for_each(earlier);
-    }
-    script.final_ns.iter_mut().for_each(earlier);
-    earlier(&mut script.until_ns);
+    script.retime(|at| at - if at > start { by.min(at - start) } else { 0 });
 }
 
 /// The plan without a node: nobody strikes it, and whoever spoke to it speaks to another.
