@@ -252,9 +252,11 @@ fn whatever_a_client_claims_to_offer_is_tried_out_and_each_wrong_answer_is_named
     });
 }
 
-/// `client check` of a campaign in a store's folder.
-fn check_campaign(campaign: &Path) -> Output {
-    elenchus(&["client", "check", "--campaign", campaign.to_str().expect("text")])
+/// `client check` of a campaign; what it keeps of a bad one goes away with the folder.
+fn check_campaign(folder: &Store, campaign: &Path) -> Output {
+    let mut command = std::process::Command::new(common::program());
+    command.args(["client", "check", "--campaign"]).arg(campaign).env("TMPDIR", &folder.0);
+    command.output().expect("the program starts")
 }
 
 #[test]
@@ -264,19 +266,19 @@ fn the_client_of_a_campaign_is_tried_out_on_a_node_that_is_started_for_it() {
     }
     let (_turn, folder) = (turn(), Store::new("campaigns"));
     for name in ["python-client", "http-store"] {
-        let output = check_campaign(&example(name).join("campaign.toml"));
+        let output = check_campaign(&folder, &example(name).join("campaign.toml"));
         if text(&output.stderr).contains("no isolation") && !required("namespaces") {
             return eprintln!("skipped: the kernel grants no namespaces");
         }
         expect_code(&output, 0);
     }
     let campaign = changed(&folder, "http-store", &["store.py"], "refused = [409]", "refused = [410]");
-    let output = check_campaign(&campaign);
+    let output = check_campaign(&folder, &campaign);
     expect_code(&output, 1);
     let said = text(&output.stdout);
     assert!(said.contains("bad  cas") && said.contains("409") && said.contains("received"), "{said}");
     std::fs::write(&campaign, "colour = 1").expect("our own folder");
-    expect_code(&check_campaign(&campaign), 254);
+    expect_code(&check_campaign(&folder, &campaign), 254);
 }
 
 #[test]
@@ -284,8 +286,8 @@ fn etcds_client_does_what_it_offers_locks_and_watches_too() {
     if !is_here("etcd") {
         return;
     }
-    let _turn = turn();
-    let output = check_campaign(&example("etcd-local/campaign.toml"));
+    let (_turn, folder) = (turn(), Store::new("etcd-client"));
+    let output = check_campaign(&folder, &example("etcd-local/campaign.toml"));
     if text(&output.stderr).contains("no isolation") && !required("namespaces") {
         return eprintln!("skipped: the kernel grants no namespaces");
     }
@@ -311,7 +313,7 @@ fn the_client_of_an_external_cluster_is_tried_out_on_it() {
         store.1
     );
     std::fs::write(&campaign, text_of).expect("our own folder");
-    let output = check_campaign(&campaign);
+    let output = check_campaign(&folder, &campaign);
     expect_code(&output, 1);
     assert!(text(&output.stdout).contains("bad  lock"), "{}{}", text(&output.stdout), text(&output.stderr));
 }

@@ -44,9 +44,9 @@ pub(super) fn check(args: &CheckArgs, path: &Path, registry: &Registry) -> Exit 
         }
         _ => on_ground(args, registry, &plan, &folder.0),
     };
-    if matches!(exit, Exit::Valid) {
+    if matches!(exit, Exit::Valid) || !folder.0.join("logs").exists() {
         folder.remove();
-    } else if folder.0.join("logs").exists() {
+    } else {
         eprintln!(
             "elenchus: what the node and the client said is kept in {}",
             folder.0.join("logs").display()
