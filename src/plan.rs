@@ -712,7 +712,9 @@ fn simulation(campaign: &Campaign, system: &SystemEntry) -> Result<Option<Simula
         let hold_ms = usual.hold_ms.min(simulation.election_ms);
         simulation.weather.priorities = Some(Priorities { hold_ms, ..usual });
     }
-    simulation.check().map_err(|why| impossible("simulation", why))?;
+    // What no file describes is right by itself, but for what a flag adds.
+    let key = if campaign.simulation.is_some() { "simulation" } else { "priorities" };
+    simulation.check().map_err(|why| impossible(key, why))?;
     Ok(Some(simulation))
 }
 

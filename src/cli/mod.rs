@@ -205,6 +205,10 @@ impl PlanArgs {
                     }
                     // A table, which no flag stands for.
                     Some(file) if impossible.key == "cluster" => format!("{file}: {impossible}"),
+                    // As it is called in the file.
+                    Some(file) if impossible.key == "simulation" => {
+                        format!("{file}: cluster: {}", impossible.what)
+                    }
                     _ => format!("--{impossible}"),
                 },
             )?;

@@ -100,10 +100,15 @@ fn what_cannot_be_simulated_is_refused_by_name() {
         ("--isolation proxy", "isolation"),
         ("--system memory", "sim"),
         ("--leave-running", "leave-running"),
+        ("--priorities 0", "--priorities: "),
     ] {
         let (code, said) = folder.run(&format!("test --sim {flags}"));
         assert!(code == Some(254) && said.contains(key), "{flags}: {said}");
     }
+    std::fs::write(folder.0.join("slow.toml"), "[cluster]\nkind = \"simulated\"\nelection-ms = 10\n")
+        .unwrap();
+    let (code, said) = folder.run("test slow.toml");
+    assert!(code == Some(254) && said.contains("slow.toml: cluster: election-ms"), "{said}");
     let (code, said) = folder.run("test --vary");
     assert!(code == Some(254) && said.contains("--vary"), "{said}");
     let (code, said) = folder.run("campaign --jobs 2 --seed 1");
