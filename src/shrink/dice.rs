@@ -83,8 +83,8 @@ fn drawn_strikes(all: &[Blow], nodes: &[NodeId], max: usize, rng: &mut Rng) -> V
     drawn
 }
 
-/// Some of the operations, in their order or another, one or the other in place of what asks least; `None` if there
-/// must be one and can be none.
+/// Some of the operations, in their order or another, reads in place of one or the other; `None` if there must be one
+/// and can be none. What writes is drawn once at most: written twice, a value would contradict itself.
 fn drawn_operations(pool: &[Step], max: usize, can_be_none: bool, rng: &mut Rng) -> Option<Vec<Step>> {
     let (least, most) = (usize::from(!can_be_none), max.min(pool.len()));
     if most < least {
@@ -97,11 +97,11 @@ fn drawn_operations(pool: &[Step], max: usize, can_be_none: bool, rng: &mut Rng)
     if rng.chance(1, 2) {
         places.sort_unstable();
     }
-    let plainest = pool.iter().min_by_key(|step| step.value.to_string().len());
+    let read = pool.iter().find(|step| step.value.is_null());
     let drawn = places.into_iter().map(|place| {
         let step = &pool[place];
-        match plainest.filter(|_| rng.chance(1, 4)) {
-            Some(plain) => Step { slot: step.slot, ..plain.clone() },
+        match read.filter(|_| rng.chance(1, 4)) {
+            Some(read) => Step { slot: step.slot, ..read.clone() },
             None => step.clone(),
         }
     });
@@ -181,6 +181,13 @@ mod tests {
                     assert_eq!(step.key, Some(2.into()), "the contradiction is about key 2");
                 }
                 assert!(checker == consensus::NAME || !drawn.operations.is_empty());
+                let writes = drawn.operations.iter().filter(|step| !step.value.is_null());
+                let mut values: Vec<String> = writes.map(|step| step.value.to_string()).collect();
+                values.sort();
+                assert!(
+                    values.windows(2).all(|two| two[0] != two[1]),
+                    "nothing is written twice: {values:?}"
+                );
                 let ends = drawn.strikes.iter().map(|blow| blow.at_ns);
                 let last = ends.chain(drawn.operations.iter().map(|step| step.at_ns)).max();
                 assert!(last.is_none_or(|last| LEAD <= last && last < drawn.until_ns));

@@ -94,6 +94,23 @@ fn a_trial_written_out_as_a_script_is_the_same_run() {
 }
 
 #[test]
+fn what_is_left_is_the_fault_of_the_bug_and_not_of_what_was_asked() {
+    // An element that is added twice is there twice, whoever keeps it.
+    let folder = Folder::new("own-fault");
+    let flags = "--vary --workload set --rate 150 --time-limit 20s --nemesis all --bug session-expires-early --seed 1";
+    let (code, said) = folder.run(&format!("test --sim {flags}"));
+    assert_eq!(code, Some(1), "{said}");
+    let (code, said) = folder.run("shrink store/latest --time 20s");
+    assert_eq!(code, Some(0), "{said}");
+    let shrunk = folder.0.join("store/latest/shrunk/shrunk.json");
+    let plan: TrialPlan = judge::read_json(&shrunk).unwrap();
+    let text = serde_json::to_string(&TrialPlan { bugs: Vec::new(), ..plan }).unwrap();
+    std::fs::write(folder.0.join("mended.json"), text).unwrap();
+    let (code, said) = folder.run("replay mended.json");
+    assert!(code == Some(0) || code == Some(2), "{said}");
+}
+
+#[test]
 fn shrinking_ends_at_its_time_even_in_the_midst_of_a_trial() {
     let folder = Folder::new("overdue");
     let (code, said) =
