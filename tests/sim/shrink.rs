@@ -60,15 +60,15 @@ fn a_trial_written_out_as_a_script_is_the_same_run() {
     let folder = Folder::new("script");
     // In the third operators wait for answers, and some strikes are not done in time.
     let trials = [
-        "--workload register --rate 50 --seed 4",
-        "--workload bank --rate 50 --seed 4",
-        "--bug vote-twice --priorities 3 --seed 3",
-        "--bug forget-term --vary --seed 5",
+        "--workload register --rate 50 --time-limit 20s --seed 4",
+        "--workload bank --rate 50 --time-limit 20s --seed 4",
+        "--bug vote-twice --priorities 3 --time-limit 20s --seed 3",
+        "--bug forget-term --vary --time-limit 20s --seed 5",
         // A node dies in the midst of a step, in which a script's trace tells more.
-        "--bug membership-before-commit --vary --workload set --nodes 4 --rate 150 --seed 67",
+        "--bug membership-before-commit --vary --workload set --nodes 4 --rate 150 --time-limit 60s --seed 67",
     ];
     for flags in trials {
-        let (code, said) = folder.run(&format!("test --sim --nemesis all --time-limit 20s {flags}"));
+        let (code, said) = folder.run(&format!("test --sim --nemesis all {flags}"));
         let is_known = code == Some(0) || (flags.contains("--bug") && code == Some(1));
         assert!(is_known, "{said}");
         let trial = folder.0.join("store/latest").canonicalize().unwrap();
@@ -86,7 +86,7 @@ fn a_trial_written_out_as_a_script_is_the_same_run() {
             text.lines().filter(is_client).filter_map(without_index).collect()
         };
         let (then, now) = (clients(&history), clients(&again));
-        assert!(then.len() > 500, "{} events", then.len());
+        assert!(then.len() > 1_000, "{} events", then.len());
         let differs = then.iter().zip(&now).position(|(then, now)| then != now);
         assert_eq!(differs.map(|at| (&then[at], &now[at])), None);
         assert_eq!(then.len(), now.len());
